@@ -1,0 +1,63 @@
+# One command for everything; `make` lists them. Only Python 3.11 or newer, with pip, is needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+# A file's tests stay together: they share servers.
+PYTEST := -m pytest -n auto --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix lint types coverage matrix dist clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
+	@$(BIN)/python examples/quickstart/demo.py
+
+test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" runs some
+	PYTHONDEVMODE=1 $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
+
+check: lint types coverage ## Everything a change must pass: format, lint, types, tests with coverage
+
+fix: $(VENV)/.dev ## Format, and mend what the linter can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lint: $(VENV)/.dev ## Look at format and style
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(VENV)/.dev ## Check the types
+	$(BIN)/mypy
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	PYTHONDEVMODE=1 $(BIN)/python -m coverage run $(PYTEST) $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
+	$(BIN)/tox run
+
+dist: $(VENV)/.pip ## Build wheel and source archive into dist/
+	$(BIN)/python -m pip install --quiet build
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean: ## Remove all that these commands have made
+	rm -rf $(VENV) .tox build dist htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find obs_middleware tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps, so that an environment is made once, and brought up to date when pyproject.toml has changed.
+
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
+	@touch $@
+
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group $*
+	@touch $@
