@@ -1,0 +1,33 @@
+"""The Django app: optional, for the system checks and the database figures."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks
+
+from obs_middleware import database
+from obs_middleware.checks import (
+    check_bridges,
+    check_formatters,
+    check_logging,
+    check_middleware,
+    check_proxies,
+    check_settings,
+)
+
+__all__ = ["ObsMiddlewareConfig"]
+
+
+class ObsMiddlewareConfig(AppConfig):
+    """Register the system checks, and measure the queries of connections opened from now on; nothing else happens."""
+
+    name = "obs_middleware"
+    verbose_name = "Request observability"
+
+    def ready(self) -> None:
+        """Register the checks and the measure of queries."""
+        database.install()
+        for check in (check_settings, check_middleware, check_proxies, check_logging):
+            checks.register(check)
+        for check in (check_formatters, check_bridges):
+            checks.register(check, deploy=True)

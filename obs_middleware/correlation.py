@@ -1,0 +1,100 @@
+"""
+The ids that join the lines of one request, and of one trace.
+
+Measure. Pure functions but for the ids that are made; the caller says whether a client's request id is to be believed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Final, NamedTuple
+
+try:
+    from opentelemetry import trace as opentelemetry
+except ModuleNotFoundError:
+    _HAS_OPENTELEMETRY = False
+else:
+    _HAS_OPENTELEMETRY = True
+
+__all__ = ["Trace", "active_span", "is_request_id", "meta_key", "new_request_id", "parse_traceparent", "trace_of"]
+
+is_request_id: Final = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}").fullmatch
+"""
+Match a string that may be used as request id: at most 128 characters, none that can break a header, a line or a shell.
+"""
+
+_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII).fullmatch
+
+
+class Trace(NamedTuple):
+    """
+    The place of a request in a distributed trace; lower-case hex throughout.
+
+    Attributes:
+        trace_id: 32 digits.
+        span_id: 16 digits, the span of this request.
+        parent_span_id: 16 digits, the span of the caller; None if it has none.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+
+
+def meta_key(header: str) -> str:
+    """Return the key of ``request.META`` under which Django keeps the request header *header*."""
+    key = header.upper().replace("-", "_")
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+
+
+def new_request_id() -> str:
+    """Return a new random id: 128 bits as 32 lower-case hex digits."""
+    return os.urandom(16).hex()
+
+
+def parse_traceparent(header: object) -> tuple[str, str] | None:
+    """
+    Return trace id and span id of a ``traceparent`` header, or None for one that the standard says to ignore.
+
+    Ignored are: another form, upper-case digits, ids of zeros alone, version ``ff``, and anything behind the flags of
+    version ``00``. A later version may have more behind them.
+
+    Source: W3C Trace Context, sections 3.2 and 4.
+    """
+    match = _TRACEPARENT(header) if isinstance(header, str) and len(header) <= 512 else None
+    if match is None:
+        return None
+    version, trace_id, span_id, rest = match.groups()
+    if version == "ff" or (version == "00" and rest is not None):
+        return None
+    if not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    return trace_id, span_id
+
+
+def active_span() -> Trace | None:
+    """Return the span that OpenTelemetry has active here, or None; also when its API is not installed."""
+    if not _HAS_OPENTELEMETRY:
+        return None
+    span: Any = opentelemetry.get_current_span()
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    parent = getattr(span, "parent", None)
+    parent_id = f"{parent.span_id:016x}" if parent is not None and parent.is_valid else None
+    return Trace(f"{context.trace_id:032x}", f"{context.span_id:016x}", parent_id)
+
+
+def trace_of(traceparent: object) -> Trace | None:
+    """
+    Return the trace that a request belongs to, or None.
+
+    That is the active span of OpenTelemetry, if there is one; else the caller's, of which this request becomes a child
+    under a new span id.
+    """
+    active = active_span()
+    if active is not None:
+        return active
+    caller = parse_traceparent(traceparent)
+    return None if caller is None else Trace(caller[0], os.urandom(8).hex(), caller[1])

@@ -1,0 +1,52 @@
+"""
+The policy said beside the view: `quiet`, `exclude`, `sample`.
+
+Measure. They mark the view and do not wrap it, so sync and async views, and classes by ``method_decorator`` on
+``dispatch``, are all the same to them. A request that fails, is slow or was left is written whatever they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from obs_middleware.policy import RULE_ATTRIBUTE, Rule, rule_of
+
+__all__ = ["exclude", "quiet", "sample"]
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def exclude(view: View) -> View:
+    """Write requests of *view* only when they fail or are slow."""
+    return _mark(view, exclude=True)
+
+
+def quiet(view: View) -> View:
+    """Write the first request of *view*, then one in ``QUIET_SECONDS`` with the count of those held back."""
+    return _mark(view, quiet=f"{view.__module__}.{view.__qualname__}")
+
+
+def sample(rate: float) -> Callable[[View], View]:
+    """
+    Write this share of the requests of a view; by request id, so that a trace stays whole.
+
+    Args:
+        rate: From 0 to 1; 0.1 keeps one request in ten, and says so on the line.
+
+    Raises:
+        ValueError: The rate is out of range.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"sample({rate!r}): expected a number from 0 to 1 (0.2 keeps one request in five).")
+
+    def decorate(view: View) -> View:
+        return _mark(view, rate=rate)
+
+    return decorate
+
+
+def _mark(view: View, **changes: Any) -> View:
+    setattr(view, RULE_ATTRIBUTE, replace(rule_of(view) or Rule(), **changes))
+    return view

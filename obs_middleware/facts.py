@@ -1,0 +1,114 @@
+"""
+What a request and its response tell, collected when the chain is through with them.
+
+Measure. Which facts are wanted is resolved from the settings once; each is read by a pure reader of
+`obs_middleware.request`. The only thing that is written is the response's headers, as the settings say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.http.response import HttpResponseBase
+
+from obs_middleware import request as read
+from obs_middleware.conf import Settings, django_setting, resolve
+from obs_middleware.correlation import meta_key
+from obs_middleware.event import RequestEvent, own_name
+from obs_middleware.failures import report_once
+from obs_middleware.policy import rule_of
+from obs_middleware.redaction import Secrets
+
+__all__ = ["Facts"]
+
+
+class Facts:
+    """
+    The facts that *settings* ask for.
+
+    Args:
+        settings: The settings in force.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._id_header = settings.request_id_header if settings.response_header else None
+        self._reads_user = settings.user
+        trusted = settings.trusted_proxies
+        self._trusted = trusted if isinstance(trusted, int) else read.networks(trusted)
+        self._secrets = Secrets(settings.redact)
+        self._optional = [(name, read.OPTIONAL_FIELDS[name]) for name in settings.fields]
+        self._headers = [(name.lower(), meta_key(name)) for name in settings.headers]
+        self._enrich: Callable[..., Any] | None = None if settings.enrich is None else resolve(settings.enrich)
+        timing = settings.server_timing
+        self._writes_timing = bool(django_setting("DEBUG", default=False)) if timing == "debug" else timing
+
+    def read(self, event: RequestEvent, request: Any, response: Any, seconds: float) -> None:
+        """
+        Put the facts on *event*, and on *response* the headers that the settings ask for.
+
+        Args:
+            event: The event of the request.
+            request: The request; any object, which then tells little.
+            response: What the chain answered, if it did.
+            seconds: How long that took.
+        """
+        if isinstance(response, HttpResponseBase):
+            event.status = response.status_code
+            event.response_bytes = read.response_bytes(response, event.method)
+            if self._id_header is not None:
+                response.headers[self._id_header] = event.request_id
+            if self._writes_timing:
+                _add_server_timing(event, response, seconds)
+        match = getattr(request, "resolver_match", None)
+        if match is not None:
+            event.route, event.view = read.resolved(match)
+            event.rule = rule_of(getattr(match, "func", None))
+        meta = getattr(request, "META", None)
+        if type(meta) is dict:
+            event.request_bytes = read.declared_bytes(meta)
+            event.client_ip = read.client_address(meta, self._trusted)
+            if self._reads_user:
+                event.user_id = read.user_id(request)
+            if self._optional or self._headers:
+                self._read_more(event, request)
+        if self._enrich is not None:
+            _add_enrichment(self._enrich, event, request, response)
+
+    def _read_more(self, event: RequestEvent, request: Any) -> None:
+        for name, reader in self._optional:
+            try:
+                value = reader(request, self._secrets)
+            except Exception as error:  # noqa: BLE001 -- a property of a foreign request class may raise anything
+                report_once(f'the field "{name}"', error)
+                continue
+            if isinstance(value, str) and value:
+                event.extras[name] = value
+        if self._headers:
+            found = read.headers(request.META, self._headers, self._secrets)
+            if found:
+                event.extras["headers"] = found
+
+
+def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: Any, response: Any) -> None:
+    try:
+        for name, value in dict(enrich(request, response) or {}).items():
+            event.annotations[own_name(str(name))] = value
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
+        report_once('OBS_MIDDLEWARE["ENRICH"]', error)
+
+
+def _add_server_timing(event: RequestEvent, response: HttpResponseBase, seconds: float) -> None:
+    """Write total, database and timed blocks in milliseconds, behind what the application wrote itself."""
+    metrics = [f"total;dur={seconds * 1000:.1f}"]
+    if event.queries is not None:
+        metrics.append(f'db;dur={sum(event.queries) * 1000:.1f};desc="{len(event.queries)} queries"')
+    for name, durations in event.timings.copy().items():
+        # A token by RFC 9110, section 5.6.2.
+        token = re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
+        metrics.append(f"{token};dur={sum(durations) * 1000:.1f}")
+    own = response.headers.get("Server-Timing")
+    response.headers["Server-Timing"] = ", ".join([own, *metrics] if own else metrics)

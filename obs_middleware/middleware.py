@@ -1,0 +1,326 @@
+"""
+Measure a request and write its one line.
+
+Measure. `TimingMiddleware` is native under ASGI and WSGI: its async ``__call__`` and the twin below are the only two
+bodies, and what is not about waiting stands once, in `begin` and `finish`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+from typing import Any, Self
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import MiddlewareNotUsed
+from django.http.response import HttpResponseBase, StreamingHttpResponse
+
+from obs_middleware.conf import Settings, keep_configured, resolve
+from obs_middleware.correlation import is_request_id, meta_key, new_request_id, trace_of
+from obs_middleware.counters import count
+from obs_middleware.database import is_installed
+from obs_middleware.ending import follow, is_departure
+from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
+from obs_middleware.facts import Facts
+from obs_middleware.failures import report_once
+from obs_middleware.policy import Level, Policy, level_by_status
+from obs_middleware.running import entered, left, watchdog
+
+__all__ = ["LineWriter", "TimingMiddleware"]
+
+
+class TimingMiddleware:
+    """
+    Write one line for each request: ``Request took 0.1234 seconds``, with everything known of it.
+
+    Put it first in ``MIDDLEWARE``: what stands above it is neither measured nor, if it raises, known. The line goes
+    through ``logging.info`` with the text as its only argument; the facts reach it through the ContextVar in
+    `obs_middleware.event`. Nothing that fails in here reaches the application.
+
+    Under WSGI, or above a sync-only middleware, an instance is a sync twin of the class that was asked for, so that no
+    thread is changed in either world. A subclass may override `begin` and `finish`. One that overrides ``async def
+    __call__`` is used as it is: Django then bridges to it, which costs a thread change for each request under WSGI.
+
+    Args:
+        get_response: The next layer, a function or a coroutine function.
+
+    Raises:
+        ValueError: No *get_response* was given.
+        MiddlewareNotUsed: ``OBS_MIDDLEWARE["ENABLED"]`` is False.
+        ImproperlyConfigured: ``OBS_MIDDLEWARE`` has a mistake.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own_call = cls.__dict__.get("__call__")
+        # A body of the subclass's own is never bypassed by the twin; Django bridges to it instead.
+        if iscoroutinefunction(own_call):
+            cls.sync_capable = cls.__dict__.get("sync_capable", False)
+        elif own_call is not None:
+            cls.async_capable = cls.__dict__.get("async_capable", False)
+
+    def __new__(cls, get_response: Callable[[Any], Any]) -> Self:
+        """Make a sync twin where the layer below is not async."""
+        needs_twin = cls.__call__ is TimingMiddleware.__call__ and not iscoroutinefunction(get_response)
+        twin: type[Self] = _sync_twin(cls) if needs_twin else cls  # type: ignore[arg-type]  # a class is hashable
+        return super().__new__(twin)
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        if get_response is None:
+            raise ValueError("get_response must be provided.")
+        self.get_response = get_response
+        self._in_thread = not iscoroutinefunction(get_response)
+        if not self._in_thread:
+            # Django asks the instance, not its class, whether it is async.
+            markcoroutinefunction(self)
+        keep_configured(self)
+        if not self._enabled:
+            raise MiddlewareNotUsed('OBS_MIDDLEWARE["ENABLED"] is False')
+
+    def configure(self, settings: Settings) -> None:
+        """Resolve *settings*, so that nothing is looked up in a request."""
+        self._enabled = settings.enabled
+        self._id_key = meta_key(settings.request_id_header) if settings.trust_request_id else None
+        self._measures_queries = settings.database and is_installed()
+        self._watchdog = watchdog(settings.watchdog_seconds) if settings.watchdog_seconds else None
+        self._facts = Facts(settings)
+        self._writer = LineWriter(settings)
+
+    async def __call__(self, request: Any) -> Any:
+        """Await the next layer between `begin` and `finish`, and return its response."""
+        event = self.begin(request)
+        try:
+            response = await self.get_response(request)
+        except BaseException as error:
+            self.finish(event, request, error=error)
+            raise
+        return self.finish(event, request, response)
+
+    def begin(self, request: Any) -> RequestEvent | None:
+        """
+        Start the clock, and open the event of *request* in this context.
+
+        Returns None when the request already has an open event, because the middleware is listed twice.
+        """
+        started = time.perf_counter()
+        event = outer = None
+        try:
+            outer = current_event.get()
+            if outer is not None and outer.done:
+                outer = None  # left over in this thread or connection
+            if outer is not None and event_of(request) is outer:
+                return None
+            event = self._open(request, started, outer)
+            entered(event, request)
+            if self._watchdog is not None:
+                self._watchdog.attend(event, in_thread=self._in_thread)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
+            report_once("TimingMiddleware.begin", error)
+            # What was opened before it failed is to be closed, and nobody else's.
+            opened = current_event.get()
+            if opened is not None and not opened.done and (opened is not outer or opened.observed):
+                event = opened
+        return event or RequestEvent(started, new_request_id(), None, None)
+
+    def _open(self, request: Any, started: float, outer: RequestEvent | None) -> RequestEvent:
+        method, path, meta = _asked(request)
+        if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
+            event = outer
+            event.set_target(method, path)
+        else:
+            request_id = None if self._id_key is None else meta.get(self._id_key)
+            if type(request_id) is not str or not is_request_id(request_id):
+                request_id = new_request_id()
+            event = RequestEvent(started, request_id, method, path)
+            event.previous = outer
+            current_event.set(event)
+        try:
+            setattr(request, EVENT_ATTRIBUTE, event)
+        except AttributeError:
+            pass  # not a Django request; the contract takes any object
+        trace = trace_of(meta.get("HTTP_TRACEPARENT"))
+        if trace is not None:
+            event.set_trace(*trace)
+        if self._measures_queries:
+            event.queries = []
+        return event
+
+    def finish(
+        self,
+        event: RequestEvent | None,
+        request: Any,
+        response: Any = None,
+        error: BaseException | None = None,
+    ) -> Any:
+        """
+        Stop the clock and write the line, or see to it that the end of a stream does; return *response*.
+
+        Args:
+            event: What `begin` returned; nothing happens for None.
+            request: What the next layer was given.
+            response: What the next layer returned, if it did.
+            error: What it raised, if it did; the caller raises it again.
+        """
+        if event is None or event.done:
+            return response
+        seconds = time.perf_counter() - event.started
+        try:
+            self._facts.read(event, request, response, seconds)
+            if error is not None:
+                self._leave(event, error)
+            elif event.error is not None or (event.status or 0) >= 500:
+                event.outcome = "error"
+            if isinstance(response, StreamingHttpResponse):
+                event.first_byte_seconds = seconds
+                follow(response, event, self._conclude, in_thread=self._in_thread)
+            elif not event.observed or event.outcome == "cancelled":
+                # Also when it is observed: a server that shuts down may not let the observer come to it.
+                self._writer.conclude(event, seconds)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as failure:  # noqa: BLE001 -- whatever it is, the response goes out
+            report_once("TimingMiddleware.finish", failure)
+            if event.message is None and not event.observed:
+                self._writer.conclude(event, seconds)
+        return response
+
+    def _conclude(self, event: RequestEvent, outcome: str, error: BaseException | None) -> None:
+        """Take the end of a stream."""
+        if outcome != "ok":
+            event.outcome = outcome
+        if error is not None:
+            event.error = error
+        if not event.observed or outcome == "aborted":
+            self._writer.conclude(event, time.perf_counter() - event.started)
+
+    @staticmethod
+    def _leave(event: RequestEvent, error: BaseException) -> None:
+        if is_departure(error):
+            event.status, event.outcome = 499, "cancelled"
+        else:
+            event.status, event.outcome, event.error = 500, "error", error
+        if not event.observed:
+            # No request_finished may follow, and the next request of this thread must start clean.
+            current_event.set(event.previous)
+
+
+class _SyncTwin(TimingMiddleware):
+    """The sync body; mixed in front of the class that was asked for."""
+
+    def __call__(self, request: Any) -> Any:
+        event = self.begin(request)
+        try:
+            response = self.get_response(request)
+        except BaseException as error:
+            self.finish(event, request, error=error)
+            raise
+        if not isinstance(response, HttpResponseBase) and isawaitable(response):
+            # The layer below is async without being marked as such.
+            return self._finish_later(event, request, response)
+        return self.finish(event, request, response)
+
+    async def _finish_later(self, event: RequestEvent | None, request: Any, awaitable: Awaitable[Any]) -> Any:
+        try:
+            response = await awaitable
+        except BaseException as error:
+            self.finish(event, request, error=error)
+            raise
+        return self.finish(event, request, response)
+
+
+def _asked(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
+    """Return method, path and headers of any object, as far as it has them."""
+    try:
+        method, path, meta = request.method, request.path, request.META
+    except AttributeError:
+        return None, None, {}  # not a Django request; the contract takes any object
+    # By exact type: a Mock has every attribute, and none of them is text.
+    return (
+        method if type(method) is str else None,
+        path if type(path) is str else None,
+        meta if type(meta) is dict else {},
+    )
+
+
+@functools.cache
+def _sync_twin(cls: Any) -> Any:
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls.__name__, (_SyncTwin, cls), names)
+
+
+class LineWriter:
+    """
+    Decide about the line of a request that is over, and write it.
+
+    Args:
+        settings: The settings in force.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._policy = Policy(
+            exclude=settings.exclude,
+            quiet=settings.quiet,
+            quiet_seconds=settings.quiet_seconds,
+            sample_rate=settings.sample_rate,
+            slow_seconds=settings.slow_seconds,
+        )
+        self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
+        self._logger = settings.logger
+
+    def conclude(self, event: RequestEvent, seconds: float) -> None:
+        """
+        End *event*, whose request took *seconds*: write its line, or count why not.
+
+        The first call counts; a later one for the same event does nothing. Never raises.
+        """
+        if event.done:
+            return
+        event.done = True
+        event.duration_seconds = seconds
+        left(event)
+        fate = "written"
+        try:
+            fate = self._policy.decide(event)
+            if fate == "written":
+                self._write(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)
+            fate = "failed"
+            report_once("writing the request line", error)
+        finally:
+            event.error = event.refusal = None
+            count(fate)
+
+    def _write(self, event: RequestEvent) -> None:
+        """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
+        message = event.message = f"Request took {event.duration_seconds:.4f} seconds"
+        outside = current_event.get()
+        current_event.set(event)
+        try:
+            if self._level is None and self._logger is None:
+                logging.info(message)  # noqa: LOG015 -- the root logger is the contract
+            else:
+                logging.getLogger(self._logger).log(self._level_of(event), message)
+        finally:
+            current_event.set(outside)
+
+    def _level_of(self, event: RequestEvent) -> int:
+        if self._level is None:
+            return logging.INFO
+        try:
+            level = self._level(event.status, event.duration_seconds, event.outcome)
+            return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
+            report_once('OBS_MIDDLEWARE["LEVEL"]', error)
+            return logging.INFO

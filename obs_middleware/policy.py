@@ -1,0 +1,149 @@
+"""
+Keep or drop, and at which level.
+
+Measure. Decided once, at the end of a request, when everything is known of it. What fails, is slow, was left or broke
+is always written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from obs_middleware.event import RequestEvent
+
+__all__ = ["Level", "Policy", "Rule", "keeps", "level_by_status", "rule_of"]
+
+Level = Callable[[int | None, float, str], int | str]
+"""``(status, duration_seconds, outcome)`` -> a level of the logging module, as number or name."""
+
+RULE_ATTRIBUTE: Final = "_obs_middleware_rule"
+"""Where a decorated view carries its `Rule`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    What is to become of a request that has nothing wrong with it.
+
+    Attributes:
+        exclude: It is not written.
+        quiet: It is written once, and then once in a while; the value names what it is counted with.
+        rate: The share of such requests that is written, from 0 to 1; None for the site's own.
+    """
+
+    exclude: bool = False
+    quiet: str | None = None
+    rate: float | None = None
+
+
+def keeps(request_id: str, rate: float) -> bool:
+    """Return whether sampling at *rate* keeps the request of this id: the same answer in every service that asks."""
+    if rate >= 1:
+        return True
+    digest = hashlib.blake2b(request_id.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < rate * 2**64
+
+
+def level_by_status(status: int | None, duration_seconds: float, outcome: str) -> int:  # noqa: ARG001 -- the signature of all levels
+    """
+    Return the level of ``LEVEL = "status"``.
+
+    ERROR for 5xx and for a body that raised, WARNING for 4xx, INFO for everything else: also for 429, which is the
+    limiter at work, and for 499, a client that left.
+    """
+    if outcome in {"error", "stream_error"}:
+        return logging.ERROR
+    if status is not None and 400 <= status < 500 and status not in {429, 499}:
+        return logging.WARNING
+    return logging.INFO
+
+
+class Policy:
+    """
+    The decision, with the little that must be remembered for it: when a quiet line was last written.
+
+    Args:
+        exclude: Regular expressions searched for in the path.
+        quiet: The same, for paths that are written once in *quiet_seconds*.
+        quiet_seconds: How long a quiet path then stays silent.
+        sample_rate: Share of ordinary requests that is written.
+        slow_seconds: From this duration on a request is slow; None for never.
+    """
+
+    def __init__(
+        self,
+        *,
+        exclude: Sequence[str] = (),
+        quiet: Sequence[str] = (),
+        quiet_seconds: float = 300,
+        sample_rate: float = 1.0,
+        slow_seconds: float | None = None,
+    ) -> None:
+        self._exclude = [re.compile(pattern).search for pattern in exclude]
+        self._quiet = [(pattern, re.compile(pattern).search) for pattern in quiet]
+        self._sample_rate = sample_rate
+        self._slow_seconds = slow_seconds
+        self._silences = _Silences(quiet_seconds)
+
+    def decide(self, event: RequestEvent) -> str:
+        """
+        Return what becomes of the line: ``written``, ``excluded``, ``suppressed`` or ``sampled_out``.
+
+        Sets `slow`, `suppressed` and `sample_rate` of *event* where they apply.
+        """
+        slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
+        event.slow = slow
+        if slow or event.outcome != "ok":
+            return "written"
+        rule = event.rule
+        path = event.path or ""
+        if (rule is not None and rule.exclude) or any(search(path) for search in self._exclude):
+            return "excluded"
+        quiet = rule.quiet if rule is not None else None
+        if quiet is None and self._quiet:
+            quiet = next((name for name, search in self._quiet if search(path)), None)
+        if quiet is not None:
+            silenced = self._silences.end(quiet)
+            if silenced is None:
+                return "suppressed"
+            event.suppressed = silenced or None
+            return "written"
+        rate = self._sample_rate if rule is None or rule.rate is None else rule.rate
+        if rate < 1:
+            if not keeps(event.request_id, rate):
+                return "sampled_out"
+            event.sample_rate = rate
+        return "written"
+
+
+class _Silences:
+    """Since when each quiet thing is silent, and how often it would have spoken."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._silent: dict[str, tuple[float, int]] = {}
+
+    def end(self, name: str) -> int | None:
+        """Return how many lines of *name* were held back if it is time for one again, else None and count this one."""
+        now = time.monotonic()
+        with self._lock:
+            since, count = self._silent.get(name, (None, 0))
+            if since is not None and now - since < self._seconds:
+                self._silent[name] = (since, count + 1)
+                return None
+            self._silent[name] = (now, 0)
+            return count
+
+
+def rule_of(view: Any) -> Rule | None:
+    """Return what a decorator of `obs_middleware.decorators` said beside *view*, or None."""
+    rule = getattr(view, RULE_ATTRIBUTE, None)
+    return rule if isinstance(rule, Rule) else None
