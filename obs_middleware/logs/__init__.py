@@ -1,0 +1,1 @@
+"""Write: how a log record becomes bytes that a shipper takes."""

@@ -1,0 +1,368 @@
+"""
+Formatters: a log record, of the standard library or of structlog, becomes one line.
+
+Write. All four run the same structlog chain over the same event dict and differ only in the renderer at its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from django.utils.module_loading import import_string
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+from obs_middleware.conf import Settings, keep_configured
+from obs_middleware.event import FIELDS, current_event, new_event_id, own_name
+from obs_middleware.failures import report_once
+from obs_middleware.logs.limits import (
+    MAX_BYTES,
+    MAX_TRACE_BYTES,
+    MAX_TRACE_BYTES_PIPE,
+    Fit,
+    default_max_bytes,
+)
+from obs_middleware.logs.processors import (
+    EventDict,
+    add_exception,
+    add_request_context,
+    escape_controls,
+    merge_bound_contextvars,
+)
+from obs_middleware.logs.schemas import Translation, schema_named
+from obs_middleware.logs.serialize import Cleaner, dumps, unused_key
+from obs_middleware.redaction import Secrets
+
+__all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatter", "TextFormatter"]
+
+Processor = Callable[[Any, str, EventDict], Any]
+
+_NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
+    "taskName",
+    "event_id",
+    # set by Django's and the servers' own loggers, for their own formatters
+    "color_message",
+    "request",
+    "server_time",
+    # set by structlog, for its ProcessorFormatter
+    "_logger",
+    "_name",
+    "_from_structlog",
+    "_record",
+}
+_RECORD_SIZE: Final = len(logging.makeLogRecord({}).__dict__)
+_LEVELS: Final = {level: logging.getLevelName(level).lower() for level in (10, 20, 30, 40, 50)}
+
+
+class ChainFormatter(logging.Formatter):
+    """
+    Everything but the end of the chain; not to be used itself.
+
+    Args:
+        processors: Your own structlog processors, called once a line each, after the context has been added. Callables
+            or dotted paths. One that raises costs the line the application's fields, never the request.
+        service: Name of the service, on every line.
+        version: Its version, on every line.
+        environment: Such as ``production``, on every line.
+        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file.
+        max_bytes: The most that a line may have, encoded and with its line feed; beyond it a line is shrunk, and says
+            so in ``truncated``. None for 16,000, or 4,096 if *stream* is a pipe, which mixes longer lines with those of
+            other processes.
+
+    Raises:
+        ValueError: *max_bytes* is below 2,048.
+    """
+
+    def __init__(  # noqa: PLR0913 -- keyword-only, each with a default
+        self,
+        *,
+        processors: Iterable[Processor | str] = (),
+        service: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+        stream: str | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        super().__init__()
+        constants = {"service": service, "version": version, "environment": environment}
+        self._constants = {name: value for name, value in constants.items() if value is not None}
+        self._second = (0, "")
+        self._end = self.end()
+        if max_bytes is None:
+            max_bytes = default_max_bytes(stream)
+        self._trace_bytes = MAX_TRACE_BYTES if max_bytes >= MAX_BYTES else MAX_TRACE_BYTES_PIPE
+        self._fit: Callable[[dict[str, Any], Any], str] = Fit(self._render, max_bytes)
+        self._chain: tuple[Processor, ...] = (
+            add_request_context,
+            merge_bound_contextvars,
+            *(import_string(processor) if isinstance(processor, str) else processor for processor in processors),
+            add_exception,
+        )
+        # Logging is configured before the system checks could say what is wrong with the settings.
+        keep_configured(self, lenient=True)
+
+    def configure(self, settings: Settings) -> None:
+        """Take over which names are secret."""
+        self._cleaner = Cleaner(Secrets(settings.redact), trace_bytes=self._trace_bytes)
+
+    def end(self) -> tuple[Processor, ...]:
+        """Return the last processors, which find only clean values; the very last returns the line."""
+        raise NotImplementedError  # abstract: every formatter below has its own
+
+    def format(self, record: logging.LogRecord) -> str:
+        """
+        Return the line for *record*, without a line feed at its end; never raises.
+
+        When a processor fails, which is reported once, the line is written with the fields of this package alone, and
+        has ``format_error``.
+        """
+        try:
+            event_dict: Any = self._event_dict(record)
+            for processor in self._chain:
+                event_dict = processor(record, record.levelname, event_dict)
+            return self._fit(*self._cleaner.clean_fields(event_dict))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- also structlog.DropEvent, which is no Exception
+            report_once(f"{type(self).__qualname__}.format", error)
+            return self._fit(*self._cleaner.clean_fields(self._core(record, error)))
+
+    def _render(self, event: dict[str, Any]) -> str:
+        result: Any = event
+        for processor in self._end:
+            result = processor(None, "", result)
+        return result if type(result) is str else str(result)
+
+    def _core(self, record: logging.LogRecord, error: BaseException) -> EventDict:
+        """Return what this package itself knows, without anything that came from outside."""
+        event_dict = self._head(record, _unformatted(record))
+        event = current_event.get()
+        if event is not None:
+            event_dict.update(event.context)
+            if event.message is not None and record.msg is event.message:
+                event_dict.update((name, value) for name, value in event.line().items() if name in FIELDS)
+        event_dict["format_error"] = type(error).__qualname__
+        return event_dict
+
+    def _event_dict(self, record: logging.LogRecord) -> EventDict:
+        own: dict[str, Any] = {}
+        # issubclass, not isinstance: the latter evaluates a lazy object
+        message: Any = record.msg
+        if issubclass(type(message), Mapping):
+            # From a structlog logger whose chain ends in ProcessorFormatter.wrap_for_formatter, or a dict as message.
+            own.update(message)
+            event_dict = self._head(record, own.pop("event", ""))
+            if "stack" in own:  # structlog's name for what the standard library calls stack_info
+                event_dict["stack_info"] = own.pop("stack")
+        else:
+            event_dict = self._head(record, record.getMessage())
+        if len(record.__dict__) > _RECORD_SIZE:
+            own.update((name, value) for name, value in record.__dict__.items() if name not in _NOT_EXTRA)
+        if record.exc_info:
+            event_dict["exc_info"] = record.exc_info
+        if record.stack_info:
+            event_dict["stack_info"] = record.stack_info
+        for name, value in own.items():
+            if name in {"exc_info", "stack_info"}:
+                event_dict[name] = value
+            elif name not in event_dict or event_dict[name] is not value:
+                given = own_name(name)
+                event_dict[given if given is name else unused_key(given, own)] = value
+        return event_dict
+
+    def _head(self, record: logging.LogRecord, message: Any) -> EventDict:
+        event_id = getattr(record, "event_id", None)
+        if event_id is None:
+            # On the record, so that a second handler writes the same line under the same id.
+            event_id = record.event_id = new_event_id()
+        return {
+            "timestamp": self._timestamp(record.created),
+            "level": _LEVELS.get(record.levelno) or record.levelname.lower(),
+            "logger": record.name,
+            "event": message,
+            "event_id": event_id,
+            **self._constants,
+        }
+
+    def _timestamp(self, created: float) -> str:
+        """Return RFC 3339 in UTC with six digits; the text of a second is made once."""
+        second, microsecond = divmod(round(created * 1_000_000), 1_000_000)
+        known, text = self._second
+        if known != second:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{microsecond:06d}Z"
+
+
+def _unformatted(record: logging.LogRecord) -> Any:
+    """Return the text of a record, or its template when the arguments do not fit it."""
+    message: Any = record.msg
+    if issubclass(type(message), Mapping):
+        # Not the text of the whole dict: there may be secrets in it.
+        return message.get("event", "")
+    try:
+        return record.getMessage()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 -- str() of a foreign argument may raise anything
+        return message
+
+
+class JSONFormatter(ChainFormatter):
+    """
+    Write a record as one line of strict JSON.
+
+    The record runs through a structlog processor chain: the request's context (`add_request_context`), what was bound
+    with structlog's own ``bind_contextvars``, your *processors*, exceptions as fields, the translation into the
+    *schema*, and a `structlog.processors.JSONRenderer`. Inside the chain the text is under ``event``, as structlog has
+    it; on the line it is ``message``. ``extra={...}`` of a standard-library call and keyword arguments of a structlog
+    call become fields; one that has the name of a field of the package is renamed ``app_<name>``.
+
+    Args:
+        schema: How the fields are named: ``flat``, ``ecs``, ``otel``, ``datadog`` or ``gcp``.
+        processors: As in the other formatters: your own structlog processors, or dotted paths of them.
+        service: Name of the service, on every line.
+        version: Its version, on every line.
+        environment: Such as ``production``, on every line.
+        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file.
+        max_bytes: The most that a line may have; None for 16,000, or 4,096 if *stream* is a pipe.
+
+    Raises:
+        ValueError: There is no such *schema*, or *max_bytes* is below 2,048.
+    """
+
+    def __init__(  # noqa: PLR0913 -- keyword-only, each with a default
+        self,
+        *,
+        schema: str = "flat",
+        processors: Iterable[Processor | str] = (),
+        service: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+        stream: str | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._schema = schema_named(schema)
+        super().__init__(
+            processors=processors,
+            service=service,
+            version=version,
+            environment=environment,
+            stream=stream,
+            max_bytes=max_bytes,
+        )
+
+    def end(self) -> tuple[Processor, ...]:
+        """Translate into the schema, and render."""
+        renderer = structlog.processors.JSONRenderer(serializer=dumps)
+        return (renderer,) if self._schema is None else (Translation(self._schema), renderer)
+
+
+class LogfmtFormatter(ChainFormatter):
+    """
+    Write a record as ``key=value`` pairs on one line; the same event as in JSON.
+
+    Null is nothing behind the sign (``route=``), an empty text is quoted (``route=""``). Control characters are spelt
+    out. A list or mapping is JSON in quotes.
+    """
+
+    def end(self) -> tuple[Processor, ...]:
+        """Render."""
+        return (_render_logfmt,)
+
+
+def _render_logfmt(_: Any, __: str, event_dict: EventDict) -> str:
+    return " ".join(f"{_logfmt_key(name)}={_logfmt_value(value)}" for name, value in event_dict.items())
+
+
+def _logfmt_key(name: Any) -> str:
+    return "".join("_" if not c.isprintable() or c in ' ="' else c for c in str(name)) or "_"
+
+
+def _logfmt_value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = dumps({"": value})[4:-1] if isinstance(value, (dict, list)) else str(value)
+    if text and text.isprintable() and not set(' ="\\') & set(text):
+        return text
+    return '"' + escape_controls(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+class TextFormatter(ChainFormatter):
+    """
+    Write ``timestamp LEVEL logger message``, with a traceback below it when there is one.
+
+    For ``grep 'Request took'``. Control characters are spelt out, so what a client sends cannot forge a line.
+    """
+
+    def end(self) -> tuple[Processor, ...]:
+        """Render."""
+        return (_render_text,)
+
+
+def _render_text(_: Any, __: str, event_dict: EventDict) -> str:
+    head = (event_dict["timestamp"], event_dict["level"].upper(), event_dict["logger"], event_dict["message"])
+    lines = [" ".join(escape_controls(str(part)) for part in head)]
+    lines.extend(_trace_lines(event_dict))
+    return "\n".join(lines)
+
+
+def _trace_lines(event_dict: EventDict) -> list[str]:
+    trace = "\n".join(str(event_dict[name]) for name in ("stack_info", "stack_trace") if event_dict.get(name))
+    return [escape_controls(line) for line in trace.split("\n")] if trace else []
+
+
+class ConsoleFormatter(ChainFormatter):
+    """
+    Write a record for people: aligned, coloured on a terminal, the traceback below it.
+
+    Args:
+        stream: ``stdout`` or ``stderr``, where the lines will go. There is colour if that is a terminal and the
+            environment variable ``NO_COLOR`` is not set.
+        processors: As in the other formatters: your own structlog processors, or dotted paths of them.
+        service: Name of the service, on every line.
+        version: Its version, on every line.
+        environment: Such as ``production``, on every line.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: str = "stdout",
+        processors: Iterable[Processor | str] = (),
+        service: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+    ) -> None:
+        output = getattr(sys, stream, None)
+        self._colors = bool(output and output.isatty()) and not os.environ.get("NO_COLOR")
+        super().__init__(processors=processors, service=service, version=version, environment=environment)
+        self._fit = lambda event, _: self._render(event)
+
+    def configure(self, settings: Settings) -> None:
+        """Take over which names are secret; nothing is shortened for people."""
+        self._cleaner = Cleaner(Secrets(settings.redact), shortens=False)
+
+    def end(self) -> tuple[Processor, ...]:
+        """Make every value printable, and render."""
+        return _make_printable, structlog.dev.ConsoleRenderer(
+            colors=self._colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        )
+
+
+def _make_printable(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    trace = _trace_lines(event_dict)
+    printable = {"event": escape_controls(event_dict["message"])}
+    for name, value in event_dict.items():
+        if name not in {"message", "event_id", "stack_info", "stack_trace"}:
+            printable[escape_controls(name)] = escape_controls(value) if isinstance(value, str) else value
+    if trace:
+        printable["exception"] = "\n".join(trace)
+    return printable

@@ -1,0 +1,146 @@
+"""
+structlog processors: the request's context, exceptions as fields, and text that cannot forge a line.
+
+Write. Each takes ``(logger, method_name, event_dict)`` and returns the event dict, so each is usable in any structlog
+chain, in ``ProcessorFormatter(foreign_pre_chain=...)`` as well as in ``processors``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+
+from obs_middleware.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
+from obs_middleware.logs.serialize import unused_key
+
+__all__ = [
+    "ExcInfo",
+    "add_exception",
+    "add_request_context",
+    "error_fields",
+    "escape_controls",
+    "exception_fields",
+    "merge_bound_contextvars",
+]
+
+EventDict = MutableMapping[str, Any]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+_OF_THE_HEAD: Final = frozenset(
+    {"timestamp", "level", "logger", "message", "event_id", "service", "version", "environment", "stack_info"}
+)
+_NOT_FOR_APPLICATIONS: Final = frozenset(FIELDS) - _OF_THE_HEAD
+
+
+def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """
+    Add what is known of the request that is being served: its id, method and path, and what `bind` added.
+
+    On the request line it adds every field of that line, and the exception as ``exc_info`` if one ended the request.
+    Every line, also outside a request, gets an ``event_id``. A value given with this one line wins over one that was
+    bound; neither wins over a field of the package: it is renamed ``app_<name>``. Costs one dict update a line.
+    """
+    if "event_id" not in event_dict:
+        event_dict["event_id"] = new_event_id()
+    event = current_event.get()
+    if event is None:
+        return event_dict
+    for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
+        event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
+    if event.message is not None and event_dict.get("event") is event.message:
+        event_dict.update(event.line())
+        if event.error is not None:
+            event_dict["exc_info"] = event.error
+        elif event.refusal is not None:
+            # A refusal, such as a bad host name, is worth its name, not a traceback.
+            event_dict.update(error_fields(event))
+    else:
+        event_dict.update(event.context)
+        for name, value in event.bound.copy().items():
+            event_dict.setdefault(name, value)
+    return event_dict
+
+
+def error_fields(event: RequestEvent) -> dict[str, str]:
+    """Return ``error_type`` and ``error_message`` of the exception that *event* holds, if it holds one."""
+    error = event.error or event.refusal
+    return {} if error is None else _name_and_message(error)
+
+
+def exception_fields(exc_info: ExcInfo) -> dict[str, str]:
+    """
+    Return ``error_type``, ``error_message`` and ``stack_trace`` of an exception.
+
+    The trace has the whole chain, groups and notes, and never a local variable. An exception whose own methods raise
+    still gives its type.
+    """
+    kind, error, trace = exc_info
+    try:
+        stack = "".join(traceback.format_exception(kind, error, trace))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 -- __str__ of a foreign exception may raise anything
+        stack = "".join(traceback.format_tb(trace))
+    return {**_name_and_message(error), "stack_trace": stack.rstrip("\n")}
+
+
+def _name_and_message(error: BaseException) -> dict[str, str]:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 -- as above
+        message = ""
+    return {"error_type": name, "error_message": message}
+
+
+def add_exception(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """
+    Replace ``exc_info`` by ``error_type``, ``error_message`` and ``stack_trace``.
+
+    Takes what the logging module and structlog take: an exception, a tuple, or a true value for the one being handled.
+    """
+    exc_info = event_dict.pop("exc_info", None)
+    if not exc_info:
+        return event_dict
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    if exc_info[0] is not None:
+        event_dict.update(exception_fields(exc_info))
+    return event_dict
+
+
+def merge_bound_contextvars(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
+    """Run `structlog.contextvars.merge_contextvars`, unless nothing was ever bound: it scans the whole context."""
+    if structlog.contextvars._CONTEXT_VARS:  # noqa: SLF001 -- held by a canary test
+        return structlog.contextvars.merge_contextvars(logger, method_name, event_dict)
+    return event_dict
+
+
+_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SPELT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape_controls(text: str) -> str:
+    r"""
+    Return *text* with every character spelt out that could end a line, move a cursor or turn the reading direction.
+
+    For the formats that people read; JSON escapes by itself. ``"a\\x1b[2J"`` becomes those eight visible characters.
+    """
+    return _CONTROLS.sub(_spell, text)
+
+
+def _spell(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    return _SPELT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
