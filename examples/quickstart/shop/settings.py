@@ -1,0 +1,47 @@
+import os
+from pathlib import Path
+
+import structlog
+
+from obs_middleware import logging_config, structlog_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SECRET_KEY = "a demonstration keeps no secrets"
+DEBUG = False
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+
+INSTALLED_APPS = [
+    "obs_middleware",
+    "shop",
+]
+
+# An API without cookies, so neither sessions nor CSRF tokens.
+MIDDLEWARE = [
+    "obs_middleware.middleware.TimingMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+
+LOGGING = logging_config(
+    service="shop",
+    version="1.0",
+    environment="demo",
+    format=os.environ.get("SHOP_LOG_FORMAT", "json"),
+    file=os.environ.get("SHOP_LOG_FILE"),
+)
+structlog.configure(**structlog_config())
+
+ROOT_URLCONF = "shop.urls"
+ASGI_APPLICATION = "shop.asgi.application"
+WSGI_APPLICATION = "shop.wsgi.application"
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SHOP_DATABASE", BASE_DIR / "db.sqlite3"),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
