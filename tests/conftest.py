@@ -1,0 +1,96 @@
+"""Fixtures for every test: one body, both worlds, and a house that is left as it was found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import structlog
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client, override_settings
+from django.urls import path
+
+from obs_middleware import failures
+from obs_middleware.event import current_event
+from obs_middleware.middleware import TimingMiddleware
+from obs_middleware.testing import CapturedRequests
+
+Get = Callable[..., Any]
+View = Callable[..., Any]
+
+
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _clean_house() -> Iterator[None]:
+    """No test sees another's context, structlog configuration or reported failures."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    failures._reported.clear()
+    # In dev mode it says how slow the machine is.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    current_event.set(None)
+    yield
+    current_event.set(None)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(name="mode", params=["sync", "async"])
+def _mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(name="get")
+def _get(mode: str) -> Get:
+    """One GET through the whole chain, under WSGI's and under ASGI's handler; exceptions are answered with a 500."""
+    if mode == "sync":
+        return Client(raise_request_exception=False).get
+    client = AsyncClient(raise_request_exception=False)
+
+    def get(*args: Any, **kwargs: Any) -> Any:
+        return async_to_sync(client.get)(*args, **kwargs)
+
+    return get
+
+
+@pytest.fixture(name="lines")
+def _lines(captured_requests: CapturedRequests) -> CapturedRequests:
+    return captured_requests
+
+
+def respond(view: View, request: Any) -> Any:
+    """Hand *request* to the middleware above *view*, without a handler around them."""
+    return TimingMiddleware(view)(request)
+
+
+class Site:
+    """A site of one view at ``/``, for the views that belong to one test."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def get(
+        self, view: View, url: str = "/", *, route: str = "", headers: dict[str, str] | None = None, **settings: Any
+    ) -> Any:
+        """Answer one GET of *url* with *view*."""
+
+        class urls:  # noqa: N801 -- stands for a module
+            urlpatterns = [path(route, view)]  # noqa: RUF012 -- Django's form
+
+        with override_settings(ROOT_URLCONF=urls, **settings):
+            if self.mode == "sync":
+                return Client(raise_request_exception=False).get(url, headers=headers)
+            client = AsyncClient(raise_request_exception=False)
+            return async_to_sync(client.get)(url, headers=headers)
+
+
+@pytest.fixture(name="site")
+def _site(mode: str) -> Site:
+    return Site(mode)

@@ -1,0 +1,198 @@
+"""The house rules: import directions, public names, docstrings, packaging, docs that agree with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import obs_middleware
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(obs_middleware.__file__).parent
+MODULES = sorted(
+    info.name for info in pkgutil.walk_packages([str(PACKAGE)], "obs_middleware.") if not info.name.endswith("__main__")
+)
+MEASURE = {
+    "asgi",
+    "context",
+    "correlation",
+    "counters",
+    "database",
+    "decorators",
+    "ending",
+    "event",
+    "facts",
+    "middleware",
+    "policy",
+    "request",
+    "running",
+}
+LEAVES = {"failures", "redaction"}
+SERVICES = {"apps", "checks", "conf", "testing"}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that the file imports when it runs, as paths below the package."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    guarded = {id(n) for node in ast.walk(tree) if _is_type_checking(node) for n in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in guarded:
+            if node.module == "obs_middleware":
+                found.update(alias.name for alias in node.names)
+            elif node.module.startswith("obs_middleware."):
+                found.add(node.module.removeprefix("obs_middleware."))
+    return found
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def graph() -> dict[str, set[str]]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): imports(path)
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "__init__.py"
+    }
+
+
+def test_measure_imports_nothing_of_the_other_wings() -> None:
+    for name in MEASURE:
+        assert graph()[name] <= MEASURE | LEAVES | {"conf"}, name
+
+
+def test_write_knows_of_measure_only_the_event() -> None:
+    for name, imported in graph().items():
+        if name.startswith("logs"):
+            others = {one for one in imported if not one.startswith("logs")}
+            # counters: the sink says there what it dropped
+            assert others <= LEAVES | {"conf", "counters", "event"}, name
+
+
+def test_every_module_has_its_room() -> None:
+    top = {name for name in graph() if not name.startswith("logs")}
+
+    assert top == MEASURE | SERVICES | LEAVES
+
+
+def test_there_is_no_ring_of_imports() -> None:
+    edges = graph()
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for other in edges.get(name, ()):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+def test_only_conf_reads_the_settings() -> None:
+    reading = {path.name for path in PACKAGE.rglob("*.py") if "from django.conf import" in path.read_text()}
+
+    assert reading == {"conf.py"}
+
+
+@pytest.fixture(name="module", params=["obs_middleware", *MODULES])
+def _module(request: pytest.FixtureRequest) -> ModuleType:
+    return importlib.import_module(request.param)
+
+
+def test_every_module_says_what_it_answers(module: ModuleType) -> None:
+    assert module.__doc__
+
+
+def test_public_names_exist_and_are_documented(module: ModuleType) -> None:
+    public = getattr(module, "__all__", [])
+    for name in public:
+        thing = getattr(module, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert inspect.getdoc(thing), name
+
+
+def test_every_public_definition_is_exported(module: ModuleType) -> None:
+    """A function or class without an underscore is public: then it is in ``__all__``."""
+    defined = {
+        name
+        for name, thing in vars(module).items()
+        if (inspect.isclass(thing) or inspect.isfunction(thing))
+        and thing.__module__ == module.__name__
+        and not name.startswith("_")
+    }
+    assert defined <= set(getattr(module, "__all__", []))
+
+
+def test_public_methods_are_documented(module: ModuleType) -> None:
+    for name in getattr(module, "__all__", []):
+        thing = getattr(module, name)
+        if inspect.isclass(thing) and thing.__module__ == module.__name__:
+            for member, value in vars(thing).items():
+                if inspect.isfunction(value) and not member.startswith("_"):
+                    assert value.__doc__ or getattr(getattr(thing.__base__, member, None), "__doc__", None), member
+
+
+# Packaging
+
+
+def test_the_version_is_the_newest_in_the_changelog() -> None:
+    newest = re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert newest is not None
+    assert newest[1] == importlib.metadata.version("obs-middleware")
+
+
+def test_the_runtime_needs_three_packages() -> None:
+    required = importlib.metadata.requires("obs-middleware") or []
+    runtime = {re.split(r"[^a-z-]", one)[0] for one in required if "extra ==" not in one}
+
+    assert runtime == {"django", "structlog", "python-json-logger"}
+
+
+@pytest.fixture(name="dist", scope="session")
+def _dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_its_types(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    expected = {f"obs_middleware/{path.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
+    assert expected | {"obs_middleware/py.typed"} <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"obs_middleware"}
+
+
+def test_the_source_distribution_holds_tests_and_examples(dist: Path) -> None:
+    import tarfile  # noqa: PLC0415 -- used here alone
+
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+
+    assert {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "Makefile", "tests/conftest.py"} <= names
+    assert "examples/quickstart/manage.py" in names
+    assert not {name for name in names if "__pycache__" in name or name.endswith(".sqlite3")}

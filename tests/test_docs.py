@@ -1,0 +1,317 @@
+"""README and docs: tables equal to the code, snippets that run, links that lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import logging.config
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import unittest
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import django.conf
+import django.urls
+import pytest
+from django.core.management import call_command
+from django.test import Client, override_settings
+
+from obs_middleware import logging_config, stats
+from obs_middleware.checks import CHECKS
+from obs_middleware.conf import SETTING, Settings, find_problems, get_settings
+from obs_middleware.event import FIELDS
+from obs_middleware.redaction import DEFAULT_NAMES
+from obs_middleware.testing import capture_requests, parse_line
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOR_USERS = [
+    "obs_middleware",
+    "obs_middleware.asgi",
+    "obs_middleware.decorators",
+    "obs_middleware.logs.config",
+    "obs_middleware.logs.filters",
+    "obs_middleware.logs.formatters",
+    "obs_middleware.testing",
+]
+SETTABLE = ["INSTALLED_APPS", "LOGGING", "MIDDLEWARE", SETTING, "SILENCED_SYSTEM_CHECKS"]
+"""The settings that a snippet may set; they are in force for the rest of its page."""
+
+BLOCK = re.compile(
+    r"^(?:<!-- skip:(?P<skip>.*)-->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+LINK = re.compile(r"\[[^]]*\]\((?P<target>(?!https?://)[^)\s]+)\)")
+
+
+class Block(NamedTuple):
+    """
+    A fenced block of a page.
+
+    Attributes:
+        line: Number of the line of its first line of code.
+        skip: Why its code is not run: the text of a comment ``<!-- skip: ... -->`` on the line above; None without it.
+    """
+
+    line: int
+    code: str
+    skip: str | None
+
+
+def blocks(text: str, language: str) -> Iterator[Block]:
+    """Yield the blocks of *language*."""
+    for match in BLOCK.finditer(text):
+        if match["language"] == language:
+            yield Block(text.count("\n", 0, match.start("code")) + 1, match["code"], match["skip"])
+
+
+def prose(text: str) -> str:
+    """Return *text* without its fenced blocks."""
+    return BLOCK.sub("", text)
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of all table rows in *text*, headings included."""
+    return [
+        [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in prose(text).splitlines()
+        if line.startswith("|") and not line.startswith("|-")
+    ]
+
+
+@pytest.fixture(name="page", params=PAGES, ids=lambda page: page.name)
+def _page(request: pytest.FixtureRequest) -> Path:
+    page: Path = request.param
+    return page
+
+
+# Tables and headings that say what the code says
+
+
+def test_the_field_reference_is_the_code() -> None:
+    heading, *table = (row for row in rows((ROOT / "docs" / "fields.md").read_text()) if len(row) == 4)
+
+    assert heading == ["field", "type", "when", "meaning"]
+    assert table == [[f"`{name}`", *field] for name, field in FIELDS.items()]
+
+
+def test_the_settings_have_their_names_and_defaults() -> None:
+    """A default stands as one would write it in settings.py; there it must change nothing."""
+    text = (ROOT / "docs" / "settings.md").read_text()
+    documented = re.findall(r"^### `([A-Z_]+): .+? = (.+)`$", text, re.MULTILINE)
+
+    assert [name for name, _ in documented] == [field.name.upper() for field in fields(Settings)]
+    for name, default in documented:
+        written = {name: DEFAULT_NAMES if default == "DEFAULT_NAMES" else ast.literal_eval(default)}
+        assert list(find_problems(written)) == []
+        with override_settings(OBS_MIDDLEWARE=written):
+            assert get_settings() == Settings(), name
+
+
+def test_every_setting_has_an_example_and_names_its_check() -> None:
+    sections = re.split(r"^### ", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE)[1:]
+
+    for section in sections:
+        assert re.search(r"`obs_middleware\.[EW]\d{3}`", section), section
+        assert any(SETTING in block.code for block in blocks(section, "python")), section
+
+
+def test_the_checks_have_their_ids_and_texts() -> None:
+    text = (ROOT / "docs" / "checks.md").read_text()
+
+    assert dict(re.findall(r"^### `(.+)`\n\n(.+)$", text, re.MULTILINE)) == CHECKS
+
+
+@pytest.mark.parametrize("name", FOR_USERS)
+def test_every_name_for_users_is_in_the_docs_and_in_the_changelog(name: str) -> None:
+    docs = "".join(page.read_text() for page in PAGES)
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+
+    for public in importlib.import_module(name).__all__:
+        assert re.search(rf"\b{public}\b", docs), public
+        assert re.search(rf"\b{public}\b", changelog), public
+
+
+def test_the_readme_names_the_versions_that_are_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    documented = {
+        (python, version)
+        for python, versions in (row for row in rows((ROOT / "README.md").read_text()) if len(row) == 2)
+        for version in versions.split(", ")
+        if re.fullmatch(r"3\.\d+", python)
+    }
+    environments = re.findall(r"py3(\d+)-django(\d)(\d)", " ".join(project["tool"]["tox"]["env_list"]))
+
+    assert documented == {(f"3.{python}", f"{major}.{minor}") for python, major, minor in environments}
+    assert {python for python, _ in documented} == classified(project, "Programming Language :: Python :: ")
+    assert {version for _, version in documented} == classified(project, "Framework :: Django :: ")
+
+
+def classified(project: dict[str, Any], head: str) -> set[str]:
+    """Return the versions, with a minor number, that the classifiers under *head* name."""
+    found = (re.fullmatch(rf"{head}(\d+\.\d+)", classifier) for classifier in project["project"]["classifiers"])
+    return {match[1] for match in found if match}
+
+
+# Links and commands
+
+
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+    for match in LINK.finditer(prose(page.read_text())):
+        target, _, fragment = match["target"].partition("#")
+        file = (page.parent / target).resolve() if target else page
+        assert file.is_file(), match["target"]
+        if fragment:
+            assert fragment in map(slug, HEADING.findall(prose(file.read_text()))), match["target"]
+
+
+def slug(heading: str) -> str:
+    """Return the anchor of *heading*, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    linked = {match["target"] for match in LINK.finditer((ROOT / "docs" / "index.md").read_text())}
+
+    assert {page.name for page in PAGES[1:]} <= linked | {"index.md"}
+
+
+def test_every_make_command_is_a_target(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"(?:^\$ |`)make ([a-z]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+# Snippets
+
+
+def test_every_fence_stands_at_the_margin(page: Path) -> None:
+    """Otherwise it would be overlooked here, and not be run."""
+    text = page.read_text()
+
+    assert len(re.findall(r"^\s*```", text, re.MULTILINE)) == 2 * len(BLOCK.findall(text))
+
+
+def test_a_snippet_is_skipped_only_for_a_reason(page: Path) -> None:
+    text = page.read_text()
+
+    assert all(block.skip is None or block.skip.strip() for block in blocks(text, "python"))
+    assert text.count("<!-- skip") == sum(block.skip is not None for block in blocks(text, "python"))
+
+
+def test_lines_that_are_shown_are_strict_json(page: Path) -> None:
+    for block in blocks(page.read_text(), "json"):
+        for line in block.code.splitlines():
+            parse_line(line)
+
+
+def test_the_snippets_run(page: Path, tmp_path: Path) -> None:
+    """In a process of their own, for they configure Django and the log; see `run`."""
+    result = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", __file__, str(page)],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "--- Logging error ---" not in result.stderr
+
+
+MODULE = "snippets"
+"""Where snippets think they stand, so that what they define is told from what they import."""
+
+
+def run(page: Path) -> None:
+    """
+    Run the snippets of *page* from top to bottom in one namespace, and use what they define as its readers would.
+
+    Settings are put in force, and must pass ``manage.py check`` without a warning. A function whose only parameter is
+    called ``request`` is a view at ``/<its name>/`` that must answer a GET with one line, unless its page leaves lines
+    out. Tests are run.
+    """
+    namespace: dict[str, Any] = {"__name__": MODULE}
+    for block in (block for block in blocks(page.read_text(), "python") if block.skip is None):
+        before = dict(namespace)
+        # The empty lines give a traceback the line numbers of the page.
+        exec(compile("\n" * (block.line - 1) + block.code, page, "exec", dont_inherit=True), namespace)
+        configure({name: namespace[name] for name in SETTABLE if re.search(rf"\b{name} ?[=\[]", block.code)})
+        for name, thing in namespace.items():
+            if getattr(thing, "__module__", None) == MODULE and before.get(name) is not thing:
+                use(name, thing)
+
+
+class urls:  # noqa: N801 -- stands for a module
+    """The views of the page so far."""
+
+    urlpatterns: list[Any] = []  # noqa: RUF012 -- Django's form
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """Put *settings* in force until the process ends."""
+    if settings:
+        override_settings(**settings).enable()
+        call_command("check", fail_level="WARNING")
+    if "LOGGING" in settings:
+        logging.config.dictConfig(settings["LOGGING"])
+        logging.getLogger("a line outside any request").warning("and one inside, of a page that does not exist:")
+        assert visit("/") == 404
+
+
+def use(name: str, thing: Any) -> None:
+    """Use *thing*, which a snippet defined as *name*, if it is a view, a test function or a test case."""
+    if inspect.isclass(thing) and issubclass(thing, unittest.TestCase):
+        result = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(thing))
+        assert result.testsRun
+        assert result.wasSuccessful()
+    elif inspect.isfunction(thing) and name.startswith("test_"):
+        with capture_requests() as captured:
+            fixtures = {"captured_requests": captured, "client": Client()}
+            thing(**{fixture: fixtures[fixture] for fixture in inspect.signature(thing).parameters})
+    elif inspect.isfunction(thing) and list(inspect.signature(thing).parameters) == ["request"]:
+        urls.urlpatterns.append(django.urls.path(f"{name}/", thing, name=name))
+        django.urls.clear_url_caches()
+        assert visit(f"/{name}/") == 200
+
+
+def visit(path: str) -> int:
+    """
+    Return the status of a GET of *path*; the package must not complain of anything.
+
+    It has one line that says so, or is counted as one that settings or decorators leave out.
+    """
+    before = stats()
+    with capture_requests() as lines:
+        status: int = Client().get(path).status_code
+    after = stats()
+    written, left_out = (
+        sum(after[name] - before[name] for name in names)
+        for names in (["written"], ["excluded", "suppressed", "sampled_out"])
+    )
+    assert written + left_out == 1
+    assert [(line["path"], line["status"]) for line in lines] == [(path, status)] * written
+    assert "obs_middleware" not in {log["logger"] for log in lines.logs}
+    return status
+
+
+if __name__ == "__main__":
+    django.conf.settings.configure(
+        SECRET_KEY="of a test",
+        ALLOWED_HOSTS=["testserver"],
+        ROOT_URLCONF=urls,
+        INSTALLED_APPS=["obs_middleware"],
+        MIDDLEWARE=["obs_middleware.middleware.TimingMiddleware"],
+        LOGGING=logging_config(),
+    )
+    django.setup()
+    run(Path(sys.argv[1]))

@@ -1,0 +1,150 @@
+"""`obs_middleware.event`, `obs_middleware.request`, `obs_middleware.correlation`: the leaves."""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from typing import Any
+
+import pytest
+from conftest import respond
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
+from django.urls import ResolverMatch
+
+from obs_middleware import event as event_module
+from obs_middleware.correlation import is_request_id, meta_key, new_request_id
+from obs_middleware.event import FIELDS, RequestEvent, event_of, new_event_id
+from obs_middleware.request import declared_bytes, resolved, response_bytes
+from obs_middleware.testing import CapturedRequests
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_event_ids_are_renewed_after_a_fork() -> None:
+    """Two workers of one parent must not write the same ids."""
+    reading, writing = os.pipe()
+    before = new_event_id().split("-")[0]
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, new_event_id().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        in_child = pipe.read()
+    os.waitpid(child, 0)
+
+    assert in_child.split("-")[0] != before
+    assert new_event_id().split("-")[0] == before
+
+
+def test_every_field_of_the_event_is_documented() -> None:
+    event = RequestEvent(0.0, "id", "GET", "/")
+    event.first_byte_seconds, event.request_bytes, event.response_bytes, event.view = 0.1, 1, 2, "v"
+
+    assert set(event.line()) <= set(FIELDS)
+
+
+def test_a_line_is_built_once_and_later_bindings_do_not_show() -> None:
+    event = RequestEvent(0.0, "id", "GET", "/")
+    event.bound["a"] = 1
+    line = event.line()
+    event.bound["b"] = 2
+
+    assert event.line() is line
+    assert "b" not in line
+
+
+@pytest.mark.parametrize("request_", [None, object(), HttpRequest(), 7], ids=["none", "object", "bare", "int"])
+def test_an_object_without_an_event_has_none(request_: Any) -> None:
+    assert event_of(request_) is None
+
+
+class Problem(Exception):
+    """Unlike a builtin exception it can be referred to weakly."""
+
+
+@pytest.mark.parametrize("error", [False, True], ids=["ok", "error"])
+def test_nothing_of_the_request_is_kept_alive(lines: CapturedRequests, error: bool) -> None:
+    """Not by the context that the thread keeps, nor by the event, which may live on in a task."""
+    seen: list[Any] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        problem = Problem("no good")
+        seen.append(weakref.ref(problem))
+        if error:
+            raise problem
+        response = HttpResponse()
+        seen.append(weakref.ref(response))
+        return response
+
+    def visit() -> RequestEvent | None:
+        request = RequestFactory().get("/")
+        seen.append(weakref.ref(request))
+        try:
+            respond(view, request)
+        except Problem:
+            pass
+        return event_of(request)
+
+    event = visit()
+    gc.collect()
+
+    assert event is not None
+    assert [ref() for ref in seen] == [None] * len(seen)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        ("12", 12),
+        ("0", 0),
+        ("", None),
+        (None, None),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+        ("9" * 30, None),
+        ("x", None),
+    ],
+    ids=repr,
+)
+def test_the_declared_size_is_read_or_left_out(length: str | None, expected: int | None) -> None:
+    assert declared_bytes({} if length is None else {"CONTENT_LENGTH": length}) == expected
+
+
+def test_the_size_of_a_plain_response_is_known() -> None:
+    assert response_bytes(HttpResponse("é"), "GET") == 2
+    assert response_bytes(HttpResponse("é"), "HEAD") == 0
+    assert response_bytes(StreamingHttpResponse([]), "GET") is None
+
+
+def test_the_route_is_the_one_that_django_found() -> None:
+    match = ResolverMatch(print, (), {}, url_name="item", namespaces=["shop"], route="shop/item/<int:number>/")
+
+    assert resolved(object()) == (None, None)
+    assert resolved(match) == ("shop/item/<int:number>/", "shop:item")
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [("X-Request-ID", "HTTP_X_REQUEST_ID"), ("Content-Type", "CONTENT_TYPE"), ("content-length", "CONTENT_LENGTH")],
+)
+def test_a_header_has_its_key_in_meta(header: str, key: str) -> None:
+    assert meta_key(header) == key
+
+
+def test_new_ids_are_well_formed_and_different() -> None:
+    ids = {new_request_id() for _ in range(1000)}
+
+    assert len(ids) == 1000
+    assert all(is_request_id(one) and len(one) == 32 for one in ids)
+
+
+def test_the_token_of_the_process_is_random() -> None:
+    before = event_module._token
+    event_module._renew_token()
+
+    assert event_module._token != before

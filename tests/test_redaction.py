@@ -1,0 +1,175 @@
+"""`obs_middleware.redaction`: what is secret never reaches a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import pytest
+from conftest import Get, Site, respond
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory, override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obs_middleware import annotate, bind
+from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter
+from obs_middleware.redaction import DEFAULT_NAMES, REDACTED, Secrets
+from obs_middleware.testing import CapturedRequests
+
+secrets = Secrets(DEFAULT_NAMES)
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password", "PASSWORD", "new_password", "newPassword", "user[password]", "passwordConfirm", "passwd", "pwd",
+        "secret", "client-secret", "token", "access_token", "accessToken", "accesstoken", "csrfmiddlewaretoken",
+        "Authorization", "Proxy-Authorization", "auth", "X-Auth", "Cookie", "Set-Cookie", "session", "sessionid",
+        "api_key", "api-key", "apikey", "X-Api-Key", "APIKey", "card_number", "cardNumber", "credit_card", "cvv",
+        "card_cvc", "pin", "card_pin", "otp", "sig", "X-Amz-Signature", "private_key", "jwt", "passphrase", "iban",
+    ],
+)  # fmt: skip
+def test_a_secret_name_is_known_in_every_spelling(name: str) -> None:
+    assert secrets.hides(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "page",
+        "author",
+        "shipping",
+        "signal",
+        "tokens",
+        "prompt_tokens",
+        "design",
+        "opinion",
+        "key",
+        "q",
+        "",
+        "id",
+        "card",
+    ],
+)
+def test_an_ordinary_name_is_left_alone(name: str) -> None:
+    assert not secrets.hides(name)
+
+
+@pytest.mark.parametrize(
+    ("query", "hidden"),
+    [
+        ("token=hunter2", "token=[redacted]"),
+        ("a=1&token=hunter2&b=2", "a=1&token=[redacted]&b=2"),
+        ("token=x&token=y", "token=[redacted]&token=[redacted]"),
+        ("user[password]=x", "user[password]=[redacted]"),
+        ("user%5Bpassword%5D=x", "user%5Bpassword%5D=[redacted]"),
+        ("p%61ssword=x", "p%61ssword=[redacted]"),
+        ("p%2561ssword=x", "p%2561ssword=[redacted]"),
+        ("a=1;token=x", "a=1;token=[redacted]"),
+        ("token", "token"),
+        ("token=", "token="),
+        ("token=a=b", "token=[redacted]"),
+        ("", ""),
+        ("&&=&", "&&=&"),
+    ],
+)
+def test_the_values_of_secrets_are_hidden_in_a_query(query: str, hidden: str) -> None:
+    assert secrets.hide_in_query(query) == hidden
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("https://u:p@host/x?token=1#frag", "https://host/x?token=[redacted]"),
+        ("https://host/x", "https://host/x"),
+        ("/x?a=1", "/x?a=1"),
+        ("", ""),
+    ],
+)
+def test_a_url_loses_user_secrets_and_fragment(url: str, hidden: str) -> None:
+    assert secrets.hide_in_url(url) == hidden
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20))))
+def test_hiding_changes_nothing_but_the_values_of_secrets(pairs: list[tuple[str, str]]) -> None:
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    hidden = dict(parse_qsl(secrets.hide_in_query(query), keep_blank_values=True))
+
+    for name, value in dict(pairs).items():
+        if secrets.hides(name):
+            assert hidden[name] in {REDACTED, ""}
+        else:
+            assert hidden.get(name) == value or secrets.hides(quote(name))
+
+
+@given(st.text())
+def test_any_text_may_stand_where_a_query_should(text: str) -> None:
+    assert isinstance(secrets.hide_in_query(text), str)
+    assert isinstance(secrets.hide_in_url(text), str)
+    assert isinstance(secrets.hides(text), bool)
+
+
+@dataclasses.dataclass
+class Login:
+    name: str
+    password: str
+
+
+@pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
+def test_the_fields_of_an_application_are_hidden_however_deep(formatter: Any, lines: CapturedRequests) -> None:
+    import io  # noqa: PLC0415
+
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter())
+    logging.getLogger().addHandler(handler)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(token=SECRET, user={"name": "u", "password": SECRET, "cards": [{"card_number": SECRET}]})
+        annotate(login=Login("u", SECRET))
+        logging.getLogger("site").info("x", extra={"api_key": SECRET, "plain": "seen"})
+        return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    text = stream.getvalue()
+    assert SECRET not in text
+    assert "seen" in text
+    assert text.count(REDACTED) >= 7
+    assert SECRET not in json.dumps([*lines, *lines.logs])
+
+
+def test_nothing_of_the_query_is_on_a_line_by_default(get: Get, lines: CapturedRequests) -> None:
+    get(f"/talk/?token={SECRET}&a={SECRET}", headers={"Cookie": f"sessionid={SECRET}", "Authorization": SECRET})
+
+    assert SECRET not in json.dumps([*lines, *lines.logs])
+
+
+def test_a_project_names_its_own_secrets(site: Site, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(nickname="n", password="p")
+        return HttpResponse()
+
+    site.get(view, OBS_MIDDLEWARE={"REDACT": [*DEFAULT_NAMES, "nickname"]})
+    site.get(view, OBS_MIDDLEWARE={"REDACT": []})
+
+    assert [(line["nickname"], line["password"]) for line in lines] == [(REDACTED, REDACTED), ("n", "p")]
+
+
+def test_names_from_outside_are_not_remembered_without_end() -> None:
+    own = Secrets(["password"])
+    for number in range(10_000):
+        own.hides(f"name{number}")
+
+    assert len(own._known) < 5_000
+
+
+def test_a_formatter_made_before_the_checks_stands_a_mistake_in_the_settings() -> None:
+    with pytest.raises(Exception, match="expected"), override_settings(OBS_MIDDLEWARE={"REDACT": 7}):
+        pass
+    assert JSONFormatter().format(logging.makeLogRecord({"msg": "x", "password": SECRET})).count(REDACTED) == 1

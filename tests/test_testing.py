@@ -1,0 +1,59 @@
+"""`obs_middleware.testing`: what users test their logs with."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.test import Client
+
+from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
+
+
+def test_request_lines_and_other_lines_are_kept_apart() -> None:
+    with capture_requests() as lines:
+        Client().get("/talk/")
+        logging.getLogger("site").debug("too low")
+
+    assert [line["path"] for line in lines] == ["/talk/"]
+    assert [log["message"] for log in lines.logs] == ["before", "after"]
+
+
+def test_lines_are_captured_although_logging_would_swallow_them() -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.ERROR)
+    with capture_requests() as lines:
+        Client().get("/ok/")
+
+    assert len(lines) == 1
+    assert root.level == logging.ERROR
+
+
+def test_lower_levels_can_be_asked_for() -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.NOTSET)
+    with capture_requests(level=logging.DEBUG) as lines:
+        logging.getLogger("site").debug("low")
+
+    assert [log["message"] for log in lines.logs] == ["low"]
+    assert root.level == logging.NOTSET
+
+
+def test_the_log_is_left_as_it_was_even_when_the_test_fails() -> None:
+    before = logging.getLogger().handlers[:]
+    with pytest.raises(ValueError, match="test"), capture_requests():
+        raise ValueError("test")
+
+    assert logging.getLogger().handlers == before
+
+
+def test_the_fixture_captures_the_whole_test(captured_requests: CapturedRequests) -> None:
+    Client().get("/ok/")
+
+    assert [line["status"] for line in captured_requests] == [200]
+
+
+@pytest.mark.parametrize("line", ['{"a":NaN}', '{"a":1,"a":2}', "[1]", "no", '{"a":Infinity}', '{"a":1}{'])
+def test_a_line_that_a_strict_shipper_refuses_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_line(line)

@@ -1,0 +1,92 @@
+"""Layers that stand around ours in tests."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+
+from obs_middleware.middleware import TimingMiddleware
+
+
+def sync_only(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        return get_response(request)
+
+    return middleware
+
+
+def failing_outside(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        get_response(request)
+        raise RuntimeError("outside")
+
+    return middleware
+
+
+def short_circuit(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("teapot", status=418)
+
+    return middleware
+
+
+def unmarked_async(get_response: Any) -> Any:
+    """Answer with a coroutine without saying so, as a lambda around an async layer does."""
+
+    class Unmarked:
+        def __call__(self, request: HttpRequest) -> Any:
+            async def respond() -> Any:
+                response = get_response(request)
+                return await response if inspect.isawaitable(response) else response
+
+            return respond()
+
+    return Unmarked()
+
+
+unmarked_async.async_capable = True  # type: ignore[attr-defined]  # Django's way to say so
+
+
+class Plain(TimingMiddleware):
+    seen: list[bool] = []  # noqa: RUF012 -- what the last instances were
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.seen.append(iscoroutinefunction(self))
+
+
+class Overriding(TimingMiddleware):
+    async def __call__(self, request: Any) -> Any:
+        response = await super().__call__(request)
+        response["X-Own"] = "yes"
+        return response
+
+
+class OverridingSync(TimingMiddleware):
+    def __call__(self, request: Any) -> Any:
+        response = self.get_response(request)
+        response["X-Own"] = "yes"
+        return response
+
+
+class OtherUrls:
+    """The urlconf that `other_urls` chooses, as multi-tenant sites do."""
+
+    urlconf: Any = None
+
+
+@sync_and_async_middleware
+def other_urls(get_response: Any) -> Any:
+    async def async_middleware(request: Any) -> Any:
+        request.urlconf = OtherUrls.urlconf
+        return await get_response(request)
+
+    def middleware(request: Any) -> Any:
+        request.urlconf = OtherUrls.urlconf
+        return get_response(request)
+
+    return async_middleware if iscoroutinefunction(get_response) else middleware
