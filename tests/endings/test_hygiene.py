@@ -1,0 +1,256 @@
+"""The context before, between and after requests: nothing of one is ever seen in another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import logging
+import logging.handlers
+import queue
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+from conftest import Get, Site, respond
+from django.core.handlers.asgi import ASGIHandler
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from endings.drivers import OURS, Visit, scope_of, site, visit_asgi, visit_wsgi
+
+from obs_middleware import bind, get_request_id
+from obs_middleware.asgi import observed
+from obs_middleware.event import RequestEvent, current_event
+from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.testing import CapturedRequests, parse_line
+
+logger = logging.getLogger("site")
+
+
+@pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
+def test_a_pipelined_request_shows_nothing_of_the_one_before(outside: bool, lines: CapturedRequests) -> None:
+    """Uvicorn and daphne start the second request of a connection inside the context of the first one's last send."""
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        if request.GET:
+            bind(first=True)
+        logger.info("in view")
+        return HttpResponse()
+
+    async def connection() -> None:
+        handler = ASGIHandler()
+        application: Any = observed(handler) if outside else handler
+        second: list[asyncio.Task[None]] = []
+
+        async def receive() -> Any:
+            if not requests:
+                await asyncio.Event().wait()
+            return requests.pop()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body" and not second:
+                requests.append({"type": "http.request", "body": b"", "more_body": False})
+                second.append(asyncio.create_task(application(scope_of(Visit()), receive, send)))
+
+        requests = [{"type": "http.request", "body": b"", "more_body": False}]
+        await application(scope_of(Visit(query=b"n=1")), receive, send)
+        await second[0]
+
+    with site(view, [OURS]):
+        copy_context().run(asyncio.run, connection())
+
+    assert sorted("first" in line for line in lines) == [False, True]
+    assert len({line["request_id"] for line in lines}) == 2
+    assert {log["request_id"] for log in lines.logs} == {line["request_id"] for line in lines}
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi", "asgi observed"])
+def test_a_request_that_starts_in_a_dirty_context_is_its_own(server: str, lines: CapturedRequests) -> None:
+    """As it is after a large body on uvicorn with httptools, and in every thread that a WSGI server uses again."""
+    stale = RequestEvent(0.0, "stale", "GET", "/stale/")
+    stale.bound["stale"] = True
+    stale.done = True
+    current_event.set(stale)
+
+    with site(lambda request: HttpResponse(), [OURS]):
+        visit = Visit()
+        visit_wsgi(visit) if server == "wsgi" else visit_asgi(visit, outside="observed" in server)
+
+    (line,) = lines
+    assert line["request_id"] != "stale"
+    assert "stale" not in line
+
+
+def test_what_django_logs_after_the_middleware_still_carries_the_id(get: Get, lines: CapturedRequests) -> None:
+    """Its "Not Found" comes late; here it is seen by a handler that does not fold."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JSONFormatter())
+    logging.getLogger().addHandler(handler)
+
+    get("/nowhere/")
+
+    line, late = (parse_line(text) for text in stream.getvalue().splitlines())
+    assert late["message"] == "Not Found: /nowhere/"
+    assert late["request_id"] == line["request_id"]
+    assert "status" not in late
+
+
+def test_the_context_is_clear_after_each_request(get: Get) -> None:
+    for url in ("/ok/", "/nowhere/", "/fail/", "/redirect/"):
+        get(url)
+        assert get_request_id() is None
+
+
+def test_a_stream_in_a_test_that_nobody_reads_is_harmless(mode: str, lines: CapturedRequests) -> None:
+    def visit() -> None:
+        if mode == "sync":
+            Client().get("/stream/")
+        else:
+            asyncio.run(AsyncClient().get("/stream-async/"))
+
+    visit()
+    gc.collect()
+
+    assert [line["outcome"] for line in lines] == ["lost"]
+
+
+def test_two_streams_read_in_turns_do_not_mix(lines: CapturedRequests) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def view(request: HttpRequest) -> StreamingHttpResponse:
+        name = request.path
+
+        def body() -> Iterator[bytes]:
+            for _ in range(3):
+                seen.append((name, get_request_id()))
+                yield b"x"
+
+        return StreamingHttpResponse(body())
+
+    first, second = (respond(view, RequestFactory().get(path)) for path in ("/a", "/b"))
+    for _ in zip(first.streaming_content, second.streaming_content, strict=True):
+        pass
+
+    ids = {line["path"]: line["request_id"] for line in lines}
+    assert all(ids[name] == request_id for name, request_id in seen)
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+def test_a_long_stream_costs_no_memory_per_chunk(server: str, lines: CapturedRequests) -> None:
+    growth: list[int] = []
+
+    def measure(number: int) -> None:
+        if number in {1_000, 9_000}:
+            growth.append(tracemalloc.get_traced_memory()[0])
+
+    def body() -> Iterator[bytes]:
+        for number in range(10_000):
+            measure(number)
+            yield b"event"
+
+    async def async_body() -> AsyncIterator[bytes]:
+        for chunk in body():
+            yield chunk
+
+    def view(request: HttpRequest) -> Any:
+        return StreamingHttpResponse(body())
+
+    async def async_view(request: HttpRequest) -> Any:
+        response = StreamingHttpResponse(async_body())
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+    tracemalloc.start()
+    try:
+        if server == "wsgi":
+            for _ in respond(view, RequestFactory().get("/")).streaming_content:
+                pass
+        else:
+
+            async def visit() -> None:
+                response = await respond(async_view, RequestFactory().get("/"))
+                async for _ in response.streaming_content:
+                    pass
+
+            asyncio.run(visit())
+    finally:
+        tracemalloc.stop()
+
+    assert lines[0]["response_bytes"] == 50_000
+    assert growth[1] - growth[0] < 5_000
+
+
+def test_a_queue_with_the_formatter_in_front_keeps_the_fields(get: Get, lines: CapturedRequests) -> None:
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    handler = logging.handlers.QueueHandler(records)
+    handler.setFormatter(JSONFormatter())
+    logging.getLogger().addHandler(handler)
+
+    get("/talk/")
+
+    texts = [records.get_nowait().getMessage() for _ in range(3)]
+    assert [parse_line(text)["request_id"] for text in texts] == [lines[0]["request_id"]] * 3
+    assert parse_line(texts[-1])["status"] == 200
+
+
+def test_a_rotating_file_and_a_second_handler_write_the_same_fields(tmp_path: Path, get: Get) -> None:
+    stream = io.StringIO()
+    path = tmp_path / "app.json"
+    handlers: list[logging.Handler] = [
+        logging.handlers.RotatingFileHandler(path, maxBytes=100_000),
+        logging.StreamHandler(stream),
+    ]
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(JSONFormatter())
+        root.addHandler(handler)
+    logging.getLogger("django.request").propagate = False
+    try:
+        get("/fail/")
+    finally:
+        logging.getLogger("django.request").propagate = True
+        handlers[0].close()
+
+    (line,) = path.read_text().splitlines()
+    assert line == stream.getvalue().strip()
+    assert line.count("ValueError: no good") == 1
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has tasks since 6.0")
+def test_a_task_that_runs_at_once_belongs_to_the_request(mode: str, lines: CapturedRequests) -> None:
+    """The immediate backend runs it in the request's own context."""
+    from testproject.tasks import remember  # noqa: PLC0415 -- not importable on 5.2
+
+    def view(request: HttpRequest) -> HttpResponseBase:
+        remember.enqueue(number=7)
+        return HttpResponse()
+
+    with override_settings(TASKS={"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}):
+        Site(mode).get(view)
+
+    assert lines[0]["number"] == 7
+    assert [log["request_id"] for log in lines.logs if log["message"] == "in task"] == [lines[0]["request_id"]]
+
+
+def test_django_offers_the_seam_that_streams_are_followed_by(tmp_path: Path) -> None:
+    """A canary: the list of closers, run in order when a response is closed, and the file that a server may take."""
+    order: list[str] = []
+    response = StreamingHttpResponse([])
+    response._resource_closers.insert(0, lambda: order.append("first"))  # type: ignore[attr-defined]  # the seam
+    response._resource_closers.append(lambda: order.append("last"))  # type: ignore[attr-defined]  # the seam
+    (tmp_path / "f").write_bytes(b"x")
+    file = FileResponse((tmp_path / "f").open("rb"))
+    assert file.file_to_stream is not None
+    with site(lambda request: response, [OURS]):
+        response.close()
+        file.close()
+
+    assert order == ["first", "last"]

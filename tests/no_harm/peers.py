@@ -1,0 +1,40 @@
+"""How the documentation of each peer asks for it to be set up, for `judge.py`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import structlog
+
+GUID_SETTINGS: dict[str, Any] = {"DJANGO_GUID": {}}
+
+
+def configure_structlog() -> None:
+    """Send structlog through the standard library, as the page of django-structlog shows."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.filter_by_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            structlog.processors.UnicodeDecoder(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def instrument_django() -> None:
+    """Set OpenTelemetry up with its SDK: spans and metrics are made, and go nowhere."""
+    instrumentor = import_module("opentelemetry.instrumentation.django").DjangoInstrumentor()
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument(
+            tracer_provider=import_module("opentelemetry.sdk.trace").TracerProvider(),
+            meter_provider=import_module("opentelemetry.sdk.metrics").MeterProvider(),
+        )

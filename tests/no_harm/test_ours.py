@@ -1,0 +1,457 @@
+"""What fails inside this package: every function of ours, and every callable of a user's, is made to raise once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from django.core.handlers.asgi import ASGIHandler
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.test import RequestFactory
+from endings.drivers import Visit, site, visit_asgi
+from no_harm import subject
+from no_harm.world import Answer, World, stream
+
+import obs_middleware
+from obs_middleware import failures, in_flight
+from obs_middleware.asgi import observed
+from obs_middleware.event import current_event
+from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
+from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.middleware import TimingMiddleware
+from obs_middleware.testing import CapturedRequests, parse_line
+
+pytestmark = pytest.mark.skipif(not subject.IS_OURS, reason="another middleware is judged")
+
+PACKAGE = str(Path(obs_middleware.__file__).parent)
+
+GUARDS = {
+    # The frames that catch; a fault at their own door comes before the guard stands.
+    "TimingMiddleware.__call__",
+    "_SyncTwin.__call__",
+    "TimingMiddleware.begin",
+    "TimingMiddleware.finish",
+    "TimingMiddleware._conclude",
+    "LineWriter.conclude",
+    "LineWriter._level_of",
+    "ChainFormatter.format",
+    "FoldDjangoRequests.filter",
+    # The wrapper of a stream and its latch: nothing is called in them but what is guarded by itself.
+    "_Body.__next__",
+    "_AsyncBody.__anext__",
+    "_Ending.over",
+    "_Ending.close",
+    "_Ending.lose",
+    "_Ending.raised",
+    # Receivers of Django's signals: they read and set one variable.
+    "_keep_exception",
+    "_leave",
+    # Around the ASGI application: the same three kinds.
+    "_Observer.serve",
+    "_Observer._conclude",
+    "_Sender.__init__",
+    "_Sender.__call__",
+    # Leaves that cannot fail: an attribute read, a type compared, a number added, an entry removed.
+    "event_of",
+    "is_departure",
+    "count",
+    "left",
+    "report_once",
+    # With which the fallback line begins.
+    "RequestEvent.__init__",
+    "RequestEvent.set_target",
+    "new_request_id",
+}
+
+LINELESS = {
+    # The decision itself, the emission, and what even the fallback of a formatter needs.
+    "LineWriter._write",
+    "Policy.decide",
+    "ChainFormatter._run",
+    "ChainFormatter._head",
+    "ChainFormatter._timestamp",
+    "_name_message",
+    "dumps",
+    "_dumps_orjson",
+    "_dumps_stdlib",
+    "new_event_id",
+}
+
+SILENT = {
+    # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
+    "_clean_container",
+    "_clean_key",
+    "_clean_object",
+    "_clean_pairs",
+    "_Walk._mapping",
+    "_Walk._may_add",
+    "_Walk._may_open",
+    "_Walk._object",
+    "_Walk._sequence",
+    "_Walk._text",
+    "_plain_key",
+    "clean_text",
+}
+
+
+class Fault(Exception):
+    """What no code expects."""
+
+
+class BaseFault(BaseException):
+    """The same, past ``except Exception``: as ``structlog.DropEvent`` is."""
+
+
+class Log(logging.Handler):
+    """What the shipped ``LOGGING`` has at its end, kept in memory."""
+
+    def __init__(self, formatter: logging.Formatter | None = None) -> None:
+        super().__init__()
+        self.setFormatter(formatter or JSONFormatter())
+        self.addFilter(FoldDjangoRequests())
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.texts.append(self.format(record))
+        except Exception:  # noqa: BLE001 -- as the handlers of the standard library do
+            self.handleError(record)
+
+    @property
+    def lines(self) -> list[str]:
+        return [text for text in self.texts if "Request took" in text]
+
+    @property
+    def reports(self) -> list[str]:
+        return [text for text in self.texts if "the request was not affected" in text]
+
+
+@pytest.fixture(name="log")
+def _log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """The only handler; `tests/conftest.py` puts the others back."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log = Log()
+    root = logging.getLogger()
+    root.handlers[:] = [log]
+    root.setLevel(logging.INFO)
+    return log
+
+
+def enrich(request: Any, response: Any) -> dict[str, Any]:
+    return {"tenant": "t1"}
+
+
+def level(status: int, duration_seconds: float, outcome: str) -> str:
+    return "INFO"
+
+
+EVERYTHING = {
+    "FIELDS": ("user_agent", "host", "scheme", "http_version", "query", "referrer"),
+    "HEADERS": ["X-Tenant", "Authorization"],
+    "TRUSTED_PROXIES": ["10.0.0.0/8"],
+    "EXCLUDE": ["^/never/$"],
+    "QUIET": ["^/neither/$"],
+    "ENRICH": enrich,
+    "LEVEL": level,
+    "SERVER_TIMING": True,
+    "SLOW_SECONDS": 1000,
+}
+REQUEST_HEADERS = {
+    "X-Request-ID": "given",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "X-Forwarded-For": "203.0.113.7",
+    "X-Tenant": "t1",
+    "User-Agent": "test",
+    "Referer": "/?token=x",
+}
+
+
+def _plain(request: HttpRequest) -> HttpResponse:
+    obs_middleware.bind(cart=7)
+    obs_middleware.annotate(coupon="spring")
+    with obs_middleware.timed("block"):
+        return HttpResponse("hello")
+
+
+def _missing(request: HttpRequest) -> HttpResponse:
+    raise Http404("nothing here")
+
+
+def _failing(request: HttpRequest) -> HttpResponse:
+    raise ValueError("no good")
+
+
+def _file(request: HttpRequest) -> FileResponse:
+    return FileResponse(Path(__file__).open("rb"))
+
+
+def _view(world: World, kind: str) -> Any:
+    if kind == "stream":
+        return stream(world, [b"one", b"two"], [])
+    return world.view({"plain": _plain, "missing": _missing, "failing": _failing, "file": _file}[kind])
+
+
+def _ask(world: World) -> Answer:
+    answer = world.send("/?a=1&token=x", headers=REQUEST_HEADERS)
+    # A header that was asked for, and says how long it took.
+    answer.headers.pop("Server-Timing", None)
+    return answer
+
+
+def _with_profile(profile: Callable[[Any, str, Any], None], ask: Callable[[], Any]) -> Any:
+    sys.setprofile(profile)
+    try:
+        return ask()
+    finally:
+        sys.setprofile(None)
+
+
+def _name(frame: Any) -> str | None:
+    code = frame.f_code
+    if not code.co_filename.startswith(PACKAGE):
+        return None
+    return str(code.co_qualname).replace("_sync_twin.<locals>.", "")
+
+
+def _functions(ask: Callable[[], Any]) -> list[str]:
+    """Return what of the package is called in a request, but for what the application itself calls."""
+    called: dict[str, None] = {}
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        name = _name(frame) if event == "call" else None
+        if name is not None:
+            called[name] = None
+
+    _with_profile(profile, ask)
+    applications = {"bind", "annotate", "timed.__init__", "timed.__enter__", "timed.__exit__", "own_name"}
+    return [name for name in called if name not in GUARDS | applications and "<" not in name]
+
+
+def _raiser(name: str, error: type[BaseException]) -> Callable[[Any, str, Any], None]:
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and _name(frame) == name:
+            sys.setprofile(None)
+            raise error(name)
+
+    return profile
+
+
+def _troubles(log: Log, name: str, *, same: bool) -> list[str]:
+    return [
+        *([] if same else ["another response"]),
+        *(["a request in flight"] if in_flight() else []),
+        *(["a context left behind"] if current_event.get() is not None else []),
+        *([f"{len(log.lines)} lines"] if len(log.lines) != 1 and name not in LINELESS else []),
+        *([f"{len(log.reports)} reports"] if len(log.reports) != (name not in SILENT) else []),
+    ]
+
+
+CASES = [
+    *(("sync", kind, BaseFault) for kind in ("plain", "missing", "failing", "stream", "file")),
+    *(("sync", kind, Fault) for kind in ("failing", "stream")),
+    *(("async", kind, BaseFault) for kind in ("failing", "stream")),
+]
+
+
+@pytest.mark.parametrize(("mode", "kind", "error"), CASES)
+def test_whatever_of_ours_fails_the_response_is_the_same(
+    mode: str, kind: str, error: type[BaseException], log: Log
+) -> None:
+    """Every function of the package that a request calls is made to raise, one at a time, in a request of its own."""
+    world = World(mode)
+    world.loop_here = True  # a profile function sees one thread
+    wrong: dict[str, list[str]] = {}
+    with world.site(_view(world, kind), judged=True, OBS_MIDDLEWARE=EVERYTHING):
+        expected = _ask(world)
+        functions = _functions(lambda: _ask(world))
+        for name in functions:
+            log.texts.clear()
+            failures._reported.clear()
+            try:
+                answer: Any = _with_profile(_raiser(name, error), lambda: _ask(world))
+            except BaseException as raised:  # noqa: BLE001 -- what it should not do is what is looked for
+                answer = repr(raised)
+            troubles = _troubles(log, name, same=answer == expected)
+            current_event.set(None)
+            if troubles:
+                wrong[name] = troubles
+
+    assert wrong == {}
+    assert len(functions) > 20
+
+
+@pytest.mark.parametrize("kind", ["plain", "stream"])
+def test_whatever_of_ours_fails_outside_the_response_is_the_same(
+    kind: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same around the ASGI application, where `observed` stands."""
+    monkeypatch.setattr("endings.drivers.gc.collect", lambda: 0)  # for speed: a hundred visits
+    world = World("async")
+    wrong: dict[str, list[str]] = {}
+
+    def ask() -> Any:
+        visit = visit_asgi(Visit(headers=REQUEST_HEADERS), outside=True)
+        return visit.status, visit.content, type(visit.raised)
+
+    with site(_view(world, kind), world.chain(judged=True), OBS_MIDDLEWARE={"ENRICH": enrich, "LEVEL": level}):
+        expected = ask()
+        built = _functions(lambda: observed(ASGIHandler()))
+        functions = [name for name in _functions(ask) if name not in built]
+        for name in functions:
+            log.texts.clear()
+            failures._reported.clear()
+            answer = _with_profile(_raiser(name, BaseFault), ask)
+            troubles = _troubles(log, name, same=answer == expected)
+            current_event.set(None)
+            if troubles:
+                wrong[name] = troubles
+
+    assert wrong == {}
+    assert len(functions) > 20
+
+
+def _raise_fault(*_: Any, **__: Any) -> Any:
+    raise Fault("of the user's")
+
+
+def _raise_base_fault(*_: Any, **__: Any) -> Any:
+    raise BaseFault("of the user's")
+
+
+def _drop(*_: Any, **__: Any) -> Any:
+    raise structlog.DropEvent
+
+
+RAISERS = {"Exception": _raise_fault, "BaseException": _raise_base_fault, "DropEvent": _drop}
+
+
+@pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
+@pytest.mark.parametrize("key", ["ENRICH", "LEVEL"])
+def test_a_callable_in_the_settings_that_raises_costs_nothing_but_its_own_answer(
+    world: World, key: str, raiser: Any, log: Log
+) -> None:
+    view = world.view(_plain)
+    with world.site(view, judged=True, OBS_MIDDLEWARE={key: raiser}):
+        answers = [world.send() for _ in range(3)]
+
+    assert {answer.status for answer in answers} == {200}
+    assert [parse_line(line)["status"] for line in log.lines] == [200] * 3
+    assert len(log.reports) == 1
+    assert parse_line(log.reports[0])["logger"] == "obs_middleware"
+
+
+@pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
+@pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
+def test_a_processor_that_raises_costs_the_line_its_fields_only(
+    world: World, formatter: type[JSONFormatter], raiser: Any, log: Log
+) -> None:
+    log.setFormatter(formatter(processors=[raiser]))
+
+    with world.site(world.view(_plain), judged=True):
+        answers = [world.send() for _ in range(3)]
+
+    assert {answer.status for answer in answers} == {200}
+    assert len(log.lines) == 3
+    assert len(log.reports) == 1
+
+
+@pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
+def test_a_filter_that_raises_is_reported_to_the_handlers_that_work(
+    world: World, raiser: Any, log: Log, lines: CapturedRequests
+) -> None:
+    """The filter of a logger, which is asked for the request line alone."""
+    root = logging.getLogger()
+    root.addFilter(raiser)
+    try:
+        with world.site(world.view(_plain), judged=True):
+            answers = [world.send() for _ in range(3)]
+    finally:
+        root.removeFilter(raiser)
+
+    assert {answer.status for answer in answers} == {200}
+    assert log.lines == []
+    assert len(log.reports) == 1
+
+
+@pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
+def test_a_handler_that_raises_is_no_failure_of_the_request(world: World, raiser: Any, log: Log) -> None:
+    log.emit = raiser  # type: ignore[method-assign]  # broken on purpose
+
+    with world.site(world.view(_plain), judged=True):
+        answers = [world.send() for _ in range(3)]
+
+    assert {answer.status for answer in answers} == {200}
+
+
+class Hostile:
+    """A value that fails whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise BaseFault(name)
+
+    __str__ = __repr__ = __iter__ = __len__ = __eq__ = __bool__ = __hash__ = _raise_base_fault
+
+
+@pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
+def test_a_value_that_fails_whatever_is_asked_of_it_is_named_on_the_line(
+    world: World, formatter: type[JSONFormatter], log: Log
+) -> None:
+    log.setFormatter(formatter())
+    log.addFilter(RequestContextFilter())
+
+    def view(request: HttpRequest) -> HttpResponse:
+        obs_middleware.bind(cart=Hostile(), items=[Hostile()], **{"a b": {1: Hostile()}})
+        return HttpResponse("hello")
+
+    answer = world.visit(world.view(view))
+
+    assert answer.content == b"hello"
+    assert len(log.lines) == 1
+
+
+def test_a_setting_of_the_site_that_is_wrong_is_not_met_by_ours_first(world: World, log: Log) -> None:
+    """``request.scheme`` raises with this setting; a view that never asks for it is answered."""
+    answer = world.visit(
+        world.view(_plain), SECURE_PROXY_SSL_HEADER="not a pair", OBS_MIDDLEWARE={"FIELDS": ["scheme"]}
+    )
+
+    assert answer.status == 200
+    assert len(log.lines) == 1
+
+
+class Odd(HttpResponseBase):
+    """A response that streams, though it is no `StreamingHttpResponse`: what is asked of Django's own is not there."""
+
+    streaming = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"odd"])
+
+
+def test_a_response_of_a_class_of_its_own_is_sent_and_written_once(log: Log) -> None:
+    visit = World("sync").serve(lambda request: Odd(), Visit())
+
+    assert (visit.status, visit.content) == (200, b"odd")
+    assert len(log.lines) == 1
+
+
+@pytest.mark.parametrize("name", ["status_code", "headers", "streaming", "content"])
+def test_a_response_whose_attributes_raise_harms_nobody_because_of_ours(name: str, log: Log) -> None:
+    """What Django asks of it raises too, so the chain above is asked directly."""
+    response: Any = type("Raising", (HttpResponse,), {name: property(_raise_fault, lambda *_: None)})
+
+    def view(request: HttpRequest) -> Any:
+        return made
+
+    made = response.__new__(response)
+    answer = TimingMiddleware(view)(RequestFactory().get("/"))
+
+    assert answer is made
+    assert len(log.lines) == 1
+    assert in_flight() == []

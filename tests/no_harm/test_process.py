@@ -1,0 +1,224 @@
+"""What outlives a request: logging that fails, context variables, memory, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from itertools import count
+from typing import Any
+
+import pytest
+import structlog
+from asgiref.sync import sync_to_async
+from django.core.handlers.base import BaseHandler
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncRequestFactory, RequestFactory
+from endings.drivers import Visit, site
+from no_harm.world import World, stream
+
+_own: ContextVar[str] = ContextVar("own", default="unset")
+
+
+class Dropped(BaseException):
+    """No `Exception`, as ``structlog.DropEvent`` is none."""
+
+
+class Failing(logging.Handler):
+    """A handler that fails at one place, for every record that is not of asyncio itself."""
+
+    def __init__(self, place: str, error: type[BaseException]) -> None:
+        super().__init__()
+        self.place = place
+        self.error = error
+        self.failures = 0
+
+    def fail(self, place: str, record: logging.LogRecord) -> None:
+        if place == self.place and record.name != "asyncio":
+            self.failures += 1
+            raise self.error("logging is broken")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.fail("filter", record)
+        return True
+
+    def format(self, record: logging.LogRecord) -> str:
+        self.fail("formatter", record)
+        return super().format(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.fail("handler", record)
+        try:
+            self.format(record)
+        except Exception:  # noqa: BLE001 -- as the handlers of the standard library do
+            self.handleError(record)
+
+
+@pytest.fixture(name="broken", params=[ValueError, Dropped])
+def _broken(request: pytest.FixtureRequest, place: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
+    """The only handler of the process, and it fails."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    handler = Failing(place, request.param)
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    yield handler
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.parametrize("place", ["filter", "formatter", "handler"])
+def test_logging_that_fails_is_no_failure_of_the_request(world: World, broken: Failing) -> None:
+    answer = world.visit(world.view(lambda request: HttpResponse("hello")))
+
+    assert (answer.status, answer.content) == (200, b"hello")
+
+
+@pytest.mark.parametrize("place", ["filter", "formatter", "handler"])
+def test_logging_that_fails_is_no_failure_of_a_stream(world: World, broken: Failing) -> None:
+    answer = world.visit(stream(world, [b"one", b"two"], []))
+
+    assert (answer.status, answer.content) == (200, b"onetwo")
+
+
+def test_context_that_was_bound_at_process_start_is_not_cleared() -> None:
+    """A service's name, bound once with structlog in the thread that then serves requests."""
+    seen = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        seen.append(structlog.contextvars.get_contextvars().get("service_name"))
+        return HttpResponse()
+
+    def serve() -> str | None:
+        structlog.contextvars.bind_contextvars(service_name="shop")
+        world.visit(view)
+        return structlog.contextvars.get_contextvars().get("service_name")
+
+    world = World("sync")
+
+    assert (copy_context().run(serve), seen) == ("shop", ["shop"])
+
+
+def test_context_variables_of_the_application_pass_through(world: World) -> None:
+    """Set above they are seen in the view; what the view sets is seen above, as far as it is without it."""
+    ends = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        ends.append(_own.get())
+        _own.set("by the view")
+        return HttpResponse()
+
+    def serve(judged: bool) -> None:
+        _own.set("from above")
+        world.visit(world.view(view), judged=judged)
+        ends.append(_own.get())
+
+    for judged in (False, True):
+        copy_context().run(serve, judged)
+
+    assert ends[:2] == ends[2:]
+    assert ends[0] == "from above"
+
+
+@contextmanager
+def forgetful_log(handler: logging.Handler | None = None) -> Iterator[None]:
+    """What collects log records, as pytest does, keeps them, their exceptions and with them the frames."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.setLevel(logging.INFO)
+    root.handlers[:] = [handler or logging.NullHandler()]
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = before, level
+
+
+def sizes() -> dict[str, int]:
+    gc.collect()
+    # By type: to ask a lazy object for its class evaluates it.
+    signals = [one for one in gc.get_objects() if issubclass(type(one), Signal)]
+    return {
+        "context variables": len(copy_context()),
+        "receivers": sum(len(signal.receivers) for signal in signals),
+        "loggers": len(logging.root.manager.loggerDict),
+        "handlers": len(logging.root.handlers),
+        "threads": threading.active_count(),
+    }
+
+
+def test_nothing_grows_over_two_hundred_requests(world: World) -> None:
+    numbers = count()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if next(numbers) % 10 == 9:
+            raise ValueError("no good")
+        return HttpResponse()
+
+    # Without the test client, which connects receivers of its own with every request.
+    def request_of(number: int) -> Any:
+        factory = RequestFactory() if world.mode == "sync" else AsyncRequestFactory()
+        url = f"/{number}/?n={number}" if number % 3 else "/"
+        return factory.get(url, headers={"X-Request-ID": f"id-{number}"})
+
+    def visits(handler: BaseHandler, amount: int) -> None:
+        for number in range(amount):
+            handler.get_response(request_of(number)).close()
+
+    async def visits_async(handler: BaseHandler, amount: int) -> None:
+        for number in range(amount):
+            response = await handler.get_response_async(request_of(number))
+            await sync_to_async(response.close)()
+
+    def serve() -> list[tuple[dict[str, int], int]]:
+        handler = BaseHandler()
+        handler.load_middleware(is_async=world.mode == "async")
+        measured = []
+        for amount in (20, 200, 200):
+            if world.mode == "sync":
+                visits(handler, amount)
+            else:
+                asyncio.run(visits_async(handler, amount), debug=False)
+            measured.append((sizes(), len(gc.get_objects())))
+        return measured
+
+    with forgetful_log(), site(world.view(view), world.chain(judged=True)):
+        _, (before, objects), (after, more_objects) = copy_context().run(serve)
+
+    assert {name: (before[name], size) for name, size in after.items() if size > before[name]} == {}
+    # Caches of Django and of the interpreter may still fill a little; one object a request would be 200.
+    assert more_objects - objects < 100
+
+
+def test_no_request_and_no_response_is_kept_alive(world: World) -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        response = HttpResponse()
+        kept.extend((weakref.ref(request), weakref.ref(response)))
+        return response
+
+    world.serve(world.view(view), Visit())
+    gc.collect()
+
+    assert [reference() for reference in kept] == [None, None]
+
+
+def test_no_request_is_kept_alive_by_its_exception(world: World) -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        kept.append(weakref.ref(request))
+        raise ValueError("no good")
+
+    with forgetful_log():
+        world.serve(world.view(view), Visit())
+        gc.collect()
+        alive = [reference() for reference in kept]
+
+    assert alive == [None]

@@ -1,0 +1,280 @@
+"""
+Real servers, real sockets: start one, talk to it, stop it, read what it wrote.
+
+A server is a command with a placeholder: ``{port}`` for a port that was free a moment ago, or ``{fd}`` for a socket
+that is bound to one already, which nobody can take away. Whatever it prints is kept in files, so no pipe can fill up
+and stop it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Final, Self
+
+from obs_middleware.testing import parse_line
+
+__all__ = [
+    "COMMANDS",
+    "QUICKSTART",
+    "TESTS",
+    "Answer",
+    "ByHand",
+    "Call",
+    "Server",
+    "running",
+    "send_all",
+]
+
+HOST: Final = "127.0.0.1"
+QUICKSTART: Final = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
+TESTS: Final = Path(__file__).resolve().parents[1]
+"""From where `servers.site` can be imported."""
+
+START_SECONDS: Final = 30.0
+LINE_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 20.0
+
+_GUNICORN: Final = ("gunicorn", "--bind", "fd://{fd}", "--workers", "2", "--no-control-socket", "--worker-class")
+
+COMMANDS: Final[Mapping[str, Sequence[str]]] = {
+    "uvicorn": ("uvicorn", "--fd", "{fd}", "shop.asgi:application"),
+    "gunicorn-sync": (*_GUNICORN, "sync", "shop.wsgi:application"),
+    "gunicorn-asgi": (*_GUNICORN, "asgi", "shop.asgi:application"),
+}
+"""What follows ``python -m`` to serve the quickstart, by a name for the test's id."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request; *target* is what stands in the request line, so the path with its query string."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, its body read to the end; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Server:
+    """
+    A server that accepts connections, or did.
+
+    Attributes:
+        port: Where, on `HOST`.
+        process: Its main process; the workers are in the same process group.
+        output: Directory of the files ``stdout`` and ``stderr``.
+    """
+
+    port: int
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def connect(self) -> socket.socket:
+        """Return a new connection, for clients that do what no HTTP library would."""
+        return socket.create_connection((HOST, self.port), timeout=10)
+
+    def stop(self) -> None:
+        """Ask the server to stop, as a deployment does, and wait; what it has not written then it never writes."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It leads a process group of its own: the workers go with it.
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"{self.process.args!r} did not stop.\n{self.errors()}") from None
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return every line of stdout, parsed strictly; what is not one JSON object a line raises ValueError."""
+        return [parse_line(line) for line in (self.output / "stdout").read_text(encoding="utf-8").splitlines()]
+
+    def lines_so_far(self) -> list[dict[str, Any]]:
+        """Return the lines of stdout that are complete; what a server prints there that is not JSON is left out."""
+        complete = (self.output / "stdout").read_text(encoding="utf-8").rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
+
+    def wait_for_line(self, **having: str) -> None:
+        """Return as soon as there is a line with these fields; a `message` need only begin so."""
+        deadline = time.monotonic() + LINE_SECONDS
+        message = having.pop("message", "")
+        while time.monotonic() < deadline:
+            for line in self.lines_so_far():
+                if having.items() <= line.items() and line["message"].startswith(message):
+                    return
+            try:
+                # The pause between two looks, which a server that dies cuts short.
+                self.process.wait(0.02)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        raise AssertionError(f"{self.process.args!r} wrote no line with {having} {message!r}.\n{self.errors()}")
+
+    def errors(self) -> str:
+        """Return what was written to stderr."""
+        return (self.output / "stderr").read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(
+    command: Sequence[str], *, output: Path, cwd: Path = QUICKSTART, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """
+    Run ``python -m`` *command* while the block runs, from when it accepts connections; it is stopped after the block.
+
+    Args:
+        command: Module and arguments; ``{port}`` or ``{fd}`` is filled in.
+        output: An existing directory that keeps what the server prints.
+        cwd: Where it runs, which is also where its modules are found.
+        env: Variables on top of those of this process.
+    """
+    with socket.socket() as listener:
+        # For {port}, where the server binds anew to what is bound here until then.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, 0))
+        port = listener.getsockname()[1]
+        fd = listener.fileno()
+        keeps_socket = any("{fd}" in part for part in command)
+        if not keeps_socket:
+            listener.close()
+        with (output / "stdout").open("ab") as stdout, (output / "stderr").open("ab") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *(part.format(port=port, fd=fd) for part in command)],
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[fd] if keeps_socket else [],
+                start_new_session=True,
+            )
+    server = Server(port, process, output)
+    with process:
+        try:
+            _wait_until_it_accepts(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                server.stop()
+
+
+def _wait_until_it_accepts(server: Server) -> None:
+    # A socket that is bound but does not listen yet refuses, so this is the same for both placeholders.
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            server.connect().close()
+            return
+        except OSError:
+            pass
+        try:
+            # The pause between two tries, which a server that dies cuts short.
+            server.process.wait(0.05)
+            break
+        except subprocess.TimeoutExpired:
+            pass
+    raise AssertionError(f"{server.process.args!r} does not accept connections.\n{server.errors()}")
+
+
+def send_all(server: Server, calls: Sequence[Call], *, clients: int = 8) -> list[Answer]:
+    """Send *calls* from several clients at once, each over a connection it keeps; answers in the order of the calls."""
+    slices = [range(first, len(calls), clients) for first in range(clients)]
+    with ThreadPoolExecutor(clients) as executor:
+        results = executor.map(lambda indexes: list(_send(server, [calls[index] for index in indexes])), slices)
+        answers = {
+            index: answer
+            for indexes, got in zip(slices, results, strict=True)
+            for index, answer in zip(indexes, got, strict=True)
+        }
+    return [answers[index] for index in range(len(calls))]
+
+
+def _send(server: Server, calls: Iterable[Call]) -> Iterator[Answer]:
+    with closing(HTTPConnection(HOST, server.port, timeout=30)) as connection:
+        for call in calls:
+            connection.request(call.method, call.target, call.body, dict(call.headers))
+            response = connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            yield Answer(response.status, headers, response.read())
+
+
+class ByHand:
+    """A connection for what no HTTP library would do: pipeline, send half a request, leave."""
+
+    def __init__(self, server: Server) -> None:
+        self._socket = server.connect()
+        self._file = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def send(self, *calls: Call, part: slice = slice(None)) -> None:
+        """Send *calls* in one write, or the *part* of these bytes."""
+        self._socket.sendall(b"".join(map(_bytes_of, calls))[part])
+
+    def answer(self) -> Answer | None:
+        """Return the next answer; None if the server closed the connection instead."""
+        try:
+            start = self._file.readline()
+            if not start:
+                return None
+            headers: dict[str, str] = {}
+            while (line := self._file.readline().rstrip()) != b"":
+                name, _, value = line.decode("latin-1").partition(":")
+                headers[name.lower()] = value.strip()
+            return Answer(int(start.split()[1]), headers, self._body(headers))
+        except ConnectionError:
+            return None
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        if "content-length" in headers:
+            return self._file.read(int(headers["content-length"]))
+        if headers.get("transfer-encoding") != "chunked":
+            return self._file.read()
+        body = b""
+        while size := int(self._file.readline() or b"0", 16):
+            body += self._file.read(size)
+            self._file.readline()
+        self._file.readline()
+        return body
+
+    def taste(self) -> None:
+        """Take the first bytes of an answer."""
+        self._socket.recv(64)
+
+    def break_off(self) -> None:
+        """Leave as a program that is killed does: what was sent and not yet read is thrown away, on both sides."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _bytes_of(call: Call) -> bytes:
+    headers = {"Host": HOST, **call.headers}
+    if call.body is not None:
+        headers["Content-Length"] = str(len(call.body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{call.method} {call.target} HTTP/1.1\r\n{head}\r\n".encode() + (call.body or b"")

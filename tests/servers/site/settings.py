@@ -1,0 +1,17 @@
+"""A site for real servers: nothing in it but the ways in which a request can end."""
+
+from obs_middleware import logging_config
+
+SECRET_KEY = "of a test"
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "servers.site.urls"
+WSGI_APPLICATION = "servers.site.wsgi.application"
+INSTALLED_APPS = ["obs_middleware"]
+MIDDLEWARE = [
+    "obs_middleware.middleware.TimingMiddleware",
+    # It sets Content-Length, without which most WSGI servers close the connection after each response.
+    "django.middleware.common.CommonMiddleware",
+]
+LOGGING = logging_config()
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for since Django 6.1
+USE_TZ = True
