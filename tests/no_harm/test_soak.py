@@ -25,7 +25,7 @@ from django.test import override_settings
 from django.urls import path
 from endings.drivers import OURS, SendFailed, Visit, scope_of, site
 from no_harm import subject
-from no_harm.test_process import forgetful_log, sizes
+from no_harm.test_process import forgetful_log, objects, sizes
 
 from obs_middleware import bind, in_flight, stats
 from obs_middleware.asgi import observed
@@ -193,7 +193,7 @@ def test_after_thousands_of_requests_nothing_has_grown_and_every_count_is_right(
     lines = Lines()
 
     def measure() -> tuple[dict[str, int], int, int]:
-        return sizes(), len(gc.get_objects()), _resident_bytes()
+        return sizes(), objects(), _resident_bytes()
 
     def serve(numbers: range) -> None:
         handler = WSGIHandler()
