@@ -18,7 +18,7 @@ from obs_middleware.ending import is_departure
 from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event
 from obs_middleware.failures import report_once
 from obs_middleware.middleware import LineWriter
-from obs_middleware.running import entered
+from obs_middleware.running import RUNNING
 
 __all__ = ["observed"]
 
@@ -101,7 +101,7 @@ class _Observer:
         outer = current_event.get()
         if outer is not None and not outer.done:
             event.previous = outer
-        entered(event, None)
+        RUNNING[event] = None
         return event
 
     def _conclude(self, event: RequestEvent, sender: _Sender, error: BaseException | None) -> None:
@@ -121,7 +121,7 @@ class _Observer:
                 event.outcome = "aborted" if event.outcome != "stream_error" else "stream_error"
             else:
                 event.outcome, event.error = "stream_error", error
-            event.response_bytes = sender.bytes
+            event.facts["response_bytes"] = sender.bytes
         self._writer.conclude(event, seconds)
 
 

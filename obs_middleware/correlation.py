@@ -13,11 +13,20 @@ from typing import Any, Final, NamedTuple
 try:
     from opentelemetry import trace as opentelemetry
 except ModuleNotFoundError:
-    _HAS_OPENTELEMETRY = False
+    HAS_OPENTELEMETRY = False
 else:
-    _HAS_OPENTELEMETRY = True
+    HAS_OPENTELEMETRY = True
 
-__all__ = ["Trace", "active_span", "is_request_id", "meta_key", "new_request_id", "parse_traceparent", "trace_of"]
+__all__ = [
+    "HAS_OPENTELEMETRY",
+    "Trace",
+    "active_span",
+    "is_request_id",
+    "meta_key",
+    "new_request_id",
+    "parse_traceparent",
+    "trace_of",
+]
 
 is_request_id: Final = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}").fullmatch
 """
@@ -50,7 +59,21 @@ def meta_key(header: str) -> str:
 
 def new_request_id() -> str:
     """Return a new random id: 128 bits as 32 lower-case hex digits."""
-    return os.urandom(16).hex()
+    try:
+        return _stock.pop()  # atomic; an id is given to one thread only
+    except IndexError:
+        random = os.urandom(16 * _STOCKED).hex()
+        _stock.extend(random[start : start + 32] for start in range(0, len(random), 32))
+        return os.urandom(16).hex()
+
+
+_STOCKED: Final = 64
+"""How many ids are fetched at once: to ask the system costs more than all else that is done for an id."""
+
+_stock: list[str] = []
+
+# A child would hand out the same ids as its parent.
+os.register_at_fork(after_in_child=_stock.clear)
 
 
 def parse_traceparent(header: object) -> tuple[str, str] | None:
@@ -75,7 +98,7 @@ def parse_traceparent(header: object) -> tuple[str, str] | None:
 
 def active_span() -> Trace | None:
     """Return the span that OpenTelemetry has active here, or None; also when its API is not installed."""
-    if not _HAS_OPENTELEMETRY:
+    if not HAS_OPENTELEMETRY:
         return None
     span: Any = opentelemetry.get_current_span()
     context = span.get_span_context()

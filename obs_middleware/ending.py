@@ -51,7 +51,9 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
     is_whole_file = in_thread and isinstance(response, FileResponse) and response.file_to_stream is not None
     if is_whole_file:
         ending.is_file = True
-        event.response_bytes = _content_length(response)
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and length.isascii():
+            event.facts["response_bytes"] = int(length)
     if is_whole_file or event.method == "HEAD" or response.status_code in {204, 304}:
         # A server need not iterate what it does not send.
         ending.outcome_if_closed = "ok"
@@ -88,7 +90,7 @@ class _Ending:
         except IndexError:
             return
         if not self.is_file:
-            self.event.response_bytes = self.bytes_sent
+            self.event.facts["response_bytes"] = self.bytes_sent
         self._conclude(self.event, outcome, error)
 
     def raised(self, error: BaseException) -> None:
@@ -167,11 +169,6 @@ class _AsyncBody:
         current_event.set(outside)
         ending.bytes_sent += len(chunk)
         return chunk
-
-
-def _content_length(response: StreamingHttpResponse) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() and length.isascii() else None
 
 
 @receiver(got_request_exception, dispatch_uid="obs_middleware.ending")

@@ -110,23 +110,12 @@ def own_name(name: str) -> str:
     return f"app_{name}" if name in _RESERVED else name
 
 
-_WHEN_KNOWN: Final = (
-    "view",
-    "request_bytes",
-    "response_bytes",
-    "user_id",
-    "client_ip",
-    "suppressed",
-    "sample_rate",
-)
-
-
 class RequestEvent:
     """
     All that is known of one request; mutable, one object for every task and thread of the request.
 
-    Attributes carry the names of `FIELDS`. It never holds the request or the response; `error` and `refusal` hold an
-    exception only until the line is out.
+    Attributes and the keys of `facts` carry the names of `FIELDS`. It never holds the request or the response; `error`
+    and `refusal` hold an exception only until the line is out.
 
     Attributes:
         started: ``time.perf_counter()`` at entry, in seconds.
@@ -134,7 +123,7 @@ class RequestEvent:
         annotations: What `annotate` added: on the request line only.
         timings: Name of a `timed` block -> its durations in seconds, one item a block.
         queries: Durations in seconds of the database queries, one item a query; None if they are not measured.
-        extras: Fields of the request line that settings ask for: `FIELDS` and `HEADERS`.
+        facts: The fields of the request line that are known when it is decided: whichever apply, under their names.
         rule: What a decorator said beside the view (`obs_middleware.policy.Rule`), or None.
         message: Text of the request line; a record whose text *is* this object (identity) is the request line.
         error: The exception that ended the request or became its 5xx.
@@ -150,13 +139,11 @@ class RequestEvent:
         "_line",
         "annotations",
         "bound",
-        "client_ip",
         "context",
         "done",
         "duration_seconds",
         "error",
-        "extras",
-        "first_byte_seconds",
+        "facts",
         "message",
         "method",
         "observed",
@@ -165,25 +152,19 @@ class RequestEvent:
         "previous",
         "queries",
         "refusal",
-        "request_bytes",
         "request_id",
-        "response_bytes",
-        "route",
         "rule",
-        "sample_rate",
-        "slow",
         "started",
         "status",
-        "suppressed",
         "timings",
-        "user_id",
-        "view",
         "watched",
     )
 
     def __init__(self, started: float, request_id: str, method: str | None, path: str | None) -> None:
         self.started = started
         self.request_id = request_id
+        self.method = method
+        self.path = path
         self.bound: dict[str, Any] = {}
         self.annotations: dict[str, Any] = {}
         self.timings: dict[str, list[float]] = {}
@@ -194,26 +175,20 @@ class RequestEvent:
         self.previous: RequestEvent | None = None
         self.error: BaseException | None = None
         self.refusal: BaseException | None = None
-        self.route: str | None = None
-        self.view: str | None = None
         self.status: int | None = None
         self.outcome = "ok"
         self.duration_seconds = 0.0
-        self.first_byte_seconds: float | None = None
-        self.request_bytes: int | None = None
-        self.response_bytes: int | None = None
-        self.user_id: str | None = None
-        self.client_ip: str | None = None
-        self.extras: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
         self.queries: list[float] | None = None
         self.rule: Any = None
-        self.slow = False
-        self.suppressed: int | None = None
-        self.sample_rate: float | None = None
         self._line: dict[str, Any] | None = None
         self.context: dict[str, Any] = {"request_id": request_id}
         """The fields of every line inside the request, without those bound."""
-        self.set_target(method, path)
+        # As in set_target(), without the call: this is done for every request.
+        if method is not None:
+            self.context["method"] = method
+        if path is not None:
+            self.context["path"] = path
 
     def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
         """Say which trace the request belongs to; on every line from now on."""
@@ -241,31 +216,28 @@ class RequestEvent:
         if line is None:
             line = {
                 **self.context,
-                "route": self.route,
+                "route": None,
                 "status": self.status,
                 "outcome": self.outcome,
                 "duration_seconds": round(self.duration_seconds, 6),
+                **self.facts,
             }
-            for name in _WHEN_KNOWN:
-                value = getattr(self, name)
-                if value is not None:
-                    line[name] = value
-            if self.first_byte_seconds is not None:
-                line["first_byte_seconds"] = round(self.first_byte_seconds, 6)
-            if self.queries is not None:
+            if self.queries:
                 queries = self.queries.copy()
                 line["db_queries"] = len(queries)
                 line["db_seconds"] = round(sum(queries), 6)
-            if self.slow:
-                line["slow"] = True
-            line.update(self.extras)
-            # A copy first: another task of the request may still be binding.
-            for name, durations in self.timings.copy().items():
-                line[own_name(f"{name}_seconds")] = round(sum(durations), 6)
-                line[own_name(f"{name}_count")] = len(durations)
+            elif self.queries is not None:
+                line["db_queries"] = line["db_seconds"] = 0
+            if self.timings:
+                # A copy first: another task of the request may still be measuring.
+                for name, durations in self.timings.copy().items():
+                    line[own_name(f"{name}_seconds")] = round(sum(durations), 6)
+                    line[own_name(f"{name}_count")] = len(durations)
             # Names that clash were renamed when they were bound, so nothing above can be overwritten here.
-            line.update(self.bound)
-            line.update(self.annotations)
+            if self.bound:
+                line.update(self.bound)
+            if self.annotations:
+                line.update(self.annotations)
             self._line = line
         return line
 

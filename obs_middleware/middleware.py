@@ -12,14 +12,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
 from obs_middleware.conf import Settings, keep_configured, resolve
-from obs_middleware.correlation import is_request_id, meta_key, new_request_id, trace_of
+from obs_middleware.correlation import HAS_OPENTELEMETRY, is_request_id, meta_key, new_request_id, trace_of
 from obs_middleware.counters import count
 from obs_middleware.database import is_installed
 from obs_middleware.ending import follow, is_departure
@@ -27,9 +28,11 @@ from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event, e
 from obs_middleware.facts import Facts
 from obs_middleware.failures import report_once
 from obs_middleware.policy import Level, Policy, level_by_status
-from obs_middleware.running import entered, left, watchdog
+from obs_middleware.running import RUNNING, watchdog
 
 __all__ = ["LineWriter", "TimingMiddleware"]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class TimingMiddleware:
@@ -112,12 +115,13 @@ class TimingMiddleware:
         event = outer = None
         try:
             outer = current_event.get()
-            if outer is not None and outer.done:
-                outer = None  # left over in this thread or connection
-            if outer is not None and event_of(request) is outer:
-                return None
+            if outer is not None:
+                if outer.done:
+                    outer = None  # left over in this thread or connection
+                elif event_of(request) is outer:
+                    return None
             event = self._open(request, started, outer)
-            entered(event, request)
+            RUNNING[event] = request
             if self._watchdog is not None:
                 self._watchdog.attend(event, in_thread=self._in_thread)
         except (KeyboardInterrupt, SystemExit):
@@ -130,24 +134,36 @@ class TimingMiddleware:
                 event = opened
         return event or RequestEvent(started, new_request_id(), None, None)
 
-    def _open(self, request: Any, started: float, outer: RequestEvent | None) -> RequestEvent:
-        method, path, meta = _asked(request)
+    def _open(self, request: Any, started: float, outer: RequestEvent | None) -> RequestEvent:  # noqa: C901 -- done for each request, so calls little
+        try:
+            method, path, meta = request.method, request.path, request.META
+        except AttributeError:
+            method = path = None  # not a Django request; the contract takes any object
+            meta = _NOTHING
+        else:
+            # By exact type: a Mock has every attribute, and none of them is text.
+            if type(meta) is not dict:
+                meta = _NOTHING
+            if type(method) is not str:
+                method = None
+            if type(path) is not str:
+                path = None
         if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
             event = outer
             event.set_target(method, path)
         else:
             request_id = None if self._id_key is None else meta.get(self._id_key)
-            if type(request_id) is not str or not is_request_id(request_id):
+            if request_id is None or type(request_id) is not str or not is_request_id(request_id):
                 request_id = new_request_id()
             event = RequestEvent(started, request_id, method, path)
             event.previous = outer
             current_event.set(event)
         try:
-            setattr(request, EVENT_ATTRIBUTE, event)
+            request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
         except AttributeError:
-            pass  # not a Django request; the contract takes any object
-        trace = trace_of(meta.get("HTTP_TRACEPARENT"))
-        if trace is not None:
+            pass  # as above
+        traceparent = meta.get("HTTP_TRACEPARENT")
+        if (HAS_OPENTELEMETRY or traceparent is not None) and (trace := trace_of(traceparent)) is not None:
             event.set_trace(*trace)
         if self._measures_queries:
             event.queries = []
@@ -173,17 +189,20 @@ class TimingMiddleware:
             return response
         seconds = time.perf_counter() - event.started
         try:
-            self._facts.read(event, request, response, seconds)
+            self._facts.answer(event, request, response, seconds)
             if error is not None:
                 self._leave(event, error)
             elif event.error is not None or (event.status or 0) >= 500:
                 event.outcome = "error"
-            if isinstance(response, StreamingHttpResponse):
-                event.first_byte_seconds = seconds
+            if type(response) is not HttpResponse and isinstance(response, StreamingHttpResponse):
+                self._facts.read(event, request, response)
+                event.facts["first_byte_seconds"] = round(seconds, 6)
                 follow(response, event, self._conclude, in_thread=self._in_thread)
-            elif not event.observed or event.outcome == "cancelled":
+            elif event.observed and event.outcome != "cancelled":
+                self._facts.read(event, request, response)
+            else:
                 # Also when it is observed: a server that shuts down may not let the observer come to it.
-                self._writer.conclude(event, seconds)
+                self._writer.conclude(event, seconds, self._facts, request, response)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as failure:  # noqa: BLE001 -- whatever it is, the response goes out
@@ -236,20 +255,6 @@ class _SyncTwin(TimingMiddleware):
         return self.finish(event, request, response)
 
 
-def _asked(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
-    """Return method, path and headers of any object, as far as it has them."""
-    try:
-        method, path, meta = request.method, request.path, request.META
-    except AttributeError:
-        return None, None, {}  # not a Django request; the contract takes any object
-    # By exact type: a Mock has every attribute, and none of them is text.
-    return (
-        method if type(method) is str else None,
-        path if type(path) is str else None,
-        meta if type(meta) is dict else {},
-    )
-
-
 @functools.cache
 def _sync_twin(cls: Any) -> Any:
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
@@ -274,22 +279,39 @@ class LineWriter:
         )
         self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
         self._logger = settings.logger
+        self._is_plain = self._level is None and self._logger is None
 
-    def conclude(self, event: RequestEvent, seconds: float) -> None:
+    def conclude(
+        self, event: RequestEvent, seconds: float, facts: Facts | None = None, request: Any = None, response: Any = None
+    ) -> None:
         """
         End *event*, whose request took *seconds*: write its line, or count why not.
 
         The first call counts; a later one for the same event does nothing. Never raises.
+
+        Args:
+            event: The event; its status and outcome are known.
+            seconds: How long the request took.
+            facts: Reads the other facts, if the line is written and they have not been read yet.
+            request: The request, for *facts*.
+            response: The response, for *facts*.
         """
         if event.done:
             return
         event.done = True
         event.duration_seconds = seconds
-        left(event)
+        RUNNING.pop(event, None)
         fate = "written"
         try:
             fate = self._policy.decide(event)
             if fate == "written":
+                if facts is not None:
+                    try:
+                        facts.read(event, request, response)
+                    except (KeyboardInterrupt, SystemExit):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
+                        report_once("TimingMiddleware.finish", error)
                 self._write(event)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -304,14 +326,16 @@ class LineWriter:
         """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
         message = event.message = f"Request took {event.duration_seconds:.4f} seconds"
         outside = current_event.get()
-        current_event.set(event)
+        if outside is not event:
+            current_event.set(event)
         try:
-            if self._level is None and self._logger is None:
+            if self._is_plain:
                 logging.info(message)  # noqa: LOG015 -- the root logger is the contract
             else:
                 logging.getLogger(self._logger).log(self._level_of(event), message)
         finally:
-            current_event.set(outside)
+            if outside is not event:
+                current_event.set(outside)
 
     def _level_of(self, event: RequestEvent) -> int:
         if self._level is None:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
 from obs_middleware.redaction import REDACTED, Secrets
@@ -45,22 +44,24 @@ def resolved(match: Any) -> tuple[str | None, str | None]:
 
     The root route is ``""``. The view is the pattern's name with its namespaces, or the dotted path of the view.
     """
-    route, view = getattr(match, "route", None), getattr(match, "view_name", None)
-    return (route if isinstance(route, str) else None), (view if isinstance(view, str) and view else None)
+    try:
+        route, view = match.route, match.view_name
+    except AttributeError:
+        return None, None
+    return (route if type(route) is str else None), (view if type(view) is str and view else None)
 
 
-def declared_bytes(meta: Mapping[str, Any]) -> int | None:
-    """Return the size of the request's body as ``Content-Length`` declares it, or None."""
-    length = meta.get("CONTENT_LENGTH")
+def declared_bytes(length: object) -> int | None:
+    """Return the size of the request's body as its ``Content-Length`` declares it, or None for no such header."""
     # isascii too: "²".isdigit() is true; 18 digits are an exabyte, beyond it the header is a joke
     if isinstance(length, str) and length.isdigit() and length.isascii() and len(length) <= 18:
         return int(length)
     return None
 
 
-def response_bytes(response: HttpResponseBase, method: str | None) -> int | None:
-    """Return the size of a plain response's body in bytes: 0 to a HEAD request, None for a stream."""
-    if not isinstance(response, HttpResponse):
+def response_bytes(response: Any, method: str | None) -> int | None:
+    """Return the size of a plain response's body in bytes: 0 to a HEAD request, None for a stream or anything else."""
+    if type(response) is not HttpResponse and not isinstance(response, HttpResponse):
         return None
     return 0 if method == "HEAD" else len(response.content)
 
@@ -74,13 +75,19 @@ def user_id(request: Any) -> str | None:
     access to the session, never an authentication token.
     """
     known = getattr(request, "__dict__", {})
-    for name in ("user", "_cached_user", "_acached_user"):
-        found = _primary_key(known.get(name))
-        if found is not None:
-            return found
-    loaded = getattr(known.get("session"), "__dict__", {}).get("_session_cache")
+    for name in _PLACES_OF_USER:
+        if name in known:
+            found = _primary_key(known[name])
+            if found is not None:
+                return found
+    if "session" not in known:
+        return None
+    loaded = getattr(known["session"], "__dict__", {}).get("_session_cache")
     key = loaded.get("_auth_user_id") if isinstance(loaded, dict) else None
     return key if isinstance(key, str) and key else None
+
+
+_PLACES_OF_USER: Final = ("user", "_cached_user", "_acached_user")
 
 
 def _primary_key(user: Any) -> str | None:
@@ -127,7 +134,8 @@ def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) ->
     Source: RFC 7239, sections 4, 5.2 and 6.
     """
     peer = meta.get("REMOTE_ADDR")
-    peer = peer if isinstance(peer, str) else ""
+    if type(peer) is not str:
+        peer = ""
     if not trusted:
         return normal_address(peer)
     chosen = {_pick(hops, peer, trusted) for hops in (_x_forwarded_for(meta), _forwarded(meta)) if hops is not None}

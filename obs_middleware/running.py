@@ -25,12 +25,13 @@ from typing import Any, Final
 from obs_middleware.event import RequestEvent, current_event
 from obs_middleware.failures import report_once
 
-__all__ = ["RunningRequest", "Watchdog", "entered", "in_flight", "left", "watchdog"]
+__all__ = ["RUNNING", "RunningRequest", "Watchdog", "in_flight", "watchdog"]
 
 _TICKS: Final = 20
 """How often within its patience the watchdog looks; a warning is late by at most this part of it."""
 
-_running: dict[RequestEvent, Any] = {}
+RUNNING: Final[dict[RequestEvent, Any]] = {}
+"""The events of the requests that are running, each with its request; entered at its begin, removed with its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +54,13 @@ class RunningRequest:
     age_seconds: float
 
 
-def entered(event: RequestEvent, request: Any) -> None:
-    """Note that *request* runs; held until `left` is called."""
-    _running[event] = request
-
-
-def left(event: RequestEvent) -> None:
-    """Note that the request of *event* is over."""
-    _running.pop(event, None)
-
-
 def in_flight() -> list[RunningRequest]:
     """Return the requests that this process is serving now, the oldest first."""
     now = perf_counter()
     return sorted(
         (
             RunningRequest(event.request_id, event.method, event.path, _route(request), now - event.started)
-            for event, request in _running.copy().items()
+            for event, request in RUNNING.copy().items()
         ),
         key=lambda running: running.age_seconds,
         reverse=True,
@@ -114,7 +105,7 @@ class Watchdog:
 
     def _look(self) -> None:
         late = perf_counter() - self.seconds
-        for event, request in _running.copy().items():
+        for event, request in RUNNING.copy().items():
             if event.started <= late and event.watched and not event.done:
                 event.watched = False
                 self._warn(event, request)
@@ -189,8 +180,4 @@ def _first(awaited: Any, *names: str) -> Any:
     return next((value for name in names if (value := getattr(awaited, name, None)) is not None), None)
 
 
-def _forget() -> None:
-    _running.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=RUNNING.clear)

@@ -36,9 +36,10 @@ def request_line(formatter: logging.Formatter, **fields: Any) -> str:
     """Return the line of a request with *fields* bound; those of the package are set."""
     event = RequestEvent(0.0, "id", "GET", "/")
     event.set_trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", None)
-    event.message, event.status, event.route = "Request took 0.1234 seconds", 200, "orders/<int:number>/"
+    event.message, event.status = "Request took 0.1234 seconds", 200
     event.set_target("GET", fields.pop("path", "/orders/7/"))
-    event.extras = {name: fields.pop(name) for name in list(fields) if name in FIELDS}
+    event.facts = {"route": "orders/<int:number>/"}
+    event.facts |= {name: fields.pop(name) for name in list(fields) if name in FIELDS}
     event.bound = fields
     current_event.set(event)
     return formatter.format(logging.LogRecord("root", 20, __file__, 1, event.message, None, None))

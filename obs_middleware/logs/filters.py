@@ -38,13 +38,14 @@ class FoldDjangoRequests(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a record that is folded into the request line."""
-        if record.name != "django.request" and not record.name.startswith("django.security."):
+        name = record.name
+        if name[:7] != "django." or (name != "django.request" and not name.startswith("django.security.")):
             return True
         event = event_of(getattr(record, "request", None))
         if event is None:
             # A request that Django could not even build has a line all the same if it is observed from outside.
             event = current_event.get()
-            unbuilt = record.name == "django.request" and not hasattr(record, "request")
+            unbuilt = name == "django.request" and not hasattr(record, "request")
             if event is None or not event.observed or event.done or not unbuilt:
                 return True
         if record.exc_info and not event.done and event.refusal is None:

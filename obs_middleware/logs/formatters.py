@@ -32,10 +32,11 @@ from obs_middleware.logs.processors import (
     add_exception,
     add_request_context,
     escape_controls,
+    has_bound_contextvars,
     merge_bound_contextvars,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.logs.serialize import Cleaner, dumps, unused_key
+from obs_middleware.logs.serialize import Cleaner, dumps, dumps_plain, unused_key
 from obs_middleware.redaction import Secrets
 
 __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatter", "TextFormatter"]
@@ -95,6 +96,7 @@ class ChainFormatter(logging.Formatter):
         self._end = self.end()
         if max_bytes is None:
             max_bytes = default_max_bytes(stream)
+        self._most_bytes = max_bytes - 1  # for the line feed
         self._trace_bytes = MAX_TRACE_BYTES if max_bytes >= MAX_BYTES else MAX_TRACE_BYTES_PIPE
         self._fit: Callable[[dict[str, Any], Any], str] = Fit(self._render, max_bytes)
         self._chain: tuple[Processor, ...] = (
@@ -176,27 +178,26 @@ class ChainFormatter(logging.Formatter):
         return event_dict
 
     def _head(self, record: logging.LogRecord, message: Any) -> EventDict:
-        event_id = getattr(record, "event_id", None)
-        if event_id is None:
+        attributes = record.__dict__
+        if "event_id" not in attributes or type(attributes["event_id"]) is not str:
             # On the record, so that a second handler writes the same line under the same id.
-            event_id = record.event_id = new_event_id()
-        return {
-            "timestamp": self._timestamp(record.created),
-            "level": _LEVELS.get(record.levelno) or record.levelname.lower(),
-            "logger": record.name,
-            "event": message,
-            "event_id": event_id,
-            **self._constants,
-        }
-
-    def _timestamp(self, created: float) -> str:
-        """Return RFC 3339 in UTC with six digits; the text of a second is made once."""
-        second, microsecond = divmod(round(created * 1_000_000), 1_000_000)
+            attributes["event_id"] = new_event_id()
+        level = record.levelno
+        # RFC 3339 in UTC with six digits; the text of a second is made once.
+        microseconds = int(record.created * 1_000_000 + 0.5)
+        second = microseconds // 1_000_000
         known, text = self._second
         if known != second:
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = (second, text)
-        return f"{text}.{microsecond:06d}Z"
+        return {
+            "timestamp": f"{text}.{microseconds - second * 1_000_000:06d}Z",
+            "level": _LEVELS[level] if level in _LEVELS else record.levelname.lower(),
+            "logger": record.name,
+            "event": message,
+            "event_id": attributes["event_id"],
+            **self._constants,
+        }
 
 
 def _unformatted(record: logging.LogRecord) -> Any:
@@ -247,7 +248,10 @@ class JSONFormatter(ChainFormatter):
         stream: str | None = None,
         max_bytes: int | None = None,
     ) -> None:
-        self._schema = schema_named(schema)
+        processors = tuple(processors)
+        self._is_bare = not processors
+        table = schema_named(schema)
+        self._translate = None if table is None else Translation(table)
         super().__init__(
             processors=processors,
             service=service,
@@ -260,7 +264,62 @@ class JSONFormatter(ChainFormatter):
     def end(self) -> tuple[Processor, ...]:
         """Translate into the schema, and render."""
         renderer = structlog.processors.JSONRenderer(serializer=dumps)
-        return (renderer,) if self._schema is None else (Translation(self._schema), renderer)
+        return (renderer,) if self._translate is None else (self._translate, renderer)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """
+        Return the line for *record*, without a line feed at its end; never raises.
+
+        When a processor fails, which is reported once, the line is written with the fields of this package alone, and
+        has ``format_error``.
+        """
+        if self._is_bare:
+            try:
+                line = self._shortcut(record)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001 -- whatever is odd about the record is the chain's to see to
+                line = None
+            if line is not None:
+                return line
+        return super().format(record)
+
+    def _shortcut(self, record: logging.LogRecord) -> str | None:
+        """
+        Return what the chain would make of *record*, for a fifth of its price; None unless that is sure to be the same.
+
+        It is sure for a record without exception, ``extra`` and processors of the project's, with own fields of plain
+        types under names that were cleaned before, in a line in which nothing must be cut: for nearly all.
+        """
+        message: Any = record.msg
+        attributes = record.__dict__
+        if (
+            type(message) is not str
+            or len(attributes) > _RECORD_SIZE + ("event_id" in attributes)
+            or record.exc_info
+            or record.stack_info
+            or (structlog.contextvars._CONTEXT_VARS and has_bound_contextvars())  # noqa: SLF001 -- held by a canary test
+        ):
+            return None
+        if record.args:
+            message = record.getMessage()
+        fields = self._head(record, message)
+        event = current_event.get()
+        if event is not None:
+            if event.message is not None and message is event.message:
+                if event.error is not None or event.refusal is not None:
+                    return None
+                fields.update(event.line())
+                has_own = event.bound or event.annotations or event.timings or "headers" in event.facts
+            else:
+                fields.update(event.context)
+                has_own = event.bound
+                fields.update(has_own)
+            if has_own and not self._cleaner.is_plain(fields):
+                return None
+        return dumps_plain(
+            fields if self._translate is None else self._translate(None, "", fields), fields, self._most_bytes
+        )
 
 
 class LogfmtFormatter(ChainFormatter):

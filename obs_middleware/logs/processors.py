@@ -26,6 +26,7 @@ __all__ = [
     "error_fields",
     "escape_controls",
     "exception_fields",
+    "has_bound_contextvars",
     "merge_bound_contextvars",
 ]
 
@@ -53,7 +54,7 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
         return event_dict
     for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
         event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
-    if event.message is not None and event_dict.get("event") is event.message:
+    if event.message is not None and "event" in event_dict and event_dict["event"] is event.message:
         event_dict.update(event.line())
         if event.error is not None:
             event_dict["exc_info"] = event.error
@@ -62,8 +63,10 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
             event_dict.update(error_fields(event))
     else:
         event_dict.update(event.context)
-        for name, value in event.bound.copy().items():
-            event_dict.setdefault(name, value)
+        if event.bound:
+            # A copy first: another task of the request may still be binding.
+            for name, value in event.bound.copy().items():
+                event_dict.setdefault(name, value)
     return event_dict
 
 
@@ -108,7 +111,9 @@ def add_exception(_: Any, __: str, event_dict: EventDict) -> EventDict:
 
     Takes what the logging module and structlog take: an exception, a tuple, or a true value for the one being handled.
     """
-    exc_info = event_dict.pop("exc_info", None)
+    if "exc_info" not in event_dict:
+        return event_dict
+    exc_info = event_dict.pop("exc_info")
     if not exc_info:
         return event_dict
     if isinstance(exc_info, BaseException):
@@ -120,9 +125,16 @@ def add_exception(_: Any, __: str, event_dict: EventDict) -> EventDict:
     return event_dict
 
 
+def has_bound_contextvars() -> bool:
+    """Return whether anything is bound here with structlog's own ``bind_contextvars``."""
+    # Copied, for another thread may bind a name that is new.
+    variables = tuple(structlog.contextvars._CONTEXT_VARS.values())  # noqa: SLF001 -- held by a canary test
+    return any(variable.get() is not Ellipsis for variable in variables)
+
+
 def merge_bound_contextvars(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
-    """Run `structlog.contextvars.merge_contextvars`, unless nothing was ever bound: it scans the whole context."""
-    if structlog.contextvars._CONTEXT_VARS:  # noqa: SLF001 -- held by a canary test
+    """Run `structlog.contextvars.merge_contextvars`, unless nothing is bound here: it scans the whole context."""
+    if structlog.contextvars._CONTEXT_VARS and has_bound_contextvars():  # noqa: SLF001 -- held by a canary test
         return structlog.contextvars.merge_contextvars(logger, method_name, event_dict)
     return event_dict
 

@@ -18,7 +18,7 @@ import os
 import re
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -52,11 +52,12 @@ except ModuleNotFoundError:
 else:
     _HAS_ORJSON = True
 
-__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "dumps", "unused_key"]
+__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "dumps", "dumps_plain", "unused_key"]
 
 NO_SECRETS: Final = Secrets(())
 """Hides nothing."""
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _INT64: Final = 2**63
 _MOST_REMEMBERED: Final = 4_096
 _MOST_OF_A_NAME: Final = 1_000
@@ -112,6 +113,20 @@ class Cleaner:
         self.shortens = shortens
         # Inside the chain the message is called as structlog calls it.
         self._keys = {name: name for name in FIELDS if name != "message"} | {"event": "message"}
+        self._known = self._keys.keys()
+
+    def is_plain(self, event_dict: Mapping[Any, Any]) -> bool:
+        """
+        Return whether the keys of *event_dict* need no cleaning and its values are scalars that are not too long.
+
+        Left to be seen when they are encoded are: NUL, lone surrogates, NaN and large integers (`dumps_plain`). A key
+        must have been cleaned once before it is known as one that needs no cleaning.
+        """
+        return (
+            len(event_dict) <= MAX_KEYS
+            and event_dict.keys() <= self._known
+            and _SCALARS.issuperset(map(type, event_dict.values()))
+        )
 
     def clean(self, value: Any) -> Any:
         """Return one *value* cleaned."""
@@ -381,15 +396,56 @@ def _type_name(kind: type) -> str:
     return clean_text(name.replace("<builtins.", "<", 1))[:MAX_TEXT]
 
 
-def _dumps_stdlib(event_dict: dict[str, Any]) -> str:
-    return json.dumps(event_dict, ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def _dumps_orjson(event_dict: dict[str, Any]) -> str:
-    return orjson.dumps(event_dict).decode()
+def _plain_with_stdlib(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
+    for value in event_dict.values():
+        if type(value) is int and not -_INT64 <= value < _INT64:
+            return None
+    text = _encode(line)
+    size = byte_count(text)
+    if size > most_bytes or "\\u0000" in text or _may_be_cut(event_dict, size):
+        return None
+    if not text.isascii():
+        text.encode()
+    return text.replace('"event":', '"message":', 1) if line is event_dict else text
 
 
-_dumps: Callable[[dict[str, Any]], str] = _dumps_orjson if _HAS_ORJSON else _dumps_stdlib
+def _plain_with_orjson(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
+    # Integers beyond 53 bits raise here: those from 64 on are text in the end, and the others are rare.
+    data = orjson.dumps(line, None, orjson.OPT_STRICT_INTEGER)
+    size = len(data)
+    if size > most_bytes or b"\\u0000" in data or _may_be_cut(event_dict, size):
+        return None
+    return (data.replace(b'"event":', b'"message":', 1) if line is event_dict else data).decode()
+
+
+def _may_be_cut(event_dict: Mapping[str, Any], size: int) -> bool:
+    """Return whether a text of *event_dict* may be over its limit, in a line of *size* bytes."""
+    # A text is no longer than its line; the one field with a limit below the general one is looked for.
+    if size <= MAX_TEXT and "user_agent" not in event_dict:
+        return False
+    return any(type(value) is str and len(value) > SHORT_TEXT for value in event_dict.values())
+
+
+def dumps_plain(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
+    """
+    Return *line* as `dumps` does, if encoding shows that nothing in it must be cleaned or cut; else None.
+
+    In the flat schema the message may still be called ``event``: nothing but the key can look like ``"event":`` in an
+    object of scalars, so that it is renamed in the text, which costs less than a new dict.
+
+    Args:
+        line: The event in whatever schema; in the flat one *event_dict* itself.
+        event_dict: The event in the flat schema, as `Cleaner.is_plain` has seen it.
+        most_bytes: The most that the line may have, encoded.
+
+    Raises:
+        ValueError: As None: there is NaN or a lone surrogate in it.
+        TypeError: As None: there is a lone surrogate or a large integer in it.
+    """
+    return (_plain_with_orjson if _HAS_ORJSON else _plain_with_stdlib)(line, event_dict, most_bytes)
 
 
 def dumps(event_dict: dict[str, Any], **_: Any) -> str:
@@ -398,4 +454,4 @@ def dumps(event_dict: dict[str, Any], **_: Any) -> str:
 
     Keyword arguments, which `structlog.processors.JSONRenderer` passes, are ignored.
     """
-    return _dumps(event_dict)
+    return orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)

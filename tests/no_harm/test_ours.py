@@ -41,6 +41,7 @@ GUARDS = {
     "LineWriter.conclude",
     "LineWriter._level_of",
     "ChainFormatter.format",
+    "JSONFormatter.format",
     "FoldDjangoRequests.filter",
     # The wrapper of a stream and its latch: nothing is called in them but what is guarded by itself.
     "_Body.__next__",
@@ -61,7 +62,6 @@ GUARDS = {
     "event_of",
     "is_departure",
     "count",
-    "left",
     "report_once",
     # With which the fallback line begins.
     "RequestEvent.__init__",
@@ -73,17 +73,25 @@ LINELESS = {
     # The decision itself, the emission, and what even the fallback of a formatter needs.
     "LineWriter._write",
     "Policy.decide",
-    "ChainFormatter._run",
-    "ChainFormatter._head",
-    "ChainFormatter._timestamp",
-    "_name_message",
     "dumps",
-    "_dumps_orjson",
-    "_dumps_stdlib",
+}
+
+TWICE = {
+    # Called in the shortcut and, when that has failed, again by the chain; which of them is the first depends on the
+    # request, and only the chain's failure is worth a report.
+    "ChainFormatter._head",
+    "RequestEvent.line",
     "new_event_id",
 }
 
 SILENT = {
+    # A shortcut that fails, whatever fails in it, is not taken: what it calls is called again by the chain.
+    "JSONFormatter._shortcut",
+    "Cleaner.is_plain",
+    "dumps_plain",
+    "_plain_with_orjson",
+    "_plain_with_stdlib",
+    "_may_be_cut",
     # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
     "_clean_container",
     "_clean_key",
@@ -248,7 +256,7 @@ def _troubles(log: Log, name: str, *, same: bool) -> list[str]:
         *(["a request in flight"] if in_flight() else []),
         *(["a context left behind"] if current_event.get() is not None else []),
         *([f"{len(log.lines)} lines"] if len(log.lines) != 1 and name not in LINELESS else []),
-        *([f"{len(log.reports)} reports"] if len(log.reports) != (name not in SILENT) else []),
+        *([f"{len(log.reports)} reports"] if len(log.reports) != (name not in SILENT) and name not in TWICE else []),
     ]
 
 
