@@ -1,0 +1,108 @@
+"""The contract that came first: it holds where Django was never set up, and nothing else was installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CALL = '''
+import asyncio
+import logging
+from typing import Any
+from unittest.mock import Mock, call, patch
+
+from django.conf import settings
+
+from obs_middleware.middleware import TimingMiddleware
+
+
+def serve(request: Any, response: Any, *, fails: bool = False) -> None:
+    """The clock is read twice, logging.info is called once with one argument, and the response comes back."""
+
+    async def get_response(received: Any) -> Any:
+        assert received is request
+        if fails:
+            raise ValueError("no good")
+        return response
+
+    async def visit() -> Any:
+        return await TimingMiddleware(get_response)(request)
+
+    with patch("time.perf_counter", side_effect=[10.0, 10.12345]) as clock, patch("logging.info") as info:
+        try:
+            assert asyncio.run(visit()) is response
+        except ValueError:
+            assert fails
+    assert clock.call_count == 2
+    assert info.call_args_list == [call("Request took 0.1235 seconds")]
+
+
+class Slotted:
+    __slots__ = ()
+'''
+
+WITHOUT_SETTINGS = """
+for given in (Mock(), object(), None, Slotted()):
+    for answered in (Mock(), object(), None, "text"):
+        serve(given, answered)
+serve(Mock(), None, fails=True)
+assert not settings.configured
+"""
+
+BARE_SETTINGS = """
+settings.configure()
+
+from django.apps import apps
+from django.http import HttpRequest, HttpResponse
+
+serve(HttpRequest(), HttpResponse())
+serve(HttpRequest(), HttpResponse(status=500))
+serve(HttpRequest(), None, fails=True)
+assert not apps.ready
+"""
+
+AS_IT_IS = """
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+
+
+async def get_response(request: Any) -> Any:
+    return request
+
+
+async def visit() -> Any:
+    return await TimingMiddleware(get_response)(object())
+
+
+asyncio.run(visit())
+assert not settings.configured
+"""
+
+
+def run(code: str) -> str:
+    """Run *code* in a process without Django's settings, and return what it wrote to stderr."""
+    result = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", CALL + code],
+        env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("code", [WITHOUT_SETTINGS, BARE_SETTINGS], ids=["no settings", "bare settings"])
+def test_any_request_and_any_response_will_do(code: str) -> None:
+    assert run(code) == ""
+
+
+def test_what_is_written_without_settings_is_the_line() -> None:
+    line = run(AS_IT_IS).removesuffix("\n")
+
+    assert line.startswith("INFO root Request took 0.")
+    assert line.endswith(" seconds")
+    assert "\n" not in line
