@@ -100,6 +100,15 @@ class _Ending:
             self.over("stream_error", error)
 
     def close(self) -> None:
+        event = self.event
+        if current_event.get() is None:
+            # Up to Django 6.0 it is the server's own task that closes, which has never seen the request. The closers of
+            # the application come after this one; when they are through, request_finished clears the context.
+            current_event.set(event)
+        if event.observed and not event.done:
+            # What the server got is known outside: a layer above may have sent other content, to its end.
+            self._latch.clear()
+            return
         self.over(self.outcome_if_closed)
 
     def lose(self) -> None:

@@ -27,6 +27,33 @@ def failing_outside(get_response: Any) -> Any:
     return middleware
 
 
+def failing_before(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        raise RuntimeError("before")
+
+    return middleware
+
+
+@sync_and_async_middleware
+def replacing(get_response: Any) -> Any:
+    """Put other content into a stream, as layers that rewrite pages do."""
+
+    async def chunks() -> Any:
+        yield b"replaced"
+
+    async def async_middleware(request: HttpRequest) -> Any:
+        response = await get_response(request)
+        response.streaming_content = chunks()
+        return response
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response.streaming_content = iter([b"replaced"])
+        return response
+
+    return async_middleware if iscoroutinefunction(get_response) else middleware
+
+
 def short_circuit(get_response: Any) -> Any:
     def middleware(request: HttpRequest) -> HttpResponse:
         return HttpResponse("teapot", status=418)
