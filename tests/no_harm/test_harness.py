@@ -131,3 +131,18 @@ def test_hops_are_counted_without_any_middleware_too() -> None:
             world.send()
 
     assert "SyncToAsync" in hops
+
+
+def test_what_coverage_keeps_of_each_thread_is_not_counted() -> None:
+    """Its collector's methods are left out, and nothing else is."""
+    tracer = type("Collector", (), {"lock_data": lambda self: None, "__module__": "coverage.collector"})()
+    own = type("Collector", (), {"lock_data": lambda self: None, "__module__": "coverage_of_ours"})()
+    before = test_process.objects()
+    kept = [tracer.lock_data for _ in range(1000)]
+    uncounted = test_process.objects() - before
+    kept += [own.lock_data for _ in range(1000)]
+    counted = test_process.objects() - before
+
+    assert len(kept) == 2000
+    assert uncounted < 100
+    assert counted > 900

@@ -233,7 +233,8 @@ def test_after_thousands_of_requests_nothing_has_grown_and_every_count_is_right(
 
     assert in_flight() == []
     assert after[0] == before[0]
-    assert after[1] - before[1] < amount // 4
+    # However many requests: it is a few dozen, of caches that were still filling.
+    assert after[1] - before[1] < 150
     # A kilobyte for each request would show; the allocator's own noise is some megabytes.
     assert after[2] - before[2] < 8_000_000 + amount * 100
     assert difference.pop("requests") == sum(difference.values()) == amount
