@@ -5,9 +5,21 @@ from __future__ import annotations
 import logging.config
 
 import structlog
+from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 
-from obs_middleware import annotate, bind, get_request_id, logging_config, structlog_config, timed
+from obs_middleware import (
+    annotate,
+    bind,
+    get_request_id,
+    in_flight,
+    logging_config,
+    stats,
+    structlog_config,
+    timed,
+)
+from obs_middleware.asgi import observed
+from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.processors import EventDict, add_exception, add_request_context, escape_controls
@@ -50,7 +62,22 @@ class Middleware(TimingMiddleware):
         return response
 
 
+@quiet
+@sample(0.1)
+def health(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@exclude
+async def metrics(request: HttpRequest) -> HttpResponse:
+    oldest: float = max((running.age_seconds for running in in_flight()), default=0.0)
+    written: int = stats()["written"]
+    return HttpResponse(f"{oldest} {written}")
+
+
 middleware = TimingMiddleware(view)
+application = observed(get_asgi_application())
+response: HttpResponse = health(HttpRequest())
 
 with capture_requests() as captured:
     lines: CapturedRequests = captured
