@@ -16,6 +16,7 @@ from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import resolve
 
 from obs_middleware import bind, counters, in_flight, stats
+from obs_middleware.event import event_of
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 
@@ -167,12 +168,20 @@ def test_a_late_request_in_a_task_is_warned_of_with_its_stack(lines: CapturedReq
 @pytest.mark.usefixtures("impatient")
 def test_a_late_sync_view_under_asgi_is_found_in_its_thread(lines: CapturedRequests) -> None:
     def blocks_here(request: HttpRequest) -> HttpResponse:
+        event = event_of(request)
+        assert event is not None
         until_warned(lines)
+        for _ in range(int(PATIENCE / 0.01)):
+            if "in blocks_here" in lines.logs[-1]["stack_info"]:
+                break
+            # On a busy machine it was late before it came here: then it is watched anew.
+            event.watched = True
+            threading.Event().wait(0.01)
         return HttpResponse()
 
     Site("async").get(blocks_here)
 
-    assert "in blocks_here" in lines.logs[0]["stack_info"]
+    assert "in blocks_here" in lines.logs[-1]["stack_info"]
 
 
 @pytest.mark.usefixtures("impatient")
