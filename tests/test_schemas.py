@@ -739,6 +739,16 @@ class Adding:
         return event_dict
 
 
+HEADS = {
+    name: ("timestamp", "level", "message") if table is None else tuple(table.first) for name, table in SCHEMAS.items()
+}
+
+
+def encoded(line: dict[str, Any], names: set[str]) -> str:
+    """Return the fields of these *names* as text, in which 1, 1.0 and true are three."""
+    return json.dumps({name: line[name] for name in names if name in line}, sort_keys=True)
+
+
 @functools.cache
 def hostile_formatter(schema: str, max_bytes: int) -> tuple[JSONFormatter, Adding]:
     adding = Adding()
@@ -777,18 +787,17 @@ def write_hostile(
         current_event.set(None)
 
     first, second = (parse_line(line) for line in lines)
-    if 'original_bytes"' not in lines[0]:
-        # Of small floats the two write a digit more or less, so a line that must shrink may differ by what that costs.
-        assert json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
-    assert set(first) == set(second)
+    same = set(first) | set(second)
+    if any('original_bytes"' in line for line in lines):
+        # Of some floats the two write a character more or less, so of a line that must shrink one may lose a field more.
+        same = set(HEADS[schema]).intersection(first, second)
+    assert encoded(first, same) == encoded(second, same)
     for line in lines:
         assert len(line.encode()) + 1 <= max_bytes
         assert "\n" not in line
     assert first["event_id"] == record.__dict__["event_id"]
     if not added:
-        table = SCHEMAS[schema]
-        head = ("timestamp", "level", "message") if table is None else list(table.first)
-        assert set(head) <= set(first)
+        assert set(HEADS[schema]) <= set(first)
 
 
 def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_request_line: bool) -> RequestEvent:
@@ -844,6 +853,14 @@ def test_hostile_events_in_numbers(schema: str) -> None:
         except BaseException as error:
             error.add_note(f"OBS_HOSTILE_SEED={SEED}, event {number}")
             raise
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_at_the_edge_of_the_limit_a_float_may_be_written_longer_by_one_encoder(schema: str) -> None:
+    """The line of one then fits and that of the other must shrink; both are bounded, and each says what it is."""
+    for size in range(1_000, 2_000):
+        event = hostile_event("GET", "/", {"small": 1e-7, "one": "x" * size, "two": "y"}, on_the_request_line=True)
+        write_hostile(schema, event, "", {}, {}, 2_048)
 
 
 # The documentation
