@@ -7,15 +7,18 @@ Measure. They mark the view and do not wrap it, so sync and async views, and cla
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from obs_middleware.policy import RULE_ATTRIBUTE, Rule, rule_of
 
 __all__ = ["exclude", "quiet", "sample"]
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_numbers: Final = itertools.count(1)
 
 
 def exclude(view: View) -> View:
@@ -25,7 +28,8 @@ def exclude(view: View) -> View:
 
 def quiet(view: View) -> View:
     """Write the first request of *view*, then one in ``QUIET_SECONDS`` with the count of those held back."""
-    return _mark(view, quiet=f"{view.__module__}.{view.__qualname__}")
+    # Not by the view's name: what as_view() and method_decorator() make is called the same for every class.
+    return _mark(view, quiet=f"quiet view {next(_numbers)}")
 
 
 def sample(rate: float) -> Callable[[View], View]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from hypothesis import given
 from hypothesis import strategies as st
+from rest_framework.decorators import api_view
 
 from obs_middleware import stats
 from obs_middleware.decorators import exclude, quiet, sample
@@ -186,12 +188,30 @@ def excluded_but_failing(request: HttpRequest) -> HttpResponse:
     raise ValueError
 
 
+def twins() -> dict[str, list[Any]]:
+    """Return pairs of quiet views that are made by the same functions, and so have the same names."""
+    dispatched = [method_decorator(quiet, name="dispatch")(type("Twin", (View,), {"get": answer})) for _ in "ab"]
+    return {
+        "dispatch": [one.as_view() for one in dispatched],
+        "as_view": [quiet(type("Twin", (View,), {"get": answer}).as_view()) for _ in "ab"],
+        "api_view": [quiet(api_view()(lambda request: HttpResponse())) for _ in "ab"],
+        "partial": [quiet(partial(answer, None)) for _ in "ab"],
+    }
+
+
+def answer(_: Any, request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+TWINS = twins()
+
 urlpatterns = [
     path("excluded", excluded),
     path("quiet", quiet_async),
     path("sampled", sampled),
     path("class", Class.as_view()),
     path("failing", excluded_but_failing),
+    *(path(f"twins/{kind}/{number}", twin) for kind, made in TWINS.items() for number, twin in enumerate(made)),
 ]
 
 
@@ -213,6 +233,18 @@ def test_a_decorator_says_it_beside_the_view(
                 async_to_sync(async_client.get)(url)
 
     assert len(lines) == written
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_quiet_views_are_silent_each_for_itself_whatever_made_them(
+    kind: str, get: Get, lines: CapturedRequests
+) -> None:
+    urls = [f"/twins/{kind}/0", f"/twins/{kind}/1"]
+    with override_settings(ROOT_URLCONF=__name__):
+        for url in urls * 3:
+            get(url)
+
+    assert [line["path"] for line in lines] == urls
 
 
 def test_decorators_add_up_and_do_not_wrap() -> None:
