@@ -50,6 +50,9 @@ DEFAULT_NAMES: Final = (
 _SHORTEST_PART: Final = 5
 _MOST_REMEMBERED: Final = 4096
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_FIGURES: Final = ("_seconds", "_count")
+# Looked for only where a name begins, so that a long value costs no more than its length.
+_INNER_NAME: Final = re.compile(r"""(?<![^\s?&;=#:"'{}(),/])([^\s?&;=#:"'{}(),/]++)["']?\s*[=:]""")
 
 
 class Secrets:
@@ -81,6 +84,9 @@ class Secrets:
 
     def _matches(self, name: str) -> bool:
         name = name[:1000]
+        # What a block took, and how often it ran, are figures: ``timed("auth")`` tells no secret.
+        if name.endswith(_FIGURES):
+            return False
         plain = _plain(name)
         # How many tokens a language model took is a figure, and of those that have "token" in them the likeliest.
         if plain.endswith("tokens"):
@@ -93,7 +99,8 @@ class Secrets:
         """
         Return *query*, the part of a URL behind ``?``, with the values of secret names hidden.
 
-        Names are compared decoded, twice over, but written as they came; order and everything else stay.
+        Names are compared decoded, twice over, but written as they came; order and everything else stay. A value that
+        has the name of a secret with something behind it in it, as a URL or JSON has, is hidden as a whole.
         """
         if not query:
             return query
@@ -101,15 +108,22 @@ class Secrets:
 
     def _hide_in_pair(self, pair: str) -> str:
         name, equals, value = pair.partition("=")
-        if value and self.hides(unquote_plus(unquote_plus(name))):
+        if value and (self.hides(_decoded(name)) or self._has_secret(_decoded(value))):
             return f"{name}{equals}{REDACTED}"
         return pair
+
+    def _has_secret(self, value: str) -> bool:
+        return any(self.hides(name) for name in _INNER_NAME.findall(value))
 
     def hide_in_url(self, url: str) -> str:
         """Return *url* with the secrets of its query hidden, its fragment cut off, and no user and password in it."""
         address, mark, query = url.partition("#")[0].partition("?")
         address = re.sub(r"//[^/@]*@", "//", address)
         return f"{address}{mark}{self.hide_in_query(query)}"
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(unquote_plus(text))
 
 
 def _plain(name: str) -> str:

@@ -15,7 +15,7 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_middleware import annotate, bind
+from obs_middleware import annotate, bind, timed
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter
 from obs_middleware.redaction import DEFAULT_NAMES, REDACTED, Secrets
 from obs_middleware.testing import CapturedRequests
@@ -54,6 +54,8 @@ def test_a_secret_name_is_known_in_every_spelling(name: str) -> None:
         "",
         "id",
         "card",
+        "auth_seconds",
+        "token_count",
     ],
 )
 def test_an_ordinary_name_is_left_alone(name: str) -> None:
@@ -76,6 +78,12 @@ def test_an_ordinary_name_is_left_alone(name: str) -> None:
         ("token=a=b", "token=[redacted]"),
         ("", ""),
         ("&&=&", "&&=&"),
+        ("next=/login%3Ftoken%3Dx%26a%3D1", "next=[redacted]"),
+        ("next=%252Flogin%253Ftoken%253Dx", "next=[redacted]"),
+        ("next=/login?token=x&a=1", "next=[redacted]&a=1"),
+        ("filter=%7B%22user%22:%7B%22password%22:%20%22x%22%7D%7D", "filter=[redacted]"),
+        ("next=https://host:80/a?page=2", "next=https://host:80/a?page=2"),
+        ("q=a+token+of+love", "q=a+token+of+love"),
     ],
 )
 def test_the_values_of_secrets_are_hidden_in_a_query(query: str, hidden: str) -> None:
@@ -104,7 +112,7 @@ def test_hiding_changes_nothing_but_the_values_of_secrets(pairs: list[tuple[str,
         if secrets.hides(name):
             assert hidden[name] in {REDACTED, ""}
         else:
-            assert hidden.get(name) == value or secrets.hides(quote(name))
+            assert hidden.get(name) == value or secrets.hides(quote(name)) or secrets.hide_in_query(f"x={value}") != value
 
 
 @given(st.text())
@@ -142,6 +150,17 @@ def test_the_fields_of_an_application_are_hidden_however_deep(formatter: Any, li
     assert "seen" in text
     assert text.count(REDACTED) >= 7
     assert SECRET not in json.dumps([*lines, *lines.logs])
+
+
+def test_the_figures_of_a_block_are_no_secrets_whatever_it_is_called(lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        with timed("auth"), timed("token"):
+            return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    assert (lines[0]["auth_count"], lines[0]["token_count"]) == (1, 1)
+    assert all(isinstance(lines[0][name], float) for name in ("auth_seconds", "token_seconds"))
 
 
 def test_nothing_of_the_query_is_on_a_line_by_default(get: Get, lines: CapturedRequests) -> None:
