@@ -51,6 +51,12 @@ _SHORTEST_PART: Final = 5
 _MOST_REMEMBERED: Final = 4096
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _FIGURES: Final = ("_seconds", "_count")
+_ATTRIBUTE: Final = re.compile(r"""(?<![\w-])([\w-]++)['"]?(?:=|:[ ])""")
+_ITS_VALUE: Final = re.compile(
+    r"""[bru]?'(?:[^'\\]|\\.)*+'?|[bru]?"(?:[^"\\]|\\.)*+"?|[\w.<]*+[\[({<].*|[^\s,)\]}>]*+""", re.DOTALL
+)
+"""A text, a word, or what has brackets: where that ends nobody knows, so it goes to the end."""
+
 # Looked for only where a name begins, so that a long value costs no more than its length.
 _INNER_NAME: Final = re.compile(r"""(?<![^\s?&;=#:"'{}(),/])([^\s?&;=#:"'{}(),/]++)["']?\s*[=:]""")
 
@@ -114,6 +120,16 @@ class Secrets:
 
     def _has_secret(self, value: str) -> bool:
         return any(self.hides(name) for name in _INNER_NAME.findall(value))
+
+    def hide_in_repr(self, text: str) -> str:
+        """Return *text*, the ``repr()`` of an object, without the values of attributes and keys with secret names."""
+        parts, end = [], 0
+        for match in _ATTRIBUTE.finditer(text):
+            if match.start() >= end and self.hides(match[1]):
+                value = _ITS_VALUE.match(text, match.end())
+                parts += (text[end : match.end()], REDACTED)
+                end = match.end() if value is None else value.end()
+        return "".join((*parts, text[end:])) if parts else text
 
     def hide_in_url(self, url: str) -> str:
         """Return *url* with the secrets of its query hidden, its fragment cut off, and no user and password in it."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import logging
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
 import pytest
@@ -126,6 +129,55 @@ def test_any_text_may_stand_where_a_query_should(text: str) -> None:
 class Login:
     name: str
     password: str
+
+
+class Account(NamedTuple):
+    name: str
+    password: str
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Account("u", SECRET),
+        lambda: SimpleNamespace(password=SECRET),
+        lambda: SimpleNamespace(a={"api_key": SECRET, "b": 1}),
+        lambda: SimpleNamespace(password=[SECRET, SECRET]),
+        lambda: SimpleNamespace(password=SimpleNamespace(a=SECRET, b=SECRET)),
+        lambda: SimpleNamespace(password=f"'\\\"{SECRET}"),
+        lambda: SimpleNamespace(token=SECRET.encode()),
+        lambda: SimpleNamespace(a="x" * 50_000, token=SECRET),
+        lambda: inspect.signature(lambda password=SECRET: None),
+    ],
+    ids=["tuple", "attribute", "key", "list", "inner", "quotes", "bytes", "long", "signature"],
+)
+@pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
+def test_the_secrets_of_an_object_that_only_tells_itself_are_hidden(
+    make: Callable[[], Any], formatter: Any, lines: CapturedRequests
+) -> None:
+    text = formatter().format(logging.makeLogRecord({"msg": "x", "it": make(), "seen": "yes"}))
+
+    assert SECRET not in text
+    assert "yes" in text
+
+
+@given(st.text())
+def test_what_has_no_secret_in_it_is_left_as_it_is(text: str) -> None:
+    assert Secrets(()).hide_in_repr(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("A(name='u', password='p', age=3)", "A(name='u', password=[redacted], age=3)"),
+        ("A(pin=1, b=2)", "A(pin=[redacted], b=2)"),
+        ("{'token': None, 'a': 1}", "{'token': [redacted], 'a': 1}"),
+        ("A(time=12:30, note='the token: none')", "A(time=12:30, note='the token: [redacted])"),
+        ("password=", "password=[redacted]"),
+    ],
+)
+def test_the_values_of_secrets_are_hidden_in_a_repr(text: str, hidden: str) -> None:
+    assert secrets.hide_in_repr(text) == hidden
 
 
 @pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])

@@ -61,6 +61,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _INT64: Final = 2**63
 _MOST_REMEMBERED: Final = 4_096
 _MOST_OF_A_NAME: Final = 1_000
+_MOST_OF_A_REPR: Final = 40_000
 _UNENCODABLE: Final = re.compile("[\0\ud800-\udfff]")
 _NOT_IN_KEYS: Final = re.compile("[^A-Za-z0-9_@-]")
 _AS_TEXT: Final = (
@@ -307,7 +308,10 @@ class _Walk:
         if issubclass(kind, HttpRequest) or kind.__repr__ is object.__repr__ or _has_items_to_fetch(kind):
             # The repr of a request has the query string in it, that of a query set runs it, object's is an address.
             return _type_name(kind)
-        return self._text(str.__str__(repr(value)))
+        text = str.__str__(repr(value))
+        if self._cleaner.shortens:
+            text = text[:_MOST_OF_A_REPR]  # to look through more than can stay would take its time
+        return self._text(self._cleaner.secrets.hide_in_repr(text))
 
     def _bytes(self, value: Any) -> str:
         size = len(value) if type(value) is not memoryview else value.nbytes
@@ -323,12 +327,15 @@ class _Walk:
         if not self._may_open(depth):
             return _type_name(kind)
         items: list[Any] = []
+        hides = self._cleaner.secrets.hides
+        names = getattr(kind, "_fields", ()) if issubclass(kind, tuple) else ()  # of a named tuple
         for item in islice(iter(value), MAX_ITEMS + 1):
             if len(items) == MAX_ITEMS or not self._may_add():
                 self.cuts.add(self._name)
                 items.append(f"... {len(value) - len(items)} more")
                 break
-            items.append(self.value(item, depth - 1))
+            name = names[len(items)] if len(items) < len(names) else ""
+            items.append(REDACTED if name and hides(name) else self.value(item, depth - 1))
         return items
 
     def _mapping(self, pairs: Iterable[tuple[Any, Any]], count: int, depth: int, kind: type) -> Any:
