@@ -8,16 +8,22 @@ PYTEST_ARGS ?=
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint types coverage matrix dist clean
+.PHONY: help demo test test-full check fix lint types coverage matrix dist clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
 	@$(BIN)/python examples/quickstart/demo.py
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" runs some
 	PYTHONDEVMODE=1 $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
+
+# What measures time comes alone, and last.
+test-full: $(VENV)/.dev ## Run the tests that have a size at their full size: a nightly's work
+	OBS_HOSTILE_EVENTS=100000 NO_HARM_SOAK=100000 $(BIN)/python -m pytest -n auto --dist load \
+		tests/test_schemas.py tests/test_serialize.py tests/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
+	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
 
 check: lint types coverage ## Everything a change must pass: format, lint, types, tests with coverage
 
