@@ -38,8 +38,8 @@ CHECKS: Final = {
     "obs_middleware.W001": "`TimingMiddleware` is not in `MIDDLEWARE`.",
     "obs_middleware.W002": "`TimingMiddleware` is not the first in `MIDDLEWARE`.",
     "obs_middleware.W003": "`TimingMiddleware` is in `MIDDLEWARE` more than once.",
-    "obs_middleware.W004": "The root logger does not let `INFO` through, so no request line is written.",
-    "obs_middleware.W005": "The root logger has no handler, so no request line is written.",
+    "obs_middleware.W004": "The logger of the request line does not let `INFO` through, so none is written.",
+    "obs_middleware.W005": "The logger of the request line has no handler, so none is written.",
     "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings say that a proxy stands in front.",
     "obs_middleware.W007": "No handler formats its lines with this package (`check --deploy`).",
     "obs_middleware.W008": "A sync-only middleware costs thread changes under ASGI (`check --deploy`).",
@@ -70,13 +70,15 @@ W003: Final = Warning(
     id="obs_middleware.W003",
 )
 W004: Final = Warning(
-    "The root logger does not let INFO through: no request line is written.",
-    hint='Set LOGGING = logging_config(), or the level of LOGGING["root"] to "INFO".',
+    "The logger of the request line does not let INFO through: none is written.",
+    hint="Set LOGGING = logging_config(), or the level of that logger, the root logger unless "
+    'OBS_MIDDLEWARE["LOGGER"] names another, to "INFO".',
     id="obs_middleware.W004",
 )
 W005: Final = Warning(
-    "The root logger has no handler: no request line is written as configured.",
-    hint='Set LOGGING = logging_config(), or give LOGGING["root"] a handler.',
+    "The logger of the request line has no handler: none is written as configured.",
+    hint="Set LOGGING = logging_config(), or give that logger, the root logger unless "
+    'OBS_MIDDLEWARE["LOGGER"] names another, a handler.',
     id="obs_middleware.W005",
 )
 W006: Final = Warning(
@@ -134,16 +136,30 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
 
 
 def check_logging(**_: Any) -> list[CheckMessage]:
-    """Check that a request line, which goes to the root logger at INFO, would be written."""
-    root = logging.getLogger()
-    if not root.isEnabledFor(logging.INFO):
+    """Check that a request line, which is written at INFO, would come out."""
+    logger = _request_logger()
+    if not logger.isEnabledFor(logging.INFO):
         return [W004]
-    return [] if root.handlers else [W005]
+    return [] if logger.hasHandlers() else [W005]
+
+
+def _request_logger() -> logging.Logger:
+    """Return the logger that gets the request line."""
+    raw = raw_settings()
+    name = raw.get("LOGGER") if isinstance(raw, dict) else None
+    return logging.getLogger(name if isinstance(name, str) else None)
+
+
+def _handlers_of(logger: logging.Logger | None) -> Iterator[logging.Handler]:
+    """Yield the handlers that get what is logged there, as the logging module finds them."""
+    while logger is not None:
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
 
 
 def check_formatters(**_: Any) -> list[CheckMessage]:
-    """Check that some handler of the root logger prints the fields of the request."""
-    handlers = logging.getLogger().handlers
+    """Check that some handler of the request line prints the fields of the request."""
+    handlers = tuple(_handlers_of(_request_logger()))
     ours = any(
         isinstance(handler.formatter, ChainFormatter)
         or any(isinstance(one, RequestContextFilter) for one in handler.filters)

@@ -186,6 +186,29 @@ def test_a_log_that_swallows_the_line_is_told() -> None:
     assert ids(checks.check_logging()) == ["W005"]
 
 
+def test_the_logger_that_gets_the_line_is_looked_at_and_no_other() -> None:
+    root, own = logging.getLogger(), logging.getLogger("of.the.checks")
+    handler = logging.NullHandler()
+    root.setLevel(logging.WARNING)
+    root.handlers.clear()
+    own.setLevel(logging.INFO)
+    with override_settings(OBS_MIDDLEWARE={"LOGGER": own.name}):
+        assert ids(checks.check_logging()) == ["W005"]
+        own.addHandler(handler)
+        assert ids([*checks.check_logging(), *checks.check_formatters()]) == ["W007"]
+        handler.setFormatter(JSONFormatter())
+        assert ids([*checks.check_logging(), *checks.check_formatters()]) == []
+        own.removeHandler(handler)
+        root.addHandler(handler)
+        assert ids([*checks.check_logging(), *checks.check_formatters()]) == []
+        own.propagate = False
+        assert ids(checks.check_logging()) == ["W005"]
+        own.propagate = True
+        own.setLevel(logging.ERROR)
+        assert ids(checks.check_logging()) == ["W004"]
+    own.setLevel(logging.NOTSET)
+
+
 @pytest.mark.parametrize(
     ("django", "ours", "expected"),
     [
