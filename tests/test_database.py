@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import glob
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -176,6 +177,12 @@ def _programs() -> Path | None:
     return Path(found).parent if found else Path(folders[0]) if folders else None
 
 
+def _somebody() -> str:
+    """Return the name of a user who is not root: PostgreSQL's own, or else the one that owns nothing."""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
 @pytest.fixture(name="postgresql", scope="session")
 def _postgresql() -> Iterator[dict[str, Any]]:
     """A PostgreSQL server of the tests' own on a free port, for the session."""
@@ -183,11 +190,11 @@ def _postgresql() -> Iterator[dict[str, Any]]:
     if programs is None:
         pytest.skip("the programs of a PostgreSQL server are not here")
     # It refuses to run as root, and must reach its folder as whom it runs.
-    user: Any = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    name = "postgres" if user else getpass.getuser()
+    name = getpass.getuser() if os.geteuid() else _somebody()
+    user: Any = {} if os.geteuid() else {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": ()}
     with tempfile.TemporaryDirectory(prefix="obs-postgresql-") as folder:
         if user:
-            shutil.chown(folder, "postgres", "postgres")
+            shutil.chown(folder, **{key: user[key] for key in ("user", "group")})
         data, port = f"{folder}/data", _free_port()
 
         def run(program: str, *arguments: str) -> None:
