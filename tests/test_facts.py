@@ -118,6 +118,24 @@ def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
     assert "user_id" not in lines[0]
 
 
+@pytest.mark.xfail(reason="the id in the session is believed although the user was asked for and is nobody")
+def test_a_user_that_may_not_log_in_any_more_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
+    """The session still has the id; whoever asked was told that it is nobody's."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.user.is_authenticated))
+
+    client: Any = Client() if visitor.mode == "sync" else AsyncClient()
+    client.force_login(visitor.user)
+    User.objects.update(is_active=False)
+    urls = type("urls", (), {"urlpatterns": [path("", view)]})
+    with override_settings(ROOT_URLCONF=urls):
+        response = client.get("/") if visitor.mode == "sync" else async_to_sync(client.get)("/")
+
+    assert response.content == b"False"
+    assert "user_id" not in lines[0]
+
+
 @pytest.mark.django_db
 @pytest.mark.usefixtures("mode")
 def test_the_user_can_be_left_out(visitor: Visitor) -> None:

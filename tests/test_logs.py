@@ -9,6 +9,7 @@ import logging.config
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -356,6 +357,18 @@ def test_the_text_format_is_what_people_grep(configured: Any, get: Get) -> None:
     get("/ok/")
 
     assert stream.getvalue().split(" ", 1)[1].startswith("INFO root Request took 0.")
+
+
+MARKS = {"\u061c", "\u200e", "\u200f"}
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def test_no_character_that_moves_or_turns_anything_is_left() -> None:
+    """By the properties that Unicode gives them, not by a list of ours."""
+    for character in map(chr, range(sys.maxunicode + 1)):
+        kind, direction = unicodedata.category(character), unicodedata.bidirectional(character)
+        spelt = kind in {"Cc", "Cs", "Zl", "Zp"} or direction in DIRECTIONS or character in MARKS
+        assert (escape_controls(character) != character) is spelt, ascii(character)
 
 
 def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def merge_bound_contextvars(logger: Any, method_name: str, event_dict: EventDict
     return event_dict
 
 
-_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SPELT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
