@@ -123,7 +123,8 @@ class Secrets:
 
     def hide_in_repr(self, text: str) -> str:
         """Return *text*, the ``repr()`` of an object, without the values of attributes and keys with secret names."""
-        parts, end = [], 0
+        parts: list[str] = []
+        end = 0
         for match in _ATTRIBUTE.finditer(text):
             if match.start() >= end and self.hides(match[1]):
                 value = _ITS_VALUE.match(text, match.end())

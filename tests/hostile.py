@@ -86,6 +86,24 @@ class Nameless(metaclass=RaisingName):
     pass
 
 
+class RaisingHash(type):
+    """Whose classes cannot be asked for their base classes: the answer is cached by hash."""
+
+    def __hash__(cls) -> int:
+        raise ValueError("no")
+
+
+class Hashless(metaclass=RaisingHash):
+    pass
+
+
+class RaisingGet(dict[str, Any]):
+    def get(self, *_: Any) -> Any:
+        raise ValueError("no")
+
+    items = pop = __getitem__ = __iter__ = keys = get  # none of them works
+
+
 def cycle() -> list[Any]:
     items: list[Any] = []
     items.append(items)
@@ -119,6 +137,7 @@ MAKERS: list[Callable[[], Any]] = [
     lambda: RaisingItems(a=1),
     lambda: RaisingIteration([1]),
     Nameless,
+    Hashless,
     object,
     HttpRequest,
     lambda: (letter for letter in "ab"),

@@ -115,7 +115,9 @@ def test_hiding_changes_nothing_but_the_values_of_secrets(pairs: list[tuple[str,
         if secrets.hides(name):
             assert hidden[name] in {REDACTED, ""}
         else:
-            assert hidden.get(name) == value or secrets.hides(quote(name)) or secrets.hide_in_query(f"x={value}") != value
+            assert (
+                hidden.get(name) == value or secrets.hides(quote(name)) or secrets.hide_in_query(f"x={value}") != value
+            )
 
 
 @given(st.text())

@@ -789,7 +789,7 @@ def write_hostile(
     first, second = (parse_line(line) for line in lines)
     same = set(first) | set(second)
     if any('original_bytes"' in line for line in lines):
-        # Of some floats the two write a character more or less, so of a line that must shrink one may lose a field more.
+        # Of some floats the two write a character more or less, so of a line that shrinks one may lose a field more.
         same = set(HEADS[schema]).intersection(first, second)
     assert encoded(first, same) == encoded(second, same)
     for line in lines:

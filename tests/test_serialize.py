@@ -24,11 +24,13 @@ from django.utils.translation import gettext_lazy
 from hostile import (
     EXAMPLES,
     Colour,
+    Hashless,
     Nameless,
     Number,
     Point,
     Raising,
     RaisingClass,
+    RaisingGet,
     RaisingItems,
     RaisingIteration,
     Text,
@@ -314,7 +316,10 @@ def test_the_secrets_of_a_dict_that_was_logged_stay_hidden_when_a_processor_fail
     assert "s3cret" not in str(line)
 
 
-@pytest.mark.parametrize("make", [Raising, RaisingClass, lazy_user, lambda: RaisingIteration([1]), Nameless])
+@pytest.mark.parametrize(
+    "make",
+    [Raising, RaisingClass, lazy_user, lambda: RaisingIteration([1]), Nameless, Hashless, lambda: RaisingGet(a=1)],
+)
 def test_a_message_that_is_no_text_does_not_lose_the_line(make: Callable[[], Any], lines: CapturedRequests) -> None:
     """The logging module itself would call its ``__str__``, so what that does is the caller's to know."""
     line = parse_line(JSONFormatter().format(logging.makeLogRecord({"msg": make(), "args": None})))

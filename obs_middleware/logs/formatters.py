@@ -203,14 +203,14 @@ class ChainFormatter(logging.Formatter):
 def _unformatted(record: logging.LogRecord) -> Any:
     """Return the text of a record, or its template when the arguments do not fit it."""
     message: Any = record.msg
-    if issubclass(type(message), Mapping):
-        # Not the text of the whole dict: there may be secrets in it.
-        return message.get("event", "")
     try:
+        if issubclass(type(message), Mapping):
+            # Not the text of the whole dict: there may be secrets in it.
+            return message.get("event", "")
         return record.getMessage()
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # noqa: BLE001 -- str() of a foreign argument may raise anything
+    except BaseException:  # noqa: BLE001 -- any method of a foreign message or argument may raise anything
         return message
 
 
