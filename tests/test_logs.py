@@ -7,6 +7,7 @@ import json
 import logging
 import logging.config
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -381,6 +382,27 @@ def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
     refused = ConsoleFormatter().format(record)
 
     assert ("\x1b[" in plain, "\x1b[" in coloured, "\x1b[" in refused) == (False, True, False)
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_line_that_is_wider_than_the_terminal_goes_on_below(colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {f"field_{number}": "x" * number for number in range(20)}
+    record = logging.makeLogRecord({"msg": "Sent", "levelno": 20, "levelname": "INFO", "name": "site", **fields})
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    piped = ConsoleFormatter().format(record)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "" if colour else "1")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", ConsoleFormatter().format(record)).split("\n")
+    monkeypatch.setenv("COLUMNS", "2000")
+    wide = ConsoleFormatter().format(record)
+
+    assert "\n" not in piped
+    assert "\n" not in wide
+    assert len(shown) > 3
+    assert max(map(len, shown)) <= 60
+    assert all(line.startswith("    ") for line in shown[1:])
+    assert " ".join(" ".join(shown).split()) == " ".join(piped.split())
 
 
 def test_logfmt_has_the_fields_of_the_event(configured: Any, get: Get) -> None:

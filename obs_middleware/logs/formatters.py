@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -382,6 +384,8 @@ class ConsoleFormatter(ChainFormatter):
     """
     Write a record for people: aligned, coloured on a terminal, the traceback below it.
 
+    On a terminal a line that is wider goes on below, indented, so that no field is split at the edge.
+
     Args:
         stream: ``stdout`` or ``stderr``, where the lines will go. There is colour if that is a terminal and the
             environment variable ``NO_COLOR`` is not set.
@@ -401,9 +405,14 @@ class ConsoleFormatter(ChainFormatter):
         environment: str | None = None,
     ) -> None:
         output = getattr(sys, stream, None)
-        self._colors = bool(output and output.isatty()) and not os.environ.get("NO_COLOR")
+        self._is_terminal = bool(output and output.isatty())
+        self._colors = self._is_terminal and not os.environ.get("NO_COLOR")
         super().__init__(processors=processors, service=service, version=version, environment=environment)
-        self._fit = lambda event, _: self._render(event)
+        self._fit = lambda event, _: self._render_for_people(event)
+
+    def _render_for_people(self, event: dict[str, Any]) -> str:
+        text = self._render(event)
+        return _wrap(text, shutil.get_terminal_size().columns) if self._is_terminal else text
 
     def configure(self, settings: Settings) -> None:
         """Take over which names are secret; nothing is shortened for people."""
@@ -414,6 +423,28 @@ class ConsoleFormatter(ChainFormatter):
         return _make_printable, structlog.dev.ConsoleRenderer(
             colors=self._colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
         )
+
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _wrap(text: str, width: int) -> str:
+    """Return *text* with its first line broken at spaces, where it has some, to *width* characters that are seen."""
+    head, end, trace = text.partition("\n")
+    if len(_COLOURS.sub("", head)) <= width:
+        return text
+    parts: list[str] = []
+    column = 0
+    for word in head.split(" "):
+        size = len(_COLOURS.sub("", word))
+        if parts and column + 1 + size > width:
+            parts.append("\n    ")
+            column = 4 + size
+        else:
+            parts.append(" " if parts else "")
+            column += size + bool(column)
+        parts.append(word)
+    return "".join((*parts, end, trace))
 
 
 def _make_printable(_: Any, __: str, event_dict: EventDict) -> EventDict:
