@@ -241,7 +241,7 @@ class _SyncTwin(TimingMiddleware):
         except BaseException as error:
             self.finish(event, request, error=error)
             raise
-        if not isinstance(response, HttpResponseBase) and isawaitable(response):
+        if type(response) is not HttpResponse and _is_awaitable(response):
             # The layer below is async without being marked as such.
             return self._finish_later(event, request, response)
         return self.finish(event, request, response)
@@ -253,6 +253,17 @@ class _SyncTwin(TimingMiddleware):
             self.finish(event, request, error=error)
             raise
         return self.finish(event, request, response)
+
+
+def _is_awaitable(response: Any) -> bool:
+    """Return whether *response* is one that is still to come; any object may be asked."""
+    try:
+        return not issubclass(type(response), HttpResponseBase) and isawaitable(response)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a foreign object may answer with anything
+        report_once("TimingMiddleware.__call__", error)
+        return False
 
 
 @functools.cache
@@ -303,7 +314,12 @@ class LineWriter:
         RUNNING.pop(event, None)
         fate = "written"
         try:
-            fate = self._policy.decide(event)
+            try:
+                fate = self._policy.decide(event)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
+                report_once("Policy.decide", error)
             if fate == "written":
                 if facts is not None:
                     try:

@@ -83,7 +83,7 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     elif file is None:
         output = {"class": "logging.StreamHandler", "stream": f"ext://sys.{stream}"}
     else:
-        output = {"class": "logging.handlers.WatchedFileHandler", "filename": fspath(file), "encoding": "utf-8"}
+        output = {"class": "obs_middleware.logs.handlers.LineFileHandler", "filename": fspath(file)}
     silent = {"handlers": ["null"], "level": "CRITICAL", "propagate": False}
     return {
         "version": 1,

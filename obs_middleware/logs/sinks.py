@@ -1,5 +1,5 @@
 """
-Sinks: what `NonBlockingHandler` writes to, an open stream or a file that others may rotate.
+Sinks: what the handlers of this package write to, an open stream or a file that others may rotate.
 
 Write. A sink is used by one thread at a time. It writes what it can and raises what the system raises; patience is the
 handler's.
@@ -196,7 +196,7 @@ class FileSink:
         finally:
             os.close(reading)
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Append."""
         assert self._file is not None  # noqa: S101 -- renew() has opened it
         return os.write(self._file, data)

@@ -72,7 +72,6 @@ GUARDS = {
 LINELESS = {
     # The decision itself, the emission, and what even the fallback of a formatter needs.
     "LineWriter._write",
-    "Policy.decide",
     "dumps",
 }
 
