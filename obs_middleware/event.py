@@ -123,7 +123,7 @@ class RequestEvent:
         annotations: What `annotate` added: on the request line only.
         timings: Name of a `timed` block -> its durations in seconds, one item a block.
         queries: Durations in seconds of the database queries, one item a query; None if they are not measured.
-        facts: The fields of the request line that are known when it is decided: whichever apply, under their names.
+        facts: The request line in the making, field by field; `line` completes it.
         rule: What a decorator said beside the view (`obs_middleware.policy.Rule`), or None.
         message: Text of the request line; a record whose text *is* this object (identity) is the request line.
         error: The exception that ended the request or became its 5xx.
@@ -182,13 +182,10 @@ class RequestEvent:
         self.queries: list[float] | None = None
         self.rule: Any = None
         self._line: dict[str, Any] | None = None
-        self.context: dict[str, Any] = {"request_id": request_id}
+        self.context: dict[str, Any] = {"request_id": request_id, "method": method, "path": path}
         """The fields of every line inside the request, without those bound."""
-        # As in set_target(), without the call: this is done for every request.
-        if method is not None:
-            self.context["method"] = method
-        if path is not None:
-            self.context["path"] = path
+        if method is None or path is None:
+            self.context = {name: value for name, value in self.context.items() if value is not None}
 
     def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
         """Say which trace the request belongs to; on every line from now on."""
@@ -208,20 +205,19 @@ class RequestEvent:
 
     def line(self) -> dict[str, Any]:
         """
-        Return the fields of the request line, built once, when the first formatter asks.
+        Return the fields of the request line, completed once, when the first formatter asks.
 
-        A request whose line no handler wants therefore costs no dict. The result is shared: copy before changing.
+        The result is shared: copy before changing.
         """
         line = self._line
         if line is None:
-            line = {
-                **self.context,
-                "route": None,
-                "status": self.status,
-                "outcome": self.outcome,
-                "duration_seconds": round(self.duration_seconds, 6),
-                **self.facts,
-            }
+            line = self.facts
+            if "request_id" not in line:
+                # Nobody has read the facts; the policy may have said something.
+                line = {**self.context, "route": None, **line}
+            line["status"] = self.status
+            line["outcome"] = self.outcome
+            line["duration_seconds"] = int(self.duration_seconds * 1_000_000 + 0.5) / 1_000_000
             if self.queries:
                 queries = self.queries.copy()
                 line["db_queries"] = len(queries)

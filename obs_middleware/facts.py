@@ -75,7 +75,7 @@ class Facts:
         if type(rule) is Rule:
             event.rule = rule
 
-    def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901 -- one fact after the other
+    def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
         """
         Put all other facts on *event*.
 
@@ -84,26 +84,45 @@ class Facts:
             request: The request; any object, which then tells little.
             response: What the chain answered, if it did.
         """
-        facts = event.facts
+        said = event.facts  # by the policy
+        facts = event.facts = {
+            **event.context,
+            "route": None,
+            "status": event.status,
+            "outcome": event.outcome,
+            "duration_seconds": event.duration_seconds,
+        }
+        if said:
+            facts.update(said)
+        meta = None
         try:
-            match, meta = request.resolver_match, request.META
+            meta, known = request.META, request.__dict__
+            match = request.resolver_match
+            route, view = match.route, match.view_name
         except AttributeError:
-            match = meta = None  # no request of Django
-        if match is not None:
-            facts["route"], view = read.resolved(match)
-            if view is not None:
+            pass  # nothing matched, or no request of Django
+        else:
+            # By exact type: a Mock has every attribute, and none of them is text.
+            if type(route) is str:
+                facts["route"] = route
+            if type(view) is str and view:
                 facts["view"] = view
-        size = read.response_bytes(response, event.method)
-        if size is not None:
+        if type(response) is HttpResponse and event.method != "HEAD":
+            facts["response_bytes"] = len(response.content)
+        elif (size := read.response_bytes(response, event.method)) is not None:
             facts["response_bytes"] = size
         if type(meta) is dict:
             length = meta.get("CONTENT_LENGTH")
             if length and (size := read.declared_bytes(length)) is not None:
                 facts["request_bytes"] = size
-            address = read.client_address(meta, self._trusted)
+            peer: Any = meta.get("REMOTE_ADDR")
+            if not self._trusted and type(peer) is str:
+                address = read.normal_address(peer)
+            else:
+                address = read.client_address(meta, self._trusted)
             if address is not None:
                 facts["client_ip"] = address
-            if self._reads_user:
+            if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
                 user = read.user_id(request)
                 if user is not None:
                     facts["user_id"] = user

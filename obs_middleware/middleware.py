@@ -105,7 +105,7 @@ class TimingMiddleware:
             raise
         return self.finish(event, request, response)
 
-    def begin(self, request: Any) -> RequestEvent | None:
+    def begin(self, request: Any) -> RequestEvent | None:  # noqa: C901, PLR0912, PLR0915 -- done for each request, so calls little
         """
         Start the clock, and open the event of *request* in this context.
 
@@ -120,7 +120,38 @@ class TimingMiddleware:
                     outer = None  # left over in this thread or connection
                 elif event_of(request) is outer:
                     return None
-            event = self._open(request, started, outer)
+            try:
+                method, path, meta = request.method, request.path, request.META
+            except AttributeError:
+                method = path = None  # not a Django request; the contract takes any object
+                meta = _NOTHING
+            else:
+                # By exact type: a Mock has every attribute, and none of them is text.
+                if type(meta) is not dict:
+                    meta = _NOTHING
+                if type(method) is not str:
+                    method = None
+                if type(path) is not str:
+                    path = None
+            if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
+                event = outer
+                event.set_target(method, path)
+            else:
+                request_id = None if self._id_key is None else meta.get(self._id_key)
+                if request_id is None or type(request_id) is not str or not is_request_id(request_id):
+                    request_id = new_request_id()
+                event = RequestEvent(started, request_id, method, path)
+                event.previous = outer
+                current_event.set(event)
+            try:
+                request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
+            except AttributeError:
+                pass  # as above
+            traceparent = meta.get("HTTP_TRACEPARENT")
+            if (HAS_OPENTELEMETRY or traceparent is not None) and (trace := trace_of(traceparent)) is not None:
+                event.set_trace(*trace)
+            if self._measures_queries:
+                event.queries = []
             RUNNING[event] = request
             if self._watchdog is not None:
                 self._watchdog.attend(event, in_thread=self._in_thread)
@@ -133,41 +164,6 @@ class TimingMiddleware:
             if opened is not None and not opened.done and (opened is not outer or opened.observed):
                 event = opened
         return event or RequestEvent(started, new_request_id(), None, None)
-
-    def _open(self, request: Any, started: float, outer: RequestEvent | None) -> RequestEvent:  # noqa: C901 -- done for each request, so calls little
-        try:
-            method, path, meta = request.method, request.path, request.META
-        except AttributeError:
-            method = path = None  # not a Django request; the contract takes any object
-            meta = _NOTHING
-        else:
-            # By exact type: a Mock has every attribute, and none of them is text.
-            if type(meta) is not dict:
-                meta = _NOTHING
-            if type(method) is not str:
-                method = None
-            if type(path) is not str:
-                path = None
-        if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
-            event = outer
-            event.set_target(method, path)
-        else:
-            request_id = None if self._id_key is None else meta.get(self._id_key)
-            if request_id is None or type(request_id) is not str or not is_request_id(request_id):
-                request_id = new_request_id()
-            event = RequestEvent(started, request_id, method, path)
-            event.previous = outer
-            current_event.set(event)
-        try:
-            request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
-        except AttributeError:
-            pass  # as above
-        traceparent = meta.get("HTTP_TRACEPARENT")
-        if (HAS_OPENTELEMETRY or traceparent is not None) and (trace := trace_of(traceparent)) is not None:
-            event.set_trace(*trace)
-        if self._measures_queries:
-            event.queries = []
-        return event
 
     def finish(
         self,
@@ -314,12 +310,8 @@ class LineWriter:
         RUNNING.pop(event, None)
         fate = "written"
         try:
-            try:
-                fate = self._policy.decide(event)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
-                report_once("Policy.decide", error)
+            if event.rule is not None or not self._policy.keeps_all:
+                fate = self._decide(event)
             if fate == "written":
                 if facts is not None:
                     try:
@@ -328,7 +320,11 @@ class LineWriter:
                         raise
                     except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
                         report_once("TimingMiddleware.finish", error)
-                self._write(event)
+                event.message = f"Request took {seconds:.4f} seconds"
+                if self._is_plain and current_event.get() is event:
+                    logging.info(event.message)  # noqa: LOG015 -- the root logger is the contract
+                else:
+                    self._write(event)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)
@@ -338,20 +334,26 @@ class LineWriter:
             event.error = event.refusal = None
             count(fate)
 
+    def _decide(self, event: RequestEvent) -> str:
+        try:
+            return self._policy.decide(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
+            report_once("Policy.decide", error)
+            return "written"
+
     def _write(self, event: RequestEvent) -> None:
         """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
-        message = event.message = f"Request took {event.duration_seconds:.4f} seconds"
         outside = current_event.get()
-        if outside is not event:
-            current_event.set(event)
+        current_event.set(event)
         try:
             if self._is_plain:
-                logging.info(message)  # noqa: LOG015 -- the root logger is the contract
+                logging.info(event.message)  # noqa: LOG015 -- the root logger is the contract
             else:
-                logging.getLogger(self._logger).log(self._level_of(event), message)
+                logging.getLogger(self._logger).log(self._level_of(event), event.message)
         finally:
-            if outside is not event:
-                current_event.set(outside)
+            current_event.set(outside)
 
     def _level_of(self, event: RequestEvent) -> int:
         if self._level is None:

@@ -71,6 +71,9 @@ class Policy:
     """
     The decision, with the little that must be remembered for it: when a quiet line was last written.
 
+    Attributes:
+        keeps_all: Nothing is configured, so that only a decorator can keep a line back.
+
     Args:
         exclude: Regular expressions searched for in the path.
         quiet: The same, for paths that are written once in *quiet_seconds*.
@@ -93,8 +96,7 @@ class Policy:
         self._sample_rate = sample_rate
         self._slow_seconds = slow_seconds
         self._silences = _Silences(quiet_seconds)
-        # Nothing is configured: then only a decorator can keep a line back.
-        self._keeps_all = not exclude and not quiet and sample_rate >= 1 and slow_seconds is None
+        self.keeps_all = not exclude and not quiet and sample_rate >= 1 and slow_seconds is None
 
     def decide(self, event: RequestEvent) -> str:  # noqa: C901, PLR0911 -- the rules, in their order
         """
@@ -102,8 +104,6 @@ class Policy:
 
         Puts ``slow``, ``suppressed`` and ``sample_rate`` on *event* where they apply.
         """
-        if self._keeps_all and event.rule is None:
-            return "written"
         slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
         if slow:
             event.facts["slow"] = True

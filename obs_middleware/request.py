@@ -26,7 +26,6 @@ __all__ = [
     "headers",
     "networks",
     "normal_address",
-    "resolved",
     "response_bytes",
     "user_id",
 ]
@@ -36,19 +35,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MOST_HOPS: Final = 100
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\](?::\d+)?|([0-9.]+)(?::\d+)?|([0-9A-Fa-f:.]+(?:%[^\s%]+)?))", re.ASCII)
 _FORWARDED_FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
-
-
-def resolved(match: Any) -> tuple[str | None, str | None]:
-    """
-    Return route and view name of *match*, a ``request.resolver_match``; None for what it does not know.
-
-    The root route is ``""``. The view is the pattern's name with its namespaces, or the dotted path of the view.
-    """
-    try:
-        route, view = match.route, match.view_name
-    except AttributeError:
-        return None, None
-    return (route if type(route) is str else None), (view if type(view) is str and view else None)
 
 
 def declared_bytes(length: object) -> int | None:

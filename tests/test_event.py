@@ -11,12 +11,11 @@ import pytest
 from conftest import respond
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
-from django.urls import ResolverMatch
 
 from obs_middleware import event as event_module
 from obs_middleware.correlation import is_request_id, meta_key, new_request_id
 from obs_middleware.event import FIELDS, RequestEvent, event_of, new_event_id
-from obs_middleware.request import declared_bytes, resolved, response_bytes
+from obs_middleware.request import declared_bytes, response_bytes
 from obs_middleware.testing import CapturedRequests
 
 
@@ -119,13 +118,6 @@ def test_the_size_of_a_plain_response_is_known() -> None:
     assert response_bytes(HttpResponse("é"), "GET") == 2
     assert response_bytes(HttpResponse("é"), "HEAD") == 0
     assert response_bytes(StreamingHttpResponse([]), "GET") is None
-
-
-def test_the_route_is_the_one_that_django_found() -> None:
-    match = ResolverMatch(print, (), {}, url_name="item", namespaces=["shop"], route="shop/item/<int:number>/")
-
-    assert resolved(object()) == (None, None)
-    assert resolved(match) == ("shop/item/<int:number>/", "shop:item")
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,10 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 
 from obs_middleware import bind, logging_config, structlog_config
 from obs_middleware.event import FIELDS
+from obs_middleware.logs import handlers
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.logs.handlers import LineFileHandler
 from obs_middleware.logs.processors import add_request_context, escape_controls, has_bound_contextvars
 from obs_middleware.testing import CapturedRequests, parse_line
 
@@ -54,8 +56,8 @@ def _configured() -> Iterator[Any]:
         return stream
 
     yield configure
-    for log, handlers, level, propagate in kept.values():
-        log.handlers[:], log.level, log.propagate = handlers, level, propagate
+    for log, them, level, propagate in kept.values():
+        log.handlers[:], log.level, log.propagate = them, level, propagate
 
 
 def written(stream: io.StringIO) -> list[str]:
@@ -156,13 +158,16 @@ def test_further_loggers_are_added() -> None:
     assert config["loggers"]["own"] == {"level": "DEBUG", "propagate": False}
 
 
-def test_a_file_is_appended_to_and_opened_again_after_rotation(configured: Any, tmp_path: Any) -> None:
+def test_a_file_is_appended_to_and_opened_again_after_rotation(
+    configured: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "app.json"
     logging.config.dictConfig(logging_config(file=path))
-    (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
+    (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, LineFileHandler)]
 
     logger.info("one")
     path.rename(tmp_path / "app.json.1")
+    monkeypatch.setattr(handlers, "LOOK_SECONDS", 0.0)
     logger.info("two")
     handler.close()
 

@@ -75,35 +75,44 @@ class LineFileHandler(logging.Handler):
         """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
         kept: Any = self.filter(record)
         if kept:
-            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+            self.emit(record if kept is True else kept)
         return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and append the line."""
         try:
-            line = f"{self.format(record)}\n".encode("utf-8", "replace")
+            formatter = self.formatter
+            text = self.format(record) if formatter is None else formatter.format(record)
+            line = f"{text}\n".encode("utf-8", "replace")
             with self.lock:
-                self._append(line, record.created)
+                now = record.created
+                if not 0 <= now - self._looked < LOOK_SECONDS:
+                    self._look(now)
+                try:
+                    written = os.write(self._sink.file, line)  # type: ignore[arg-type]  # after a look it is open
+                except BlockingIOError:  # a FIFO whose reader is slow
+                    written = 0
+                if written < len(line):
+                    self._write_rest(line[written:])
         except RecursionError:  # as in every handler: bpo-36272
             raise
-        except Exception:  # noqa: BLE001 -- as in every handler
+        except Exception as error:  # noqa: BLE001 -- as in every handler
+            self._looked = 0.0
+            self._sink.recover(error)
             self.handleError(record)
 
-    def _append(self, line: bytes, now: float) -> None:
-        sink = self._sink
-        try:
-            if not 0 <= now - self._looked < LOOK_SECONDS:
-                sink.renew()
-                self._looked = now
-            while line:
-                try:
-                    line = line[sink.write(line) :]
-                except BlockingIOError:  # a FIFO whose reader is slow
-                    sink.wait(_FULL_SECONDS)
-        except OSError as error:
-            self._looked = 0.0
-            sink.recover(error)
-            raise
+    def _look(self, now: float) -> None:
+        """Open the file again if its name does not lead to it any more."""
+        self._sink.renew()
+        self._looked = now
+
+    def _write_rest(self, line: bytes) -> None:
+        """Write what the first write did not take, as long as that may take; the lock is held by the caller."""
+        while line:
+            try:
+                line = line[self._sink.write(line) :]
+            except BlockingIOError:
+                self._sink.wait(_FULL_SECONDS)
 
     def close(self) -> None:
         """Close the file; a line that comes later opens it again."""

@@ -560,8 +560,6 @@ class Translation:
         self._awaited = tuple(key for key, value in schema.first.items() if value is None)
         self._request_line = tuple((self._number(path[:-1]), path[-1], value) for path, value in schema.request_line)
         self._steps = {name: self._step(name, places) for name, places in schema.fields.items()}
-        # Inside the chain the message is called as structlog calls it.
-        self._steps["event"] = self._steps["message"]
         self._own = {
             kind: (self._number(own.path), own.prefix, own.most)
             for own in schema.own

@@ -52,7 +52,7 @@ except ModuleNotFoundError:
 else:
     _HAS_ORJSON = True
 
-__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "dumps", "dumps_plain", "unused_key"]
+__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "dumps", "encode_scalars", "encode_text", "is_whole", "unused_key"]
 
 NO_SECRETS: Final = Secrets(())
 """Hides nothing."""
@@ -114,14 +114,14 @@ class Cleaner:
         self.shortens = shortens
         # Inside the chain the message is called as structlog calls it.
         self._keys = {name: name for name in FIELDS if name != "message"} | {"event": "message"}
-        self._known = self._keys.keys()
+        self._known = set(FIELDS)
 
     def is_plain(self, event_dict: Mapping[Any, Any]) -> bool:
         """
-        Return whether the keys of *event_dict* need no cleaning and its values are scalars that are not too long.
+        Return whether the keys of *event_dict* need no cleaning and its values are scalars.
 
-        Left to be seen when they are encoded are: NUL, lone surrogates, NaN and large integers (`dumps_plain`). A key
-        must have been cleaned once before it is known as one that needs no cleaning.
+        What is wrong inside a scalar is left to be seen when it is encoded (`dumps_plain`). A key is known as one that
+        needs no cleaning when it has been cleaned once.
         """
         return (
             len(event_dict) <= MAX_KEYS
@@ -194,6 +194,7 @@ class Cleaner:
         fits = key == name
         if fits and not secret and len(self._keys) < _MOST_REMEMBERED:  # names may come from outside, without end
             self._keys[key] = key
+            self._known.add(key)
         return key, secret, fits
 
 
@@ -406,53 +407,56 @@ def _type_name(kind: type) -> str:
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def _plain_with_stdlib(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
-    for value in event_dict.values():
+def _encode_stdlib(fields: Mapping[str, Any]) -> str:
+    """Return scalars as JSON, by the standard library."""
+    for value in fields.values():
         if type(value) is int and not -_INT64 <= value < _INT64:
-            return None
-    text = _encode(line)
-    size = byte_count(text)
-    if size > most_bytes or "\\u0000" in text or _may_be_cut(event_dict, size):
-        return None
-    if not text.isascii():
-        text.encode()
-    return text.replace('"event":', '"message":', 1) if line is event_dict else text
+            raise ValueError("an integer beyond 64 bits")
+    return _encode(fields)
 
 
-def _plain_with_orjson(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
+def _encode_orjson(fields: Mapping[str, Any]) -> str:
+    """Return scalars as JSON, by orjson."""
     # Integers beyond 53 bits raise here: those from 64 on are text in the end, and the others are rare.
-    data = orjson.dumps(line, None, orjson.OPT_STRICT_INTEGER)
-    size = len(data)
-    if size > most_bytes or b"\\u0000" in data or _may_be_cut(event_dict, size):
-        return None
-    return (data.replace(b'"event":', b'"message":', 1) if line is event_dict else data).decode()
+    return orjson.dumps(fields, None, orjson.OPT_STRICT_INTEGER).decode()
 
 
-def _may_be_cut(event_dict: Mapping[str, Any], size: int) -> bool:
-    """Return whether a text of *event_dict* may be over its limit, in a line of *size* bytes."""
-    # A text is no longer than its line; the one field with a limit below the general one is looked for.
-    if size <= MAX_TEXT and "user_agent" not in event_dict:
-        return False
-    return any(type(value) is str and len(value) > SHORT_TEXT for value in event_dict.values())
+encode_scalars = _encode_orjson if _HAS_ORJSON else _encode_stdlib
+"""
+Return a mapping of scalars, or of mappings of such, as JSON; not yet strict: see `is_whole`.
+
+Raises:
+    ValueError: There is NaN, a lone surrogate or a large integer in it.
+    TypeError: The same.
+"""
 
 
-def dumps_plain(line: Mapping[str, Any], event_dict: Mapping[str, Any], most_bytes: int) -> str | None:
+def encode_text(text: str) -> str:
+    """Return a text as JSON; raises as `encode_scalars` does."""
+    return orjson.dumps(text).decode() if _HAS_ORJSON else json.encoder.encode_basestring(text)
+
+
+def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
     """
-    Return *line* as `dumps` does, if encoding shows that nothing in it must be cleaned or cut; else None.
-
-    In the flat schema the message may still be called ``event``: nothing but the key can look like ``"event":`` in an
-    object of scalars, so that it is renamed in the text, which costs less than a new dict.
+    Return whether *line*, which `encode_scalars` made of *fields*, is what it would be if these were cleaned first.
 
     Args:
-        line: The event in whatever schema; in the flat one *event_dict* itself.
-        event_dict: The event in the flat schema, as `Cleaner.is_plain` has seen it.
+        line: The line, in whatever schema, without its line feed.
+        fields: The event in the flat schema.
         most_bytes: The most that the line may have, encoded.
 
     Raises:
-        ValueError: As None: there is NaN or a lone surrogate in it.
-        TypeError: As None: there is a lone surrogate or a large integer in it.
+        UnicodeEncodeError: As False: there is a lone surrogate in it.
     """
-    return (_plain_with_orjson if _HAS_ORJSON else _plain_with_stdlib)(line, event_dict, most_bytes)
+    size = len(line) if line.isascii() else len(line.encode())
+    if size > most_bytes:
+        return False
+    if "\\u0000" in line:
+        return False
+    # A text is no longer than its line; the one field whose limit is below the general one is looked for.
+    return (size <= MAX_TEXT and "user_agent" not in fields) or not any(
+        type(value) is str and len(value) > SHORT_TEXT for value in fields.values()
+    )
 
 
 def dumps(event_dict: dict[str, Any], **_: Any) -> str:

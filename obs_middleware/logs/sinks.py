@@ -132,6 +132,10 @@ class FileSink:
     it, is ended before the first line is appended; a lock on the file (``flock``) sees to it that only one of several
     processes does so. Costs a ``stat`` for each write.
 
+    Attributes:
+        name: The path.
+        file: The descriptor; None as long as none is open.
+
     Args:
         path: Where; a relative one stays what it meant when the sink was made.
 
@@ -141,7 +145,7 @@ class FileSink:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.path.abspath(path)  # noqa: PTH100 -- Path would not make it any clearer
-        self._file: int | None = None
+        self.file: int | None = None
         self._is_new = True
         try:
             self._open()
@@ -152,20 +156,20 @@ class FileSink:
     def _open(self) -> int:
         # O_NONBLOCK does nothing to a regular file; a FIFO would let nobody in until there is a reader.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        file, before = os.open(self.name, flags, 0o666), self._file
+        file, before = os.open(self.name, flags, 0o666), self.file
         # In this order, so that a fork in between leaves the child no number that may be another file's by then.
-        self._file, self._is_new = file, True
+        self.file, self._is_new = file, True
         if before is not None:
             os.close(before)
         return file
 
     def batch_bytes(self) -> int:
         """Return 64 KiB for a regular file, PIPE_BUF for a FIFO."""
-        return MOST_BYTES if self._file is None else _batch_bytes(self._file)
+        return MOST_BYTES if self.file is None else _batch_bytes(self.file)
 
     def renew(self) -> bool:
         """Open the file again if its name does not lead to it any more; end the half line at the end of a new one."""
-        file = self._file
+        file = self.file
         if file is None or not self._is_the_one(file):
             file = self._open()
         if not self._is_new:
@@ -198,12 +202,12 @@ class FileSink:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append."""
-        assert self._file is not None  # noqa: S101 -- renew() has opened it
-        return os.write(self._file, data)
+        assert self.file is not None  # noqa: S101 -- renew() has opened it
+        return os.write(self.file, data)
 
     def wait(self, seconds: float) -> bool:
         """Ask the descriptor, which is always ready for a regular file."""
-        return self._file is None or _wait(self._file, seconds)
+        return self.file is None or _wait(self.file, seconds)
 
     def recover(self, error: BaseException) -> bool:
         """Return True for whatever the system says: disks are cleared and folders made. The file is opened again."""
@@ -213,8 +217,8 @@ class FileSink:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            file, self._file = self._file, None
+        if self.file is not None:
+            file, self.file = self.file, None
             os.close(file)
 
 

@@ -39,7 +39,9 @@ GUARDS = {
     "TimingMiddleware.finish",
     "TimingMiddleware._conclude",
     "LineWriter.conclude",
+    "LineWriter._decide",
     "LineWriter._level_of",
+    "_is_awaitable",
     "ChainFormatter.format",
     "JSONFormatter.format",
     "FoldDjangoRequests.filter",
@@ -81,16 +83,24 @@ TWICE = {
     "ChainFormatter._head",
     "RequestEvent.line",
     "new_event_id",
+    # If anything was ever bound in structlog's own context variables.
+    "has_bound_contextvars",
+    # For the name of a logger that is new.
+    "Cleaner.clean",
+    "Cuts.__init__",
+    "_Walk.__init__",
+    "_Walk.value",
 }
 
 SILENT = {
     # A shortcut that fails, whatever fails in it, is not taken: what it calls is called again by the chain.
     "JSONFormatter._shortcut",
+    "JSONFormatter._learn_name",
     "Cleaner.is_plain",
-    "dumps_plain",
-    "_plain_with_orjson",
-    "_plain_with_stdlib",
-    "_may_be_cut",
+    "_encode_orjson",
+    "_encode_stdlib",
+    "encode_text",
+    "is_whole",
     # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
     "_clean_container",
     "_clean_key",

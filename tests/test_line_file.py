@@ -1,0 +1,265 @@
+"""`obs_middleware.logs.handlers.LineFileHandler`: one system call a line, and the file that its name leads to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from obs_middleware.logs import handlers
+from obs_middleware.logs.handlers import LineFileHandler
+
+Write = Callable[..., bool]
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "app.log"
+
+
+@pytest.fixture(name="handler")
+def _handler(path: Path) -> Iterator[LineFileHandler]:
+    handler = LineFileHandler(path)
+    yield handler
+    handler.close()
+
+
+@pytest.fixture(name="write")
+def _write(handler: LineFileHandler) -> Write:
+    """Write a line that is made so many seconds after the first."""
+
+    def write(text: Any, seconds: float = 0.0) -> bool:
+        record = logging.makeLogRecord({"msg": text})
+        record.created = 1_000.0 + seconds
+        return handler.handle(record)
+
+    return write
+
+
+def test_each_line_is_in_the_file_as_soon_as_it_is_logged(path: Path, write: Write) -> None:
+    write("one")
+    assert path.read_bytes() == b"one\n"
+    write("zwei \u00e4\ud800")
+    assert path.read_bytes() == "one\nzwei \u00e4?\n".encode()
+
+
+def test_a_line_is_one_system_call(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    write("one")
+    real = os.write
+
+    def counted(file: int, data: Any) -> int:
+        calls.append(len(data))
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    monkeypatch.setattr(os, "stat", lambda *_: calls.append(-1))
+    write("two")
+
+    assert calls == [4]
+
+
+@pytest.mark.parametrize("gone", ["renamed", "removed"])
+def test_the_file_is_found_again_when_its_name_leads_elsewhere(path: Path, write: Write, gone: str) -> None:
+    """Within a tenth of a second of the last look nobody looks, and the line is at the end of the file that was."""
+    old = path.with_suffix(".1")
+    write("one")
+    path.rename(old)
+    if gone == "removed":
+        old.unlink()
+    write("two", 0.09)
+    assert not path.exists()
+    write("three", 0.11)
+
+    assert path.read_text() == "three\n"
+    assert gone == "removed" or old.read_text() == "one\ntwo\n"
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_looking(path: Path, write: Write) -> None:
+    write("one")
+    path.unlink()
+    write("two", -3600.0)
+
+    assert path.read_text() == "two\n"
+
+
+def test_a_file_that_is_copied_and_truncated_is_written_from_its_start(path: Path, write: Write) -> None:
+    write("one")
+    os.truncate(path, 0)
+    write("two")
+
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_half_line_is_ended_first(path: Path) -> None:
+    path.write_bytes(b'{"a": 1}\n{"b"')
+    handler = LineFileHandler(path)
+    handler.handle(logging.makeLogRecord({"msg": "{}"}))
+    handler.close()
+
+    assert path.read_bytes() == b'{"a": 1}\n{"b"\n{}\n'
+
+
+def test_a_closed_handler_opens_its_file_again(path: Path, handler: LineFileHandler, write: Write) -> None:
+    write("one")
+    handler.close()
+    write("two")
+
+    assert path.read_text() == "one\ntwo\n"
+
+
+def test_a_folder_that_is_missing_for_a_while_is_told_as_by_every_handler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    handler = LineFileHandler(folder / "app.log")
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    folder.rename(tmp_path / "away")
+    handler.handle(logging.makeLogRecord({"msg": "lost"}))
+    folder.mkdir()
+    handler.handle(logging.makeLogRecord({"msg": "found"}))
+    handler.close()
+
+    assert [record.msg for record in failed] == ["lost"]
+    assert (folder / "app.log").read_text() == "found\n"
+
+
+def test_a_path_that_cannot_be_opened_is_said_when_the_handler_is_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LineFileHandler(tmp_path / "missing" / "app.log")
+
+
+def test_a_full_disk_costs_the_line_and_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = LineFileHandler("/dev/full")
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.handle(logging.makeLogRecord({"msg": "one"}))
+    handler.close()
+
+    assert len(failed) == 1
+
+
+def test_a_formatter_that_raises_costs_the_line_and_no_exception(
+    path: Path, handler: LineFileHandler, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.setFormatter(logging.Formatter("%(nothing)s"))
+    write("one")
+    handler.setFormatter(None)
+    write("two")
+
+    assert [record.msg for record in failed] == ["one"]
+    assert path.read_text() == "two\n"
+
+
+def test_endless_recursion_goes_on_as_from_every_handler(handler: LineFileHandler, write: Write) -> None:
+    class Endless(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return self.format(record)
+
+    handler.setFormatter(Endless())
+    with pytest.raises(RecursionError):
+        write("one")
+
+
+def test_filters_reject_and_replace(path: Path, handler: LineFileHandler, write: Write) -> None:
+    handler.addFilter(lambda record: record.msg != "no")
+    assert not write("no")
+    assert write("yes")
+
+    assert path.read_text() == "yes\n"
+
+
+def test_a_write_that_takes_only_a_part_is_continued(path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("one")
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data)[:3]))
+    write("a longer line")
+
+    assert path.read_text() == "one\na longer line\n"
+
+
+def test_a_fifo_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader is slower than the writer, who waits as in every other handler, and loses nothing."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    handler = LineFileHandler(fifo)
+    handler.setFormatter(logging.Formatter("%(message)s" + "x" * 50_000))
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.handle(logging.makeLogRecord({"msg": "nobody reads yet"}))
+    assert len(failed) == 1
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reading, True)
+    received: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(reading, 4_096):
+            received.append(data)
+
+    writer = threading.Thread(target=lambda: [handler.handle(logging.makeLogRecord({"msg": n})) for n in range(5)])
+    writer.start()
+    while not handler._sink.file:
+        pass  # until a writer has opened it, a reader would see the end
+    reader = threading.Thread(target=read)
+    reader.start()
+    writer.join()
+    handler.close()
+    reader.join()
+    os.close(reading)
+
+    lines = b"".join(received).decode().splitlines()
+    assert [line.partition("x")[0] for line in lines] == [str(number) for number in range(5)]
+    assert {len(line) for line in lines} == {50_001}
+
+
+def test_lines_of_many_threads_are_whole(path: Path, handler: LineFileHandler) -> None:
+    threads = [
+        threading.Thread(
+            target=lambda name=name: [
+                handler.handle(logging.makeLogRecord({"msg": f"{name}{'.' * 9_000}{number}"})) for number in range(100)
+            ]
+        )
+        for name in "abcd"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    lines = path.read_text().splitlines()
+    assert sorted(lines) == sorted(f"{name}{'.' * 9_000}{number}" for name in "abcd" for number in range(100))
+
+
+def test_a_slow_formatter_holds_up_nobody_else(path: Path, handler: LineFileHandler) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            if record.msg == "slow":
+                entered.set()
+                assert leave.wait(20)
+            return str(record.msg)
+
+    handler.setFormatter(Slow())
+    thread = threading.Thread(target=lambda: handler.handle(logging.makeLogRecord({"msg": "slow"})))
+    thread.start()
+    assert entered.wait(20)
+    handler.handle(logging.makeLogRecord({"msg": "quick"}))
+    leave.set()
+    thread.join()
+
+    assert path.read_text() == "quick\nslow\n"
+
+
+def test_the_name_is_looked_up_often_enough() -> None:
+    """What the documentation says of a line that is written at the moment of a rename."""
+    assert handlers.LOOK_SECONDS == 0.1
