@@ -33,11 +33,13 @@ class To(NamedTuple):
             is a mapping whose items go there one by one.
         form: The JSON type there, and the unit; empty where the value stays as it is.
         convert: Makes the value there of the field's value and the whole event; None for nothing to say.
+        store: The type of the field in a document store that is told its types, where the form does not decide it.
     """
 
     path: tuple[str, ...]
     form: str = ""
     convert: Convert | None = None
+    store: str = ""
 
 
 class Own(NamedTuple):
@@ -74,9 +76,9 @@ class Schema(NamedTuple):
     request_line: tuple[tuple[tuple[str, ...], Any], ...] = ()
 
 
-def _to(path: str, form: str = "", convert: Convert | None = None) -> tuple[To, ...]:
+def _to(path: str, form: str = "", convert: Convert | None = None, *, store: str = "") -> tuple[To, ...]:
     """Return a place whose path has dots between its keys."""
-    return (To(tuple(path.split(".")), form, convert),)
+    return (To(tuple(path.split(".")), form, convert, store),)
 
 
 def _under(*parents: str) -> Callable[..., tuple[To, ...]]:
@@ -273,10 +275,10 @@ SCHEMAS: Final[Mapping[str, Schema | None]] = {
             Own(("obs", "extra"), ("tree",)),
         ),
         fields={
-            "timestamp": _under()("@timestamp"),
+            "timestamp": _to("@timestamp", store="date_nanos"),
             "level": _under()("log.level"),
             "logger": _to("log.logger"),
-            "message": _to("message"),
+            "message": _to("message", store="match_only_text"),
             "event_id": _to("event_id") + _to("event.id"),
             "service": _to("service.name") + _to("event.dataset"),
             "version": _to("service.version"),
@@ -286,7 +288,7 @@ SCHEMAS: Final[Mapping[str, Schema | None]] = {
             "parent_span_id": _to("obs.parent_span_id"),
             "request_id": _to("http.request.id"),
             "method": _to("http.request.method"),
-            "path": _to("url.path"),
+            "path": _to("url.path", store="wildcard"),
             "route": _to("http.route"),
             "view": _to("obs.view"),
             "status": _to("http.response.status_code"),
@@ -299,7 +301,7 @@ SCHEMAS: Final[Mapping[str, Schema | None]] = {
             "db_queries": _to("obs.db_queries"),
             "db_seconds": _to("obs.db_seconds"),
             "user_id": _to("user.id"),
-            "client_ip": _to("client.ip", "string, an IP address", _address)
+            "client_ip": _to("client.ip", "string, an IP address", _address, store="ip")
             + _to("client.address", "string, if it is none", _no_address),
             "user_agent": _to("user_agent.original"),
             "host": _to("url.domain", "string", _domain) + _to("url.port", "integer", _port),
@@ -316,9 +318,9 @@ SCHEMAS: Final[Mapping[str, Schema | None]] = {
             "original_bytes": _to("obs.original_bytes"),
             "format_error": _to("obs.format_error"),
             "error_type": _to("error.type"),
-            "error_message": _to("error.message"),
-            "stack_trace": _to("error.stack_trace"),
-            "stack_info": _to("obs.stack_info"),
+            "error_message": _to("error.message", store="match_only_text"),
+            "stack_trace": _to("error.stack_trace", store="wildcard"),
+            "stack_info": _to("obs.stack_info", store="wildcard"),
         },
     ),
     # Source: OpenTelemetry, log data model and semantic conventions 1.44; names of the model as its SDKs write them.

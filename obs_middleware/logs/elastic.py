@@ -1,0 +1,231 @@
+"""
+The types of an ``ecs`` line in Elasticsearch and in OpenSearch: a component template and an index template.
+
+Write. They are made of the table in `obs_middleware.logs.schemas`, so a field cannot be added to the line and be
+forgotten in the store. ``obs-middleware elastic-template`` prints them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from obs_middleware.event import FIELDS
+from obs_middleware.logs.limits import MAX_TEXT, MAX_TEXT_OF
+from obs_middleware.logs.schemas import Own, Schema, schema_named
+
+__all__ = ["COMPONENT", "component_template", "configure", "index_template", "run", "templates"]
+
+COMPONENT: Final = "obs-middleware"
+"""The name of the component template."""
+
+PRIORITY: Final = 200
+"""Above 100, which Elasticsearch's own template for ``logs-*-*`` has."""
+
+_LONGEST: Final = 8_191
+"""Characters that are below Lucene's 32,766 bytes for one term, whatever the characters are."""
+
+# The JSON type that a form begins with -> the type in the store.
+_STORE_TYPES: Final = {
+    "string": "keyword",
+    "integer": "long",
+    "number": "double",
+    "boolean": "boolean",
+    "array": "keyword",  # a store has no arrays: every field may have several values
+}
+
+_TEXT: Final = {"text": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": MAX_TEXT}}}
+"""For what shippers add, which in Elasticsearch ``ecs@mappings`` knows; a text would be analysed otherwise."""
+
+_DATASET: Final = re.compile(r"[a-z0-9_][a-z0-9_.+]{0,99}")
+"""Source: Elastic, data stream naming scheme: lower case, without a hyphen, 100 bytes at most."""
+
+
+def component_template(*, opensearch: bool = False) -> dict[str, Any]:
+    """
+    Return the component template: a type for every field that the package writes, and rules for the application's.
+
+    Numbers of the application are doubles and its booleans keywords, and of two kinds of value under one name the
+    second is stored without being indexed: no field that an application binds can make a store refuse the line.
+
+    Args:
+        opensearch: Use OpenSearch's ``flat_object`` where Elasticsearch has ``flattened``.
+    """
+    schema = schema_named("ecs")
+    assert schema is not None  # noqa: S101 -- for the type checker: only the flat schema has no table
+    properties: dict[str, Any] = {}
+    for path, mapping in _typed(schema):
+        _put(properties, path, mapping)
+    for own in schema.own:
+        if "tree" in own.types:
+            tree = {"type": "flat_object"} if opensearch else {"type": "flattened", "ignore_above": _LONGEST}
+            _put(properties, own.path, tree)
+    return {
+        "template": {
+            "mappings": {
+                "date_detection": False,
+                "dynamic_templates": [*_rules(schema), *([_TEXT] if opensearch else [])],
+                "properties": properties,
+            }
+        },
+        "_meta": {"description": "The fields of an `ecs` line; made by: obs-middleware elastic-template."},
+    }
+
+
+def index_template(
+    dataset: str = "django",
+    *,
+    pattern: str | None = None,
+    priority: int = PRIORITY,
+    plain: bool = False,
+    opensearch: bool = False,
+) -> dict[str, Any]:
+    """
+    Return the index template, which applies the component template to the data streams ``logs-<dataset>-<namespace>``.
+
+    In Elasticsearch it stands on the built-in components for logs, whose settings and life cycle stay.
+
+    Args:
+        dataset: The middle part of the name, such as the name of the service.
+        pattern: Names of streams or indices to apply to, instead of those of *dataset*.
+        priority: Which of several templates with a matching pattern wins: the one with the highest.
+        plain: For ordinary indices instead of data streams.
+        opensearch: Use no component that only Elasticsearch has.
+
+    Raises:
+        ValueError: *dataset* cannot be part of the name of a data stream.
+    """
+    if not _DATASET.fullmatch(dataset):
+        raise ValueError(f"dataset is {dataset!r}; expected lower-case letters, digits, `_` and `.`, such as my_shop.")
+    builtin: tuple[list[str], list[str]] = ([], []) if opensearch else (["logs@mappings", "logs@settings"], ["ecs@mappings"])
+    template: dict[str, Any] = {
+        "index_patterns": [pattern or f"logs-{dataset}-*"],
+        "priority": priority,
+        # The later wins over the earlier; of rules for fields without a type the first that fits does.
+        "composed_of": [*builtin[0], COMPONENT, *builtin[1]],
+    }
+    if not plain:
+        template["data_stream"] = {}
+    return template
+
+
+def templates(
+    dataset: str = "django",
+    *,
+    pattern: str | None = None,
+    priority: int = PRIORITY,
+    plain: bool = False,
+    opensearch: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """
+    Return what is to be put where: paths of the store's API and bodies, in the order in which to put them.
+
+    The arguments are those of `index_template`.
+    """
+    return {
+        f"_component_template/{COMPONENT}": component_template(opensearch=opensearch),
+        f"_index_template/logs-{dataset}": index_template(
+            dataset, pattern=pattern, priority=priority, plain=plain, opensearch=opensearch
+        ),
+    }
+
+
+def _typed(schema: Schema) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield the path and the mapping of every field but those whose names an application or a setting chooses."""
+    for name, places in schema.fields.items():
+        for to in places:
+            kind = _kind(to.form or FIELDS[name].type)
+            if kind != "object":
+                yield to.path, _mapping(to.store or _STORE_TYPES[kind], MAX_TEXT_OF.get(name, MAX_TEXT))
+    for path, _ in schema.request_line:
+        yield path, _mapping("keyword")
+    for key, value in schema.first.items():
+        if value is not None:
+            yield (key,), _mapping("keyword")
+
+
+def _rules(schema: Schema) -> Iterator[dict[str, Any]]:
+    """Yield the dynamic templates; of several that fit a field the first decides."""
+    for name, places in schema.fields.items():
+        for to in places:
+            if _kind(to.form or FIELDS[name].type) == "object":
+                yield _rule(name, ".".join(to.path), "string", _mapping("keyword"))
+    for own in schema.own:
+        yield from _own_rules(own)
+
+
+def _own_rules(own: Own) -> Iterator[dict[str, Any]]:
+    below = ".".join(own.path)
+    if "text" in own.types:
+        yield _rule(below, below, "string", _mapping("keyword"))
+    if "number" in own.types:
+        # A name may be bound as 1 here, as 1.5 there and as true elsewhere. A keyword takes them all; a number that is
+        # none is kept in the line and not indexed; and a count that has a fraction is not rounded in silence.
+        count = {"type": "long", "coerce": False, "ignore_malformed": True}
+        number = {"type": "double", "ignore_malformed": True}
+        yield _rule(f"{below}_count", below, "long", count, names="*_count")
+        yield _rule(f"{below}_integer", below, "long", number)
+        yield _rule(f"{below}_number", below, "double", number)
+        yield _rule(f"{below}_boolean", below, "boolean", _mapping("keyword"))
+
+
+def _rule(name: str, below: str, kind: str, mapping: dict[str, Any], names: str = "*") -> dict[str, Any]:
+    return {name: {"path_match": f"{below}.{names}", "match_mapping_type": kind, "mapping": mapping}}
+
+
+def _kind(form: str) -> str:
+    """Return the JSON type that *form* begins with."""
+    return re.split(r"\W", form, maxsplit=1)[0]
+
+
+def _mapping(kind: str, most: int = MAX_TEXT) -> dict[str, Any]:
+    if kind == "keyword":
+        return {"type": kind, "ignore_above": most}
+    return {"type": kind, "ignore_above": _LONGEST} if kind == "wildcard" else {"type": kind}
+
+
+def _put(properties: dict[str, Any], path: tuple[str, ...], mapping: Mapping[str, Any]) -> None:
+    """Put *mapping* where a store looks for *path*: for it a dot inside a key is a level too."""
+    *above, last = ".".join(path).split(".")
+    for key in above:
+        properties = properties.setdefault(key, {"properties": {}})["properties"]
+    properties[last] = mapping
+
+
+# The command
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``obs-middleware elastic-template``."""
+    parser.description = (
+        "Print the component template and the index template for lines of the schema `ecs`: a JSON object of API paths "
+        "and bodies, to be put in this order. With --part, one body for `curl -X PUT -d @-`."
+    )
+    parser.add_argument("--opensearch", action="store_true", help="for OpenSearch instead of Elasticsearch")
+    parser.add_argument("--dataset", default="django", help="data streams logs-DATASET-* (default: %(default)s)")
+    parser.add_argument("--pattern", help="names of streams or indices, instead of logs-DATASET-*")
+    parser.add_argument("--priority", type=int, default=PRIORITY, help="of the index template (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="for ordinary indices, not data streams")
+    parser.add_argument("--part", choices=("component", "index"), help="print the body of this template alone")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the templates; return 0, or 2 for a dataset that cannot be one."""
+    try:
+        component, index = templates(
+            arguments.dataset,
+            pattern=arguments.pattern,
+            priority=arguments.priority,
+            plain=arguments.plain,
+            opensearch=arguments.opensearch,
+        ).items()
+    except ValueError as error:
+        print(f"obs-middleware elastic-template: {error}", file=sys.stderr)  # noqa: T201 -- what a command is for
+        return 2
+    printed = {"component": component[1], "index": index[1]}.get(arguments.part) or dict([component, index])
+    print(json.dumps(printed, indent=2))  # noqa: T201 -- as above
+    return 0
