@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from osmem_server import resolve_binary
 
 from shipping.prepare import java
 
-__all__ = ["BUILD", "ELK", "Engine", "Rsyslog", "engine_name", "wait_for"]
+T = TypeVar("T")
+
+__all__ = ["BUILD", "ELK", "Engine", "Refused", "Rsyslog", "engine_name", "wait_for"]
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -42,7 +44,9 @@ def engine_name() -> str:
     return chosen
 
 
-def wait_for[T](ask: Callable[[], T], until: Callable[[T], bool], seconds: float, what: str) -> T:
+def wait_for(
+    ask: Callable[[], T], until: Callable[[T], bool], seconds: float, what: str, pause_seconds: float = 0.25
+) -> T:
     """Return what *ask* returns as soon as it is as *until* wants it; AssertionError after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
@@ -50,7 +54,7 @@ def wait_for[T](ask: Callable[[], T], until: Callable[[T], bool], seconds: float
         if until(found):
             return found
         assert time.monotonic() < deadline, f"{what}: {found!r} after {seconds} seconds"
-        time.sleep(0.1)  # between two looks at a condition that has a deadline
+        time.sleep(pause_seconds)  # between two looks at a condition that has a deadline
 
 
 def free_port() -> int:

@@ -28,6 +28,7 @@ LOGGING = logging_config(
     version="1.0",
     environment="demo",
     format=os.environ.get("SHOP_LOG_FORMAT", "json"),
+    schema=os.environ.get("SHOP_LOG_SCHEMA", "flat"),
     file=os.environ.get("SHOP_LOG_FILE"),
 )
 structlog.configure(**structlog_config())

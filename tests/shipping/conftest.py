@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from servers.harness import QUICKSTART
+
+from obs_middleware.logs.elastic import templates
+from shipping.parts import Engine, Rsyslog, engine_name
+
+
+def pytest_report_header() -> str:
+    return f"engine: {'OpenSearch 3.8' if engine_name() == 'opensearch' else 'osmem-server'}"
+
+
+@pytest.fixture(name="engine", scope="session")
+def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The engine, with the templates of the package; of a wrong type it says so, and does not leave the field out."""
+    engine = Engine(engine_name(), tmp_path_factory.mktemp("engine"))
+    try:
+        engine.start()
+        prepare(engine)
+        yield engine
+    finally:
+        engine.stop()
+
+
+def prepare(engine: Engine) -> None:
+    """Put the templates, as the command prints them."""
+    engine.put(templates("shop", opensearch=True, plain=not engine.has_data_streams))
+
+
+@pytest.fixture(name="index")
+def _index(engine: Engine) -> str:
+    """The name of a data stream of one test, or of an index where there are none; it is made with its first document."""
+    return f"logs-shop-{uuid4().hex}"
+
+
+@pytest.fixture(name="logs")
+def _logs(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(name="rsyslog")
+def _rsyslog(engine: Engine, index: str, logs: Path, tmp_path: Path) -> Iterator[Rsyslog]:
+    """rsyslog, running, from the files ``app.json*`` in *logs* to *index*."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    rsyslog = Rsyslog(logs, spool, engine.port, index)
+    rsyslog.check()
+    with rsyslog.running():
+        yield rsyslog
+
+
+@pytest.fixture(name="shop")
+def _shop(tmp_path: Path, logs: Path) -> Mapping[str, str]:
+    """The environment of a quickstart that writes its lines for Elasticsearch."""
+    env = {
+        "DJANGO_SETTINGS_MODULE": "shop.settings",
+        "SHOP_DATABASE": str(tmp_path / "db.sqlite3"),
+        "SHOP_LOG_FILE": str(logs / "app.json"),
+        "SHOP_LOG_FORMAT": "json",
+        "SHOP_LOG_SCHEMA": "ecs",
+    }
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v", "0"], cwd=QUICKSTART, env={**os.environ, **env}, check=True
+    )
+    return env
