@@ -7,6 +7,7 @@ The engine is the real OpenSearch where `prepare` found what it needs, else osme
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -24,7 +25,7 @@ from shipping.prepare import java
 
 T = TypeVar("T")
 
-__all__ = ["BUILD", "ELK", "Engine", "Refused", "Rsyslog", "engine_name", "wait_for"]
+__all__ = ["BUILD", "ELK", "Engine", "Refused", "Rsyslog", "engine_name", "is_percentile", "wait_for"]
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -55,6 +56,19 @@ def wait_for(
             return found
         assert time.monotonic() < deadline, f"{what}: {found!r} after {seconds} seconds"
         time.sleep(pause_seconds)  # between two looks at a condition that has a deadline
+
+
+def is_percentile(found: float, percent: float, values: Sequence[float], *, slack: float = 0.0) -> bool:
+    """
+    Return whether *found* lies between the neighbours of the *percent* percentile of *values*.
+
+    Between two neighbours every definition of a percentile interpolates as it likes. A sketch of many values may miss
+    the place by *slack*, as a share of their number.
+    """
+    ordered, place = sorted(values), percent / 100 * len(values)
+    reach = 1 + slack * len(values)
+    low, high = max(0, math.floor(place - reach)), min(len(values) - 1, math.ceil(place + reach) - 1)
+    return ordered[low] <= found <= ordered[high]
 
 
 def free_port() -> int:

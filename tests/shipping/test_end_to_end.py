@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from obs_middleware import annotate, bind
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.testing import parse_line
 from shipping.conftest import prepare
-from shipping.parts import Engine, Rsyslog, wait_for
+from shipping.parts import Engine, Rsyslog, is_percentile, wait_for
 
 pytestmark = pytest.mark.shipping
 
@@ -101,19 +100,6 @@ def arrived(engine: Engine, index: str, lines: Sequence[Mapping[str, Any]]) -> N
 def nothing_was_refused(rsyslog: Rsyslog) -> None:
     assert rsyslog.refused() == []
     assert rsyslog.unparsed() == ""
-
-
-def is_percentile(found: float, percent: float, values: Sequence[float], *, slack: float = 0.0) -> bool:
-    """
-    Return whether *found* lies between the neighbours of the *percent* percentile of *values*.
-
-    Between two neighbours every definition of a percentile interpolates as it likes. A sketch of many values may miss
-    the place by *slack*, as a share of their number.
-    """
-    ordered, place = sorted(values), percent / 100 * len(values)
-    reach = 1 + slack * len(values)
-    low, high = max(0, math.floor(place - reach)), min(len(values) - 1, math.ceil(place + reach) - 1)
-    return ordered[low] <= found <= ordered[high]
 
 
 def agrees(engine: Engine, index: str, lines: Sequence[Mapping[str, Any]], *, slack: float = 0.0) -> None:
