@@ -12,6 +12,10 @@ PYTEST := -m pytest -n auto --dist loadfile
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+.PHONY: help demo test test-elk check fix lint types coverage matrix dist clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
 	@$(BIN)/python examples/quickstart/demo.py
@@ -24,6 +28,9 @@ test-full: $(VENV)/.dev ## Run the tests that have a size at their full size: a 
 	OBS_HOSTILE_EVENTS=100000 NO_HARM_SOAK=100000 $(BIN)/python -m pytest -n auto --dist load \
 		tests/test_schemas.py tests/test_serialize.py tests/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
 	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
+test-elk: $(VENV)/.dev ## Run the tests of shipping: rsyslog into OpenSearch, or into osmem-server without Java and Maven
+	$(BIN)/python tests/shipping/prepare.py build/elk
+	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping $(PYTEST_ARGS)
 
 check: lint types coverage ## Everything a change must pass: format, lint, types, tests with coverage
 

@@ -25,7 +25,7 @@ from shipping.prepare import java
 
 T = TypeVar("T")
 
-__all__ = ["BUILD", "ELK", "Engine", "Refused", "Rsyslog", "engine_name", "is_percentile", "wait_for"]
+__all__ = ["BUILD", "ELK", "HOST", "ROOT", "Engine", "Refused", "Rsyslog", "engine_name", "is_percentile", "wait_for"]
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]

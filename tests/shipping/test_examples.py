@@ -1,0 +1,160 @@
+"""`examples/elk`: files that can be read, that name what is there, and that agree with each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from shipping.parts import ELK, HOST, ROOT, Engine
+
+COMPOSE = sorted(ELK.glob("compose.*.yaml"))
+SHIPPERS = [
+    "filebeat/filebeat.yml",
+    "fluent-bit/fluent-bit.yaml",
+    "logstash/shop.conf",
+    "otel-collector/collector.yaml",
+    "rsyslog/shop.conf",
+    "syslog-ng/shop.conf",
+    "vector/vector.yaml",
+]
+
+
+@pytest.fixture(name="compose", params=COMPOSE, ids=lambda path: path.name)
+def _compose(request: pytest.FixtureRequest) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(request.param.read_text())
+    return loaded
+
+
+# Compose files, as far as they can be checked without Docker
+
+
+def test_a_compose_file_keeps_the_specification(compose: dict[str, Any]) -> None:
+    """In the schema of the Compose specification that check-jsonschema ships."""
+    schema = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    jsonschema.validate(compose, json.loads(schema.read_text()))
+
+
+def test_every_image_is_pinned(compose: dict[str, Any]) -> None:
+    images = [service["image"] for service in compose["services"].values() if "image" in service]
+
+    assert len(images) == 3
+    assert all(re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+(-\w+)?", image) for image in images)
+    assert re.search(r"^FROM python:\d+\.\d+-slim$", (ELK / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_every_file_that_is_named_is_there(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        if "build" in service:
+            context = (ELK / service["build"]["context"]).resolve()
+            assert context == ROOT
+            assert (context / service["build"]["dockerfile"]).is_file()
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (ELK / source).is_file(), source
+    for line in (ELK / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY "):
+            assert all((ROOT / source).exists() for source in line.split()[1:-1]), line
+
+
+def test_services_wait_for_services_that_are_there_and_say_when_they_are_ready(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for service in services.values():
+        for name, how in service.get("depends_on", {}).items():
+            assert how["condition"] != "service_healthy" or "healthcheck" in services[name]
+        for url in re.findall(r"http://([\w-]+):\d+", json.dumps(service)):
+            assert url in services or url == HOST, url
+
+
+def test_nothing_listens_beyond_the_machine(compose: dict[str, Any]) -> None:
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_shipper_reads_where_the_shop_writes(compose: dict[str, Any]) -> None:
+    shop = compose["services"]["shop"]
+    (shipper,) = [one for name, one in compose["services"].items() if name in {"filebeat", "vector"}]
+
+    assert shop["environment"]["SHOP_LOG_FILE"] == "/var/log/shop/app.json"
+    assert shop["environment"]["SHOP_LOG_SCHEMA"] == "ecs"
+    assert "logs:/var/log/shop" in shop["volumes"]
+    assert "logs:/var/log/shop:ro" in shipper["volumes"]
+
+
+# Shippers
+
+
+@pytest.mark.parametrize("name", SHIPPERS)
+def test_a_shipper_reads_the_files_sends_to_the_stream_and_uses_the_id(name: str) -> None:
+    text = (ELK / name).read_text()
+    plain = re.sub(r"(?m)^\s*#.*$", "", text)
+
+    assert "/var/log/shop/app.json" in plain
+    assert "event_id" in plain
+    assert "logs-shop-prod" in plain or ("shop" in plain and "prod" in plain)
+    assert re.search(r"[Rr]un\b|was run|not run", "\n".join(text.splitlines()[:8])), "say what was run"
+
+
+def test_the_list_of_shippers_is_complete() -> None:
+    folders = {path.name for path in ELK.iterdir() if path.is_dir() and path.name not in {"dashboards", "__pycache__"}}
+
+    assert folders == {name.partition("/")[0] for name in SHIPPERS}
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPERS if not name.endswith(".conf")])
+def test_a_configuration_in_yaml_can_be_read(name: str) -> None:
+    assert isinstance(yaml.safe_load((ELK / name).read_text()), dict)
+
+
+def test_a_pipeline_is_json() -> None:
+    (processor,) = json.loads((ELK / "filebeat" / "logs-custom.json").read_text())["processors"]
+
+    assert processor == {"pipeline": {"name": "logs@json-pipeline"}}
+
+
+@pytest.mark.parametrize("name", ["logstash/shop.conf", "rsyslog/shop.conf", "syslog-ng/shop.conf"])
+def test_the_brackets_of_a_configuration_match(name: str) -> None:
+    """Of these no parser is at hand; for rsyslog its own is asked in the tests from end to end."""
+    text = re.sub(r'"(\\.|[^"\\])*"', '""', (ELK / name).read_text())
+    text = re.sub(r"(?m)#.*$", "", text)
+    for opening, closing in ("()", "{}", "[]"):
+        assert text.count(opening) == text.count(closing)
+
+
+def test_what_the_image_installs_is_what_the_demonstration_needs() -> None:
+    demo = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["demo"]
+    (needed,) = re.findall(r'"(gunicorn[^"]*)"', (ELK / "Dockerfile").read_text())
+
+    assert needed in demo
+
+
+# What prepares the store
+
+
+def test_the_store_is_prepared_with_templates(engine: Engine, index: str, tmp_path: Path) -> None:
+    """As the compose file does it; here without dashboards."""
+    if not engine.has_data_streams:
+        pytest.skip("osmem-server knows no data streams")
+    engine.ask("DELETE", "/_index_template/logs-shop")
+    said = subprocess.run(
+        [sys.executable, ELK / "prepare_store.py", "opensearch"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"STORE": f"http://{HOST}:{engine.port}"},
+    ).stdout
+
+    assert said == "PUT _component_template/obs-middleware\nPUT _index_template/logs-shop\n"
+    assert [item["status"] for item in engine.fill(index, [{"@timestamp": "2026-11-02T10:00:00Z", "event_id": "1"}])] == [201]
+    assert index in {stream["name"] for stream in engine.ask("GET", "/_data_stream")["data_streams"]}
