@@ -29,9 +29,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "elastic-template": Command(
-        "print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"
-    ),
+    "elastic-template": Command("print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"),
 }
 """Every command by its name."""
 

@@ -102,7 +102,9 @@ def test_every_field_of_the_table_is_typed(opensearch: bool) -> None:
     typed = types(component_template(opensearch=opensearch))
     schema = SCHEMAS["ecs"]
     assert schema is not None
-    chosen_names = {".".join(to.path) for name, field in FIELDS.items() if field.type == "object" for to in schema.fields[name]}
+    chosen_names = {
+        ".".join(to.path) for name, field in FIELDS.items() if field.type == "object" for to in schema.fields[name]
+    }
     everything = {".".join(to.path) for places in schema.fields.values() for to in places}
 
     assert everything - chosen_names <= set(typed)
@@ -202,7 +204,14 @@ def test_the_command_says_what_is_wrong_with_a_dataset(capsys: pytest.CaptureFix
 
 
 def test_the_command_line_lists_its_commands_and_imports_none() -> None:
-    program = "import sys; from obs_middleware.__main__ import main; sys.argv[0] = 'x'\ntry: main(['-h'])\nfinally: print([m for m in sys.modules if 'elastic' in m])"
+    program = """
+import sys
+from obs_middleware.__main__ import main
+try:
+    main(["-h"])
+finally:
+    print([name for name in sys.modules if "elastic" in name])
+"""
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
     assert all(command.summary in " ".join(shown.split()) for command in COMMANDS.values())

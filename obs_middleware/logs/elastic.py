@@ -101,7 +101,9 @@ def index_template(
     """
     if not _DATASET.fullmatch(dataset):
         raise ValueError(f"dataset is {dataset!r}; expected lower-case letters, digits, `_` and `.`, such as my_shop.")
-    builtin: tuple[list[str], list[str]] = ([], []) if opensearch else (["logs@mappings", "logs@settings"], ["ecs@mappings"])
+    builtin: tuple[list[str], list[str]] = (
+        ([], []) if opensearch else (["logs@mappings", "logs@settings"], ["ecs@mappings"])
+    )
     template: dict[str, Any] = {
         "index_patterns": [pattern or f"logs-{dataset}-*"],
         "priority": priority,

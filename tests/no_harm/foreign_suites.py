@@ -135,10 +135,10 @@ def _compare_rest_framework(directory: Path, runs: Sequence[str]) -> int:
         return 0
     source = _source("djangorestframework", directory)
     if not (source / "tests" / "conftest.py").is_file():
-        print(f"REST framework {version}: its source archive has no tests; left out")  # noqa: T201 -- a command line
+        print(f"REST framework {version}: its source archive has no tests; left out")
         return 0
     if importlib.util.find_spec("dj_database_url") is None:
-        print(f"REST framework {version}: its tests need dj-database-url; left out")  # noqa: T201 -- as above
+        print(f"REST framework {version}: its tests need dj-database-url; left out")
         return 0
     arguments = ["pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:obs_middleware", "tests"]
     bare, judged = (_outcomes(source, arguments, directory / f"rest-framework-{version}-{name}", name) for name in runs)
@@ -191,12 +191,12 @@ def _report(title: str, bare: Mapping[str, str], judged: dict[str, str], explain
     requests = int(judged.pop(_REQUESTS, "0"))
     for name, outcomes in (("without", bare), ("with", judged)):
         counts = collections.Counter(outcomes.values())
-        print(f"{title} {name} the middleware: {len(outcomes)} tests, {dict(sorted(counts.items()))}")  # noqa: T201 -- a command line
+        print(f"{title} {name} the middleware: {len(outcomes)} tests, {dict(sorted(counts.items()))}")
     worse = [name for name, outcome in bare.items() if outcome == _PASSED and judged.get(name) != _PASSED]
     unexplained = [name for name in worse if name not in explained]
     for name in worse:
-        print(f"  {judged.get(name, 'did not run')}: {name}: {explained.get(name, 'NOT EXPLAINED')}")  # noqa: T201 -- as above
-    print(f"{title}: {requests} {_REQUESTS}; {len(worse)} differ, {len(unexplained)} unexplained")  # noqa: T201 -- as above
+        print(f"  {judged.get(name, 'did not run')}: {name}: {explained.get(name, 'NOT EXPLAINED')}")
+    print(f"{title}: {requests} {_REQUESTS}; {len(worse)} differ, {len(unexplained)} unexplained")
     return len(unexplained) + (not requests)
 
 

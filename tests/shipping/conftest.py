@@ -9,8 +9,6 @@ from uuid import uuid4
 
 import pytest
 from servers.harness import QUICKSTART
-
-from obs_middleware.logs.elastic import templates
 from shipping.parts import Engine, Rsyslog, engine_name
 
 
@@ -24,20 +22,15 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(engine_name(), tmp_path_factory.mktemp("engine"))
     try:
         engine.start()
-        prepare(engine)
+        engine.put_templates()
         yield engine
     finally:
         engine.stop()
 
 
-def prepare(engine: Engine) -> None:
-    """Put the templates, as the command prints them."""
-    engine.put(templates("shop", opensearch=True, plain=not engine.has_data_streams))
-
-
 @pytest.fixture(name="index")
 def _index(engine: Engine) -> str:
-    """The name of a data stream of one test, or of an index where there are none; it is made with its first document."""
+    """The name of a data stream, or of an index where there are none, which the first document of the test makes."""
     return f"logs-shop-{uuid4().hex}"
 
 

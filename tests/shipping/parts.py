@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from osmem_server import resolve_binary
-
 from shipping.prepare import java
+
+from obs_middleware.logs.elastic import templates
 
 T = TypeVar("T")
 
@@ -157,9 +157,9 @@ class Engine:
         finally:
             connection.close()
 
-    def put(self, requests: Mapping[str, Any]) -> None:
-        """Send every body to its path."""
-        for path, body in requests.items():
+    def put_templates(self) -> None:
+        """Send the templates of the package where they go."""
+        for path, body in templates("shop", opensearch=True, plain=not self.has_data_streams).items():
             self.ask("PUT", f"/{path}", body)
 
     def count(self, index: str) -> int:
@@ -269,9 +269,8 @@ class Rsyslog:
 
     def forget(self) -> None:
         """Throw away what it knows of the files, so that it reads them again from the start."""
-        for path in self.spool.iterdir():
-            if path.name.startswith(("imfile-state", "obs_")) or path.name.startswith("es-errors"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self.spool.glob("imfile-state*"):
+            path.unlink()
 
     def refused(self) -> list[Any]:
         """Return what the engine refused for good, as the error file has it."""

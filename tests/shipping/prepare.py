@@ -7,7 +7,6 @@ are Java 21 or newer and Maven. Nothing is done twice. Prints which engine the t
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OLDEST_JAVA = 21
+DOWNLOAD = ("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root")
 PACKAGES = ("rsyslog", "rsyslog-elasticsearch", "libestr0", "libfastjson4", "liblognorm5")
 
 
@@ -31,7 +31,7 @@ def _javas() -> Iterator[str]:
         yield str(Path(home, "bin", "java"))
     if path := shutil.which("java"):
         yield path
-    yield from sorted(glob.glob("/usr/lib/jvm/*/bin/java"))
+    yield from sorted(map(str, Path("/usr/lib/jvm").glob("*/bin/java")))
 
 
 def _version(path: str) -> int:
@@ -50,7 +50,15 @@ def fetch_opensearch(build: Path) -> None:
         return
     part = build / "opensearch.part"
     shutil.rmtree(part, ignore_errors=True)
-    command = ["mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={part}"]
+    command = [
+        "mvn",
+        "-q",
+        "-B",
+        "-f",
+        str(HERE / "pom.xml"),
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={part}",
+    ]
     subprocess.run(command, check=True)
     part.rename(target)
 
@@ -63,10 +71,10 @@ def fetch_rsyslog(build: Path) -> None:
     part = build / "rsyslog.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    if subprocess.run(["apt-get", "download", "-qq", *PACKAGES], cwd=part, check=False).returncode:
+    if subprocess.run([*DOWNLOAD, *PACKAGES], cwd=part, check=False).returncode:
         # A new machine has no lists of packages, or old ones.
         subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(["apt-get", "download", "-qq", *PACKAGES], cwd=part, check=True)
+        subprocess.run([*DOWNLOAD, *PACKAGES], cwd=part, check=True)
     for package in sorted(part.glob("*.deb")):
         subprocess.run(["dpkg", "-x", package, part], check=True)
         package.unlink()

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
-from obs_middleware.logs.elastic import component_template
 from shipping.golden import GOLDEN, golden_lines
 from shipping.parts import ELK, Engine, is_percentile
+
+from obs_middleware.logs.elastic import component_template
 
 FOLDER = ELK / "dashboards"
 AGGREGATABLE = {"keyword", "long", "double", "boolean", "date_nanos", "ip", "wildcard"}

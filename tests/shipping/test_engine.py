@@ -7,12 +7,12 @@ import logging
 from typing import Any
 
 from hostile import EVENTS, SEED, Mischief
+from shipping.golden import GOLDEN, golden_lines
+from shipping.parts import Engine
 from test_schemas import NOT_EXTRA, hostile_event
 
 from obs_middleware.event import current_event
 from obs_middleware.logs.formatters import JSONFormatter
-from shipping.golden import GOLDEN, golden_lines
-from shipping.parts import Engine
 
 HEAD = {"@timestamp": "2026-11-02T10:00:00.000001Z", "log.level": "info", "message": "x", "ecs.version": "9.4.0"}
 STATUS = {"http": {"response": {"status_code": 200}}}
@@ -80,7 +80,9 @@ def test_every_hostile_line_is_taken(engine: Engine, index: str) -> None:
     # The names are as hostile as the values; of a thousand an index would be full, which is not what is tried here.
     engine.ask("PUT", f"/_index_template/{index}", _template(engine, index))
     refused = [
-        (item["error"], line) for item, line in zip(engine.fill(index, lines), lines, strict=True) if item["status"] != 201
+        (item["error"], line)
+        for item, line in zip(engine.fill(index, lines), lines, strict=True)
+        if item["status"] != 201
     ]
     assert not refused, f"OBS_HOSTILE_SEED={SEED}: {refused[0]}"
 

@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-
 from shipping.parts import ELK, HOST, ROOT, Engine
 
 COMPOSE = sorted(ELK.glob("compose.*.yaml"))
@@ -156,5 +155,7 @@ def test_the_store_is_prepared_with_templates(engine: Engine, index: str, tmp_pa
     ).stdout
 
     assert said == "PUT _component_template/obs-middleware\nPUT _index_template/logs-shop\n"
-    assert [item["status"] for item in engine.fill(index, [{"@timestamp": "2026-11-02T10:00:00Z", "event_id": "1"}])] == [201]
+    assert [
+        item["status"] for item in engine.fill(index, [{"@timestamp": "2026-11-02T10:00:00Z", "event_id": "1"}])
+    ] == [201]
     assert index in {stream["name"] for stream in engine.ask("GET", "/_data_stream")["data_streams"]}

@@ -285,7 +285,7 @@ def test_a_reader_that_stops_for_five_seconds_delays_no_request(server: str) -> 
     """Against the slowest request of as many seconds in which the log is read."""
     stalled, read = (_slowest(SERVERS[server], reads=reads) for reads in (False, True))
 
-    print(json.dumps({"server": server, "stalled": stalled, "read": read}))  # noqa: T201 -- the figures of the docs
+    print(json.dumps({"server": server, "stalled": stalled, "read": read}))
     assert stalled["dropped"] > 0
     assert read["dropped"] == 0
     assert stalled["seconds"] <= read["seconds"] + ALLOWED_SECONDS
