@@ -18,8 +18,10 @@ from obs_middleware import (
     structlog_config,
     timed,
 )
+from obs_middleware.__main__ import COMMANDS, main
 from obs_middleware.asgi import observed
 from obs_middleware.decorators import exclude, quiet, sample
+from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.processors import EventDict, add_exception, add_request_context, escape_controls
@@ -84,3 +86,9 @@ with capture_requests() as captured:
     first: dict[str, object] = lines[0]
     others: list[dict[str, object]] = lines.logs
     parsed: dict[str, object] = parse_line("{}")
+
+exit_code: int = main(["elastic-template", "--opensearch"])
+summaries: list[str] = [command.summary for command in COMMANDS.values()]
+bodies: dict[str, dict[str, object]] = templates("shop", opensearch=True)
+bodies[f"_component_template/{COMPONENT}"] = component_template()
+bodies["_index_template/logs-shop"] = index_template("shop", pattern="shop-*", priority=300, plain=True)
