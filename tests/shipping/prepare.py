@@ -45,9 +45,11 @@ def _version(path: str) -> int:
 
 def fetch_opensearch(build: Path) -> None:
     """Copy the artefacts of the engine to ``opensearch/``."""
-    target = build / "opensearch"
-    if target.is_dir():
+    target, pom = build / "opensearch", HERE / "pom.xml"
+    kept = target / pom.name
+    if kept.is_file() and kept.read_bytes() == pom.read_bytes():
         return
+    shutil.rmtree(target, ignore_errors=True)
     part = build / "opensearch.part"
     shutil.rmtree(part, ignore_errors=True)
     command = [
@@ -55,11 +57,12 @@ def fetch_opensearch(build: Path) -> None:
         "-q",
         "-B",
         "-f",
-        str(HERE / "pom.xml"),
+        str(pom),
         "dependency:copy-dependencies",
         f"-DoutputDirectory={part}",
     ]
     subprocess.run(command, check=True)
+    shutil.copy(pom, part)
     part.rename(target)
 
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from shipping.parts import ELK, HOST, ROOT, Engine
 
+from obs_middleware.logs.elastic import component_template
+
 COMPOSE = sorted(ELK.glob("compose.*.yaml"))
 SHIPPERS = [
     "filebeat/filebeat.yml",
@@ -145,7 +147,8 @@ def test_the_store_is_prepared_with_templates(engine: Engine, index: str, tmp_pa
     """As the compose file does it; here without dashboards."""
     if not engine.has_data_streams:
         pytest.skip("osmem-server knows no data streams")
-    engine.ask("DELETE", "/_index_template/logs-shop")
+    stale = {"template": {"mappings": {"properties": {"event_id": {"type": "keyword"}}}}}
+    engine.ask("PUT", "/_component_template/obs-middleware", stale)
     said = subprocess.run(
         [sys.executable, ELK / "prepare_store.py", "opensearch"],
         check=True,
@@ -155,7 +158,9 @@ def test_the_store_is_prepared_with_templates(engine: Engine, index: str, tmp_pa
     ).stdout
 
     assert said == "PUT _component_template/obs-middleware\nPUT _index_template/logs-shop\n"
-    assert [
-        item["status"] for item in engine.fill(index, [{"@timestamp": "2026-11-02T10:00:00Z", "event_id": "1"}])
-    ] == [201]
+    (found,) = engine.ask("GET", "/_component_template/obs-middleware")["component_templates"]
+    expected = component_template(opensearch=True)["template"]["mappings"]["properties"]
+    assert set(found["component_template"]["template"]["mappings"]["properties"]) == set(expected)
+    line = {"@timestamp": "2026-11-02T10:00:00Z", "event_id": "1"}
+    assert [item["status"] for item in engine.fill(index, [line])] == [201]
     assert index in {stream["name"] for stream in engine.ask("GET", "/_data_stream")["data_streams"]}
