@@ -52,16 +52,8 @@ def fetch_opensearch(build: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     part = build / "opensearch.part"
     shutil.rmtree(part, ignore_errors=True)
-    command = [
-        "mvn",
-        "-q",
-        "-B",
-        "-f",
-        str(pom),
-        "dependency:copy-dependencies",
-        f"-DoutputDirectory={part}",
-    ]
-    subprocess.run(command, check=True)
+    copy = ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
+    subprocess.run(["mvn", "-q", "-B", "-f", str(pom), *copy], check=True)
     shutil.copy(pom, part)
     part.rename(target)
 
