@@ -1,0 +1,126 @@
+"""
+The console script ``obs-middleware``, also ``python -m obs_middleware``: which commands there are.
+
+Imports nothing but the standard library until a command is asked for; the module of a command is imported then. It has
+``configure(parser)``, which adds its arguments, and ``run(arguments)``, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+PROGRAM: Final = "obs-middleware"
+
+
+class Command(NamedTuple):
+    """
+    A command of the console script.
+
+    Attributes:
+        summary: What it answers, for ``--help``.
+        module: Dotted path of its module.
+    """
+
+    summary: str
+    module: str
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "stats": Command("requests, errors and percentiles, in all and by route (the default)", "obs_middleware.read.stats"),
+    "slow": Command("the slowest requests, with their ids", "obs_middleware.read.slow"),
+    "time": Command("the course over time: rate, errors, p95", "obs_middleware.read.time"),
+    "grep": Command("the original lines for which an expression holds", "obs_middleware.read.grep"),
+    "request": Command("every line of one request, in order", "obs_middleware.read.request"),
+    "tail": Command("follow a log, rendered for people, with a rolling summary", "obs_middleware.read.tail"),
+    "diff": Command("two logs compared by route, and whether it is more than chance", "obs_middleware.read.diff"),
+    "check": Command("exit with 1 when a limit is broken: --p95 300ms --errors 1%%", "obs_middleware.read.check"),
+    "report": Command("one self-contained HTML page", "obs_middleware.read.page"),
+}
+
+_EXTRAS: Final = {"duckdb": "cli", "rich": "cli"}
+
+OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
+"""Exit codes, beside 1, which is the verdict of ``check``. The last two are a shell's for SIGINT and SIGPIPE."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command that *argv* names and return its exit code.
+
+    What is no command is taken for a file, of which ``stats`` are shown.
+
+    Args:
+        argv: The arguments; None for those of the process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except SystemExit as error:  # argparse
+        return error.code if isinstance(error.code, int) else BAD
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments and sys.stdin is not None and sys.stdin.isatty():
+        _parser().print_help(sys.stderr)
+        return BAD
+    if arguments and arguments[0] in {"-h", "--help", "--version"}:
+        if _parser().parse_args(arguments[:1]).version:
+            print(f"{PROGRAM} {importlib.metadata.version(PROGRAM)}")
+        return OK
+    name = "stats"
+    if arguments and arguments[0] in COMMANDS:
+        name = arguments.pop(0)
+    elif arguments and _looks_like_a_command(arguments[0]):
+        print(f"{PROGRAM}: {arguments[0]}: neither a command nor a file; {PROGRAM} --help", file=sys.stderr)
+        return BAD
+    command = COMMANDS[name]
+    try:
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f'{PROGRAM} {name} needs {error.name}: pip install "obs-middleware[{extra}]"', file=sys.stderr)
+        return BAD
+    parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=command.summary.replace("%%", "%"))
+    module.configure(parser)
+    code: int = module.run(parser.parse_args(arguments))
+    return code
+
+
+def _looks_like_a_command(word: str) -> bool:
+    return word.replace("-", "").isalpha() and not word.startswith("-") and not Path(word).exists()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description="What the log lines of obs_middleware say.",
+        epilog=f"{PROGRAM} COMMAND --help tells more. {PROGRAM} FILE is short for {PROGRAM} stats FILE.",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.summary)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
