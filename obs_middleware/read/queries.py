@@ -16,10 +16,22 @@ from typing import Any, Final
 import duckdb
 
 from obs_middleware.read.fields import quoted
-from obs_middleware.read.report import Bin, Count, Quantiles, Slice, SlowRequest
+from obs_middleware.read.report import Bin, Count, ErrorRow, HeatMap, Quantiles, Slice, SlowRequest
 from obs_middleware.read.results import FEW, Change, Group, Groups, Overview
 
-__all__ = ["SLOW_FIELDS", "changes", "course", "groups", "overview", "slowest"]
+__all__ = [
+    "SLOW_FIELDS",
+    "STATS_FIELDS",
+    "changes",
+    "course",
+    "failures",
+    "groups",
+    "heat_map",
+    "histogram",
+    "outcomes",
+    "overview",
+    "slowest",
+]
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -243,3 +255,53 @@ def _drawn(
         list(keys),
     ).fetchone() or ([],)
     return {figure: values[number * DRAWS : (number + 1) * DRAWS] for number, figure in enumerate(FIGURES)}
+
+
+def outcomes(connection: Connection, table: str = "requests") -> tuple[Count, ...]:
+    """Return requests by outcome, the most frequent first."""
+    rows = connection.execute(
+        f"SELECT outcome, sum({WEIGHT}) FROM {table} WHERE outcome IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 -- as above
+    ).fetchall()
+    return tuple(Count(name, round(number)) for name, number in rows)
+
+
+def heat_map(connection: Connection, every: float, table: str = "requests") -> HeatMap | None:
+    """
+    Return how many lines took how long when; None if no line has a time.
+
+    Args:
+        every: Seconds of a column.
+    """
+    step = max(math.ceil(every * 1_000_000), 1)
+    rows = connection.execute(
+        f"SELECT epoch_us(timestamp) // {step},"  # noqa: S608 -- numbers
+        f" floor(log10(greatest(duration_seconds, 1e-6)) * {_PER_DECADE} + 1e-9)::INTEGER, count(*)"
+        f" FROM {table} WHERE timestamp IS NOT NULL GROUP BY 1, 2"
+    ).fetchall()
+    if not rows:
+        return None
+    counts = {(column, row): number for column, row, number in rows}
+    columns, bands = ({key[axis] for key in counts} for axis in (0, 1))
+    across = range(min(columns), max(columns) + 1)
+    up = range(min(bands), max(bands) + 1)
+    epoch = dt.datetime.fromtimestamp(0, dt.UTC)
+    return HeatMap(
+        tuple(epoch + dt.timedelta(microseconds=number * step) for number in (*across, across[-1] + 1)),
+        tuple(10 ** (number / _PER_DECADE) for number in (*up, up[-1] + 1)),
+        tuple(tuple(counts.get((column, row), 0) for row in up) for column in across),
+    )
+
+
+def failures(connection: Connection, limit: int, table: str = "requests") -> tuple[tuple[ErrorRow, ...], int]:
+    """Return failed requests by what they have in common, the most frequent first, and how many such groups there are."""
+    keys = "error_type, status, outcome, method, route"
+    (total,) = connection.execute(
+        f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {table} WHERE {FAILED})"  # noqa: S608 -- as above
+    ).fetchone() or (0,)
+    rows = connection.execute(
+        f"SELECT sum({WEIGHT}), error_type, arg_max(error_message, timestamp), status, outcome, method, route,"  # noqa: S608 -- as above
+        f" max(timestamp), arg_max(request_id, timestamp) FROM {table} WHERE {FAILED}"
+        f" GROUP BY {keys} ORDER BY 1 DESC, 2, 4, 6, 7 LIMIT ?",
+        [limit],
+    ).fetchall()
+    return tuple(ErrorRow(round(row[0]), *row[1:7], _utc(row[7]), row[8]) for row in rows), total
