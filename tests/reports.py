@@ -9,7 +9,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from obs_middleware.read.report import (
     Bin,
@@ -47,12 +48,16 @@ KINDS = [
     Kind("GET", "", "/", 220, 0.018, 0.45),
     Kind("GET", "products/", "/products/", 260, 0.034, 0.5),
     Kind("GET", "products/<int:pk>/", "/products/{}/", 540, 0.026, 0.55, 0.0005, ("DataError", "value out of range")),
-    Kind("GET", "search/", "/search/", 170, 0.120, 0.8, 0.004, ("OperationalError", "canceling statement due to timeout")),
+    Kind(
+        "GET", "search/", "/search/", 170, 0.120, 0.8, 0.004, ("OperationalError", "canceling statement due to timeout")
+    ),
     Kind("POST", "cart/add/", "/cart/add/", 130, 0.041, 0.4, 0.001, ("IntegrityError", "duplicate key value")),
     Kind("GET", "cart/", "/cart/", 110, 0.030, 0.4),
     Kind("POST", "checkout/", "/checkout/", 34, 0.420, 0.55, 0.022, ("PaymentTimeout", "bank did not answer in 3 s")),
     Kind("GET", "api/orders/", "/api/orders/", 95, 0.052, 0.6),
-    Kind("POST", "api/orders/", "/api/orders/", 26, 0.098, 0.5, 0.006, ("ValidationError", "quantity: must be positive")),
+    Kind(
+        "POST", "api/orders/", "/api/orders/", 26, 0.098, 0.5, 0.006, ("ValidationError", "quantity: must be positive")
+    ),
     Kind("GET", "api/orders/<uuid:id>/", "/api/orders/6f{:04}-b1/", 60, 0.022, 0.4),
     Kind("GET", "account/", "/account/", 40, 0.038, 0.4),
     Kind("POST", "accounts/login/", "/accounts/login/", 30, 0.210, 0.25),
@@ -89,7 +94,9 @@ def _draw(source: random.Random, requests: int) -> Iterable[Drawn]:
     for _ in range(requests):
         while True:
             hour = source.random() * HOURS
-            if source.random() < 0.25 + 0.75 * math.exp(-(((hour - 6.5) / 3) ** 2)) + 0.3 * math.exp(-((hour - 13) ** 2)):
+            if source.random() < 0.25 + 0.75 * math.exp(-(((hour - 6.5) / 3) ** 2)) + 0.3 * math.exp(
+                -((hour - 13) ** 2)
+            ):
                 break
         kind = source.choices(KINDS, [kind.weight for kind in KINDS])[0]
         trouble = 9.0 < hour < 9.4
@@ -126,9 +133,7 @@ def quantiles(durations: Iterable[float]) -> Quantiles:
         high = min(low + 1, len(known) - 1)
         return known[low] + (known[high] - known[low]) * (place - low)
 
-    return Quantiles(
-        len(known), at(0.5), at(0.9), at(0.95), at(0.99), at(0.999), known[-1], sum(known) / len(known)
-    )
+    return Quantiles(len(known), at(0.5), at(0.9), at(0.95), at(0.99), at(0.999), known[-1], sum(known) / len(known))
 
 
 def count_up(drawn: Sequence[Drawn]) -> ReportData:
@@ -171,7 +176,7 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
         statuses=tuple(Count(name, statuses[name]) for name in sorted(statuses)),
         outcomes=tuple(Count(name, number) for name, number in outcomes.most_common()),
         histogram=tuple(
-            Bin(low, high, sum(low <= one.seconds < high for one in drawn)) for low, high in zip(EDGES, EDGES[1:], strict=False)
+            Bin(low, high, sum(low <= one.seconds < high for one in drawn)) for low, high in pairwise(EDGES)
         ),
         heat_map=HeatMap(times, EDGES, tuple(tuple(_in_ranges(column)) for column in columns)),
         course=tuple(
@@ -182,7 +187,7 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
                 sum(one.outcome == "error" for one in column),
                 quantiles(one.seconds for one in column),
             )
-            for start, end, column in zip(times, times[1:], columns, strict=False)
+            for start, end, column in zip(times[:-1], times[1:], columns, strict=True)
         ),
         routes=tuple(
             sorted(
@@ -239,7 +244,7 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
 
 
 def _in_ranges(column: Sequence[Drawn]) -> Iterable[int]:
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in pairwise(EDGES):
         yield sum(low <= one.seconds < high for one in column)
 
 
@@ -262,8 +267,7 @@ HOSTILE = (
 def hostile() -> ReportData:
     """Return the report of the shop with something hostile in every text."""
 
-    def texts(row: object, turn: int) -> dict[str, str]:
-        assert dataclasses.is_dataclass(row)
+    def texts(row: RouteRow | SlowRequest | ErrorRow, turn: int) -> dict[str, Any]:
         return {
             field.name: HOSTILE[(turn + place) % len(HOSTILE)]
             for place, field in enumerate(dataclasses.fields(row))

@@ -69,8 +69,9 @@ class TimeAxis:
         self.start, self.end = start, end
 
     def at(self, time: dt.datetime) -> float:
-        """Return where *time* stands."""
-        return (time - self.start) / (self.end - self.start)
+        """Return where *time* stands; 0 if the axis has no length."""
+        length = self.end - self.start
+        return (time - self.start) / length if length else 0.0
 
     def ticks(self) -> tuple[list[dt.datetime], dt.timedelta]:
         """Return at most eight round times on the axis, and how far apart they are."""

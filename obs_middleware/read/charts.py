@@ -15,8 +15,9 @@ from itertools import pairwise
 
 from obs_middleware.read.axes import DurationAxis, TimeAxis, round_up
 from obs_middleware.read.figures import Bin, Count, HeatMap, Quantiles, Slice
-from obs_middleware.read.markup import Markup, element, join
+from obs_middleware.read.markup import Markup, element, join, visible
 from obs_middleware.read.units import clock, count, interval, percent, rate, seconds
+from obs_middleware.read.units import tick as tick_label
 
 __all__ = ["bar", "course", "heat_map", "histogram", "spread", "stacked"]
 
@@ -27,7 +28,7 @@ SHADES = 7
 def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
     """Return the figure of how many requests took how long, with the quantiles marked."""
     axis = DurationAxis([bins[0].low, *(one.high for one in bins)])
-    most = max(max(one.count for one in bins), 1)
+    most = max(*(one.count for one in bins), 1)
     total = sum(one.count for one in bins)
     width = 100 / len(bins)
     bars = [
@@ -36,23 +37,12 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
             class_="bar",
             x=_percent(index * width),
             width=_percent(width),
-            # What is not empty is seen.
             y=_percent(100 - _height(one.count, most)),
             height=_percent(_height(one.count, most)),
         )
         for index, one in enumerate(bins)
         if one.count
     ]
-    marks = []
-    named = [("p50", durations.p50), ("p95", durations.p95), ("p99", durations.p99)]
-    for level, (name, value) in enumerate((name, value) for name, value in named if value is not None):
-        x = axis.at(value)
-        place = _percent(x * 100)
-        side = {"x": place, "dx": -5, "text_anchor": "end"} if x > 0.8 else {"x": place, "dx": 5}
-        marks += [
-            element("line", class_="mark", x1=place, x2=place, y1=10 + level * 16, y2="100%"),
-            element("text", f"{name} ", element("tspan", seconds(value)), class_="label", y=18 + level * 16, **side),
-        ]
     largest = max(bins, key=lambda one: one.count)
     table = _table(
         ["Duration", "Requests", "Share"],
@@ -68,7 +58,7 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
         f"{count(largest.count)} requests.",
         element(
             "div",
-            _plot(*bars, *marks, class_="tall"),
+            _plot(*bars, *_marks(axis, durations), class_="tall"),
             _duration_labels(axis),
             class_="plots",
         ),
@@ -98,6 +88,7 @@ def heat_map(heat: HeatMap) -> Markup:
     busiest = max(range(columns), key=lambda column: sum(heat.counts[column]))
     sums = [sum(column[row] for column in heat.counts) for row in range(rows)]
     usual = max(range(rows), key=sums.__getitem__)
+    range_usual = _between(heat.durations[usual], heat.durations[usual + 1])
     table = _table(
         ["Time", *(_between(low, high) for low, high in pairwise(heat.durations))],
         [
@@ -108,19 +99,19 @@ def heat_map(heat: HeatMap) -> Markup:
     return _figure(
         "matrix",
         "Latency over time",
-        f"Heat map of {columns} stretches of time by {rows} ranges of duration. Most requests, "
-        f"{percent(sums[usual] / (sum(sums) or 1))}, took {_between(heat.durations[usual], heat.durations[usual + 1])}. "
+        f"Heat map of {columns} stretches of time by {rows} ranges of duration. The usual duration is {range_usual}, "
+        f"{percent(sums[usual] / (sum(sums) or 1))} of the requests. "
         f"The most, {count(sum(heat.counts[busiest]))}, came in "
         f"{interval(heat.times[busiest], heat.times[busiest + 1])}.",
         element(
             "div",
-            _scale([(1 - axis.at(tick), seconds(tick)) for tick in axis.ticks()]),
+            _scale([(1 - axis.at(tick), tick_label(tick)) for tick in axis.ticks()]),
             _plot(*_grid(axis.at(tick) for tick in axis.ticks()), *cells, class_="map"),
             _time_labels(TimeAxis(heat.times[0], heat.times[-1])),
             class_="plots scaled",
         ),
         table,
-        hint="Each column is a stretch of time, each cell the requests that took that long; the darker, the more.",
+        hint="Each cell is a stretch of time and a range of duration; the stronger its colour, the more requests.",
         legend=_legend(most),
     )
 
@@ -142,14 +133,14 @@ def course(slices: Sequence[Slice]) -> Markup:
         known = [value for value in values if value is not None]
         if not known:
             continue
+        top = round_up(max(known))
         if class_ == "errors":
-            top = min(max(round_up(max(known)), 0.01), 1.0)
-        else:
-            top = round_up(max(known))
+            # A share: not above 1, and one error in a thousand requests does not fill the strip.
+            top = min(max(top, 0.01), 1.0) if any(known) else 0.01
         said.append(f"{name}: at most {write(max(known))}.")
         drawn += [
             element("p", name, class_="strip"),
-            _scale([(0.0, write(top)), (1.0, "0")]),
+            _scale([(0.0, tick_label(top) if class_ == "p95" else write(top)), (1.0, "0")]),
             _plot(*_grid([0.0, 0.5, 1.0]), *_columns(values, top), class_=f"low {class_}"),
         ]
     table = _table(
@@ -220,15 +211,13 @@ def stacked(counts: Iterable[Count]) -> Markup:
     for one in parts:
         share = one.count / total
         class_ = f"kind-{one.name}" if one.name.isalnum() and one.name.isascii() else "kind"
-        drawn.append(
-            element("rect", class_=class_, x=_percent(100 * left), width=_percent(100 * share), height="100%")
-        )
+        drawn.append(element("rect", class_=class_, x=_percent(100 * left), width=_percent(100 * share), height="100%"))
         left += share
         legend.append(
             element(
                 "li",
                 element("svg", element("rect", class_=class_, width="100%", height="100%"), class_="swatch"),
-                element("b", one.name),
+                element("b", visible(one.name)),
                 element("span", count(one.count), class_="number"),
                 element("span", percent(share), class_="number muted"),
             )
@@ -294,6 +283,25 @@ def _grid(places: Iterable[float]) -> Iterable[Markup]:
         yield element("line", class_="grid", x1=0, x2="100%", y1=y, y2=y)
 
 
+def _marks(axis: DurationAxis, durations: Quantiles) -> Iterable[Markup]:
+    """Mark the quantiles, one below the other so that close ones can be read."""
+    named = [("p50", durations.p50), ("p95", durations.p95), ("p99", durations.p99)]
+    for level, (name, value) in enumerate((name, value) for name, value in named if value is not None):
+        place = axis.at(value)
+        x = _percent(100 * place)
+        yield element("line", class_="mark", x1=x, x2=x, y1=10 + level * 16, y2="100%")
+        yield element(
+            "text",
+            f"{name} ",
+            element("tspan", seconds(value)),
+            class_="label",
+            x=x,
+            y=18 + level * 16,
+            dx=5 if place < 0.8 else -5,
+            text_anchor=None if place < 0.8 else "end",
+        )
+
+
 def _columns(values: Sequence[float | None], top: float) -> Iterable[Markup]:
     width = 100 / len(values)
     for index, value in enumerate(values):
@@ -336,7 +344,7 @@ def _labels(places: Iterable[tuple[float, str]]) -> Markup:
 
 
 def _duration_labels(axis: DurationAxis) -> Markup:
-    return _labels((axis.at(tick), seconds(tick)) for tick in axis.ticks())
+    return _labels((axis.at(tick), tick_label(tick)) for tick in axis.ticks())
 
 
 def _time_labels(axis: TimeAxis) -> Markup:
@@ -390,9 +398,9 @@ def _between(low: float, high: float) -> str:
 
 
 def _height(value: float, top: float) -> float:
+    # What is not nothing is seen.
     return min(max(100 * value / top, 0.7), 100)
 
 
 def _percent(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".") + "%"
-

@@ -34,7 +34,7 @@ def join(*parts: str | None) -> Markup:
     return Markup("".join(part if isinstance(part, Markup) else _escape(part) for part in parts if part is not None))
 
 
-def element(tag: str, /, *children: str | None, **attributes: str | float | None) -> Markup:
+def element(tag: str, /, *children: str | None, **attributes: str | float | bool | None) -> Markup:
     """
     Return an element.
 
@@ -85,7 +85,7 @@ def _name(letter: str) -> str:
     return repr(letter)[1:-1]
 
 
-def _value(value: str | float) -> str:
+def _value(value: str | float | bool) -> str:
     if value is True:
         return ""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

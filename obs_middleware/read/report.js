@@ -38,7 +38,7 @@
       button.textContent = head.textContent;
       head.replaceChildren(button);
       button.addEventListener("click", () => {
-        const first = head.dataset.sort === "number" ? "descending" : "ascending";
+        const first = head.dataset.sort === "text" ? "ascending" : "descending";
         const second = first === "ascending" ? "descending" : "ascending";
         const direction = head.getAttribute("aria-sort") === first ? second : first;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
@@ -56,7 +56,7 @@
 
   function key(cell, sort) {
     if (cell.querySelector(".missing")) return null;
-    return sort === "number" ? Number(cell.dataset.v) : cell.textContent;
+    return sort === "text" ? cell.textContent : Number(cell.dataset.v);
   }
 
   // Filtering: a row stays if it has every word somewhere.

@@ -108,13 +108,17 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
                 table_of_routes(data),
                 len(data.routes),
                 data.routes_total,
-                f"few: fewer than {SMALL} durations, so that the quantiles above p50 are single requests." if few else None,
+                f"few: fewer than {SMALL} durations, so that the quantiles above p50 are single requests."
+                if few
+                else None,
             ),
         )
     )
     if data.slowest:
         table = table_of_slowest(data)
-        found.append(("slowest", "Slowest requests", _rows("slowest", "Slowest requests", table, len(data.slowest), None)))
+        found.append(
+            ("slowest", "Slowest requests", _rows("slowest", "Slowest requests", table, len(data.slowest), None))
+        )
     if data.failures:
         table = table_of_failures(data)
         found.append(("errors", "Errors", _rows("errors", "Errors", table, len(data.failures), data.failures_total)))
@@ -299,7 +303,9 @@ def _rows(  # noqa: PLR0913 -- the parts of a section
 
 def _foot(data: ReportData) -> Markup:
     made = f" on {moment(data.generated)} UTC" if data.generated is not None else ""
-    return element("footer", f"Made by obs-middleware{made}. All times are UTC; a dash stands for what the lines do not say.")
+    return element(
+        "footer", f"Made by obs-middleware{made}. All times are UTC; a dash stands for what the lines do not say."
+    )
 
 
 def _asset(name: str) -> str:

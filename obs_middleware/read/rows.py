@@ -1,14 +1,14 @@
 """
 The tables of the report: one row for each route, slow request, kind of failure.
 
-Read. A cell carries the number that it shows as ``data-v``, in base units, so that sorting does not read what is written
-for people; one without has no value, and is last in either direction. A column in which nobody has a value is left out.
+Read. A cell carries the number that it shows as ``data-v``, in base units, so that sorting does not read what is
+written for people. One without a value is last in either direction. A column in which nobody has one is left out.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from obs_middleware.read.charts import bar, spread
 from obs_middleware.read.figures import ErrorRow, ReportData, RouteRow, SlowRequest
 from obs_middleware.read.markup import Markup, element, join, visible
 from obs_middleware.read.units import MISSING, count, moment, percent, seconds
+from obs_middleware.read.units import tick as tick_label
 
 __all__ = ["MAX_ROWS", "SMALL", "table_of_failures", "table_of_routes", "table_of_slowest"]
 
@@ -25,6 +26,9 @@ MAX_ROWS: Final = 1000
 
 SMALL: Final = 20
 """Below so many durations the high quantiles are single requests, and marked."""
+
+_LOOKS: Final[Mapping[str | None, str]] = {None: "", "ok": "", "cancelled": " poor", "aborted": " poor"}
+"""How an outcome looks; one that is not here is bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class _Column:
 
     Attributes:
         cell: Makes the cell of a row.
-        sort: What the values are; ``number`` is sorted from the largest first.
+        sort: What the values are; ``number`` and ``time`` are sorted by value, the largest first.
         hint: Said when the pointer rests on the heading.
     """
 
@@ -85,9 +89,7 @@ def table_of_routes(data: ReportData) -> Markup:
             if weighted
             else []
         ),
-        _Column(
-            "Time", lambda row: _share(row.share), "number", "Share of the time that all requests took together"
-        ),
+        _Column("Time", lambda row: _share(row.share), "number", "Share of the time that all requests took together"),
         *(_Column(name, quantile(name), "number") for name in ("p50", "p90", "p95", "p99")),
         _Column("Max", quantile("max"), "number"),
         _Column(
@@ -110,27 +112,28 @@ def table_of_slowest(data: ReportData) -> Markup:
     """Return the slowest requests, each with what is needed to find it in the log."""
     most = max((row.duration_seconds for row in data.slowest), default=1.0) or 1.0
 
-    def drawn(row: SlowRequest) -> _Cell:
-        return _Cell(
-            bar(row.duration_seconds / most, None if row.db_seconds is None else row.db_seconds / most), None, "drawn"
-        )
+    def database(row: SlowRequest) -> _Cell:
+        if row.db_seconds is None:
+            return _Cell(None, None, "number")
+        drawn = bar(row.duration_seconds / most, row.db_seconds / most)
+        return _Cell(join(drawn, " ", seconds(row.db_seconds)), row.db_seconds, "number")
 
     def path(row: SlowRequest) -> _Cell:
         if row.path is None:
             return _Cell(None if row.route is None else _route(row.route), None, "path")
-        below = element("small", _route(row.route)) if row.route is not None else None
+        same = row.route is None or row.path == f"/{row.route}"
+        below = None if same else element("small", _route(row.route))
         return _Cell(join(visible(row.path), below), None, "path")
 
     columns = [
         _Column("Duration", lambda row: _duration(row.duration_seconds), "number"),
-        _Column("of it database", drawn, None, "The length is the duration; filled in is the time in the database"),
-        _Column("Database", lambda row: _duration(row.db_seconds), "number"),
+        _Column("Database", database, "number", "The length is the duration; filled in is the time in the database"),
         _Column("Queries", lambda row: _number(row.db_queries), "number"),
-        _Column("Time", lambda row: _time(row.timestamp), "number"),
+        _Column("Time", lambda row: _time(row.timestamp), "time"),
         _Column("Method", lambda row: _text(row.method, "method")),
         _Column("Path and route", path),
         _Column("Status", lambda row: _status(row.status), "number"),
-        _Column("Outcome", lambda row: _text(row.outcome, "" if row.outcome in {None, "ok"} else "bad")),
+        _Column("Outcome", lambda row: _text(row.outcome, f"word{_LOOKS.get(row.outcome, ' bad')}")),
         _Column("User", lambda row: _text(row.user_id)),
         _Column("Request id", lambda row: _text(row.request_id, "id")),
     ]
@@ -150,11 +153,11 @@ def table_of_failures(data: ReportData) -> Markup:
     columns = [
         _Column("Requests", lambda row: _number(row.count), "number"),
         _Column("Status", lambda row: _status(row.status), "number"),
-        _Column("Outcome", lambda row: _text(row.outcome)),
+        _Column("Outcome", lambda row: _text(row.outcome, f"word{_LOOKS.get(row.outcome, ' bad')}")),
         _Column("Error and newest message", error),
         _Column("Method", lambda row: _text(row.method, "method")),
         _Column("Route", lambda row: _Cell(_route(row.route), None, "path")),
-        _Column("Last seen", lambda row: _time(row.last_seen), "number"),
+        _Column("Last seen", lambda row: _time(row.last_seen), "time"),
         _Column("Newest request id", lambda row: _text(row.request_id, "id")),
     ]
     return _table("errors", columns, data.failures[:MAX_ROWS])
@@ -252,10 +255,8 @@ def _status(value: int | None) -> _Cell:
 def _time(time: dt.datetime | None) -> _Cell:
     if time is None:
         return _Cell(None, None, "time")
-    return _Cell(
-        element("time", moment(time), datetime=time.astimezone(dt.UTC).isoformat()), time.timestamp(), "time"
-    )
+    return _Cell(element("time", moment(time), datetime=time.astimezone(dt.UTC).isoformat()), time.timestamp(), "time")
 
 
 def _ticks(axis: DurationAxis) -> str:
-    return ", ".join(seconds(tick) for tick in axis.ticks())
+    return ", ".join(tick_label(tick) for tick in axis.ticks())

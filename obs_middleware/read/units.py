@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-__all__ = ["MISSING", "clock", "count", "interval", "moment", "percent", "rate", "seconds", "span"]
+__all__ = ["MISSING", "clock", "count", "interval", "moment", "percent", "rate", "seconds", "span", "tick"]
 
-MISSING: Final = "–"
+MISSING: Final = "\N{EN DASH}"
 """What stands where a value is not known."""
 
 GAP: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -32,6 +32,11 @@ def seconds(value: float | None) -> str:
     if value < 0.9995:
         return f"{_digits(value * 1000)}{GAP}ms"
     return f"{_digits(value)}{GAP}s"
+
+
+def tick(value: float) -> str:
+    """Return a round duration, above 0, without the digits that it does not need."""
+    return f"{value * 1000:g}{GAP}ms" if value < 0.9995 else f"{value:g}{GAP}s"
 
 
 def percent(ratio: float | None) -> str:
