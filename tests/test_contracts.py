@@ -81,8 +81,14 @@ def test_write_knows_of_measure_only_the_event() -> None:
             assert others <= LEAVES | {"conf", "counters", "event"}, name
 
 
+def test_read_knows_lines_and_nothing_of_the_other_wings() -> None:
+    for name, imported in graph().items():
+        if name.startswith("read"):
+            assert all(one.startswith("read") for one in imported), name
+
+
 def test_every_module_has_its_room() -> None:
-    top = {name for name in graph() if not name.startswith("logs")}
+    top = {name for name in graph() if not name.startswith(("logs", "read"))}
 
     assert top == MEASURE | SERVICES | LEAVES
 
