@@ -35,7 +35,9 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "stats": Command("requests, errors and percentiles, in all and by route (the default)", "obs_middleware.read.stats"),
+    "stats": Command(
+        "requests, errors and percentiles, in all and by route (the default)", "obs_middleware.read.stats"
+    ),
     "slow": Command("the slowest requests, with their ids", "obs_middleware.read.slow"),
     "time": Command("the course over time: rate, errors, p95", "obs_middleware.read.time"),
     "grep": Command("the original lines for which an expression holds", "obs_middleware.read.grep"),

@@ -54,7 +54,9 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         raise BadSource(f"{count(everything.durations.n)} requests are fewer than --least {count(arguments.least)}")
     if "errors" in limits and everything.errors is None:
         raise BadSource("these lines carry a duration only: --errors cannot be told")
-    verdicts = tuple(Verdict(name, limit, _value(everything, name), everything.durations.n) for name, limit in limits.items())
+    verdicts = tuple(
+        Verdict(name, limit, _value(everything, name), everything.durations.n) for name, limit in limits.items()
+    )
     kept = all(verdict.kept for verdict in verdicts)
     columns = (
         Column("", "figure", plain, right=False),
@@ -66,8 +68,13 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     rows = tuple(_row(verdict, raw=arguments.format == "csv") for verdict in verdicts)
     few = () if everything.durations.n >= FEW else (f"fewer than {FEW} requests: take it with care",)
     data = {"sources": log.sources, "lines": lines_of(log), "kept": kept, "verdicts": [_data(one) for one in verdicts]}
-    head = ("all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),)
-    show(Answer(data, head, (Table("", columns, rows),), (*skipped_notes(log), *notes_of(everything), *few)), arguments.format)
+    head = (
+        "all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),
+    )
+    show(
+        Answer(data, head, (Table("", columns, rows),), (*skipped_notes(log), *notes_of(everything), *few)),
+        arguments.format,
+    )
     return 0 if kept else BROKEN
 
 

@@ -20,20 +20,32 @@ import duckdb
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from obs_middleware.read.expression import BadExpression, Predicate
+from obs_middleware.read.figures import Count, Lines
 from obs_middleware.read.filters import add_filters, predicate_of
-from obs_middleware.read.report import Lines, Count
 from obs_middleware.read.scan import Log, connect, read_log
 from obs_middleware.read.source import BadSource, Source, find_sources, scratch_folder
 from obs_middleware.read.tables import FORMATS, console, count
 
-__all__ = ["Session", "add_files", "add_format", "add_memory", "answered", "lines_of", "session", "skipped_notes", "working"]
+__all__ = [
+    "Session",
+    "add_files",
+    "add_format",
+    "add_memory",
+    "answered",
+    "lines_of",
+    "session",
+    "skipped_notes",
+    "working",
+]
 
 BAD: Final = 2
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Give *parser* the files, the filters and ``--memory``."""
-    parser.add_argument("files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
+    )
     add_filters(parser)
     add_memory(parser)
 
@@ -125,7 +137,12 @@ def working(connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
 def _watch(connection: duckdb.DuckDBPyConnection, what: str, done: threading.Event) -> None:
     if done.wait(_PATIENCE_SECONDS):
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=100)
         while not done.wait(0.1):

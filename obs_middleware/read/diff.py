@@ -37,9 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    logs = {
-        side: session.read([getattr(arguments, side)], {*STATS_FIELDS, *by}, side) for side in ("before", "after")
-    }
+    logs = {side: session.read([getattr(arguments, side)], {*STATS_FIELDS, *by}, side) for side in ("before", "after")}
     alls = {side: overview(session.connection, side) for side in logs}
     found = changes(session.connection, by, "before", "after", arguments.limit or None)
     columns = (
@@ -58,7 +56,10 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     rows = tuple(_row(one) for one in found)
     few = frozenset(n for n, one in enumerate(found) if one.real is None)
     data = {
-        **{side: {"sources": logs[side].sources, "lines": lines_of(logs[side]), "overview": alls[side]} for side in logs},
+        **{
+            side: {"sources": logs[side].sources, "lines": lines_of(logs[side]), "overview": alls[side]}
+            for side in logs
+        },
         "confidence": CONFIDENCE,
         "draws": DRAWS,
         "changes": [_data(one) for one in found],
@@ -66,8 +67,8 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     head = tuple(f"{side:<7}{head_of(alls[side])[0]}" for side in logs)
     notes = (
         *(f"{side}: {note}" for side in logs for note in (*skipped_notes(logs[side]), *notes_of(alls[side]))),
-        f"from, to: the bootstrap interval of the change ({CONFIDENCE:.0%}, {DRAWS:,} samples); a change is real when it"
-        " leaves zero out, so one figure in a hundred is called real by chance",
+        f"from, to: bootstrap interval of the change, {CONFIDENCE:.0%}, {DRAWS:,} samples of each side",
+        "slower, faster: the interval leaves zero out; by chance alone one figure in a hundred does",
         f"fewer than {FEW} requests on one side are too few to tell",
     )
     show(Answer(data, head, (Table(f"By {', '.join(by)}", columns, rows, few),), notes), arguments.format)

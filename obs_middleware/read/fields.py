@@ -253,9 +253,7 @@ def _places(field: str, schemas: Iterable[str]) -> list[Place]:
     if field in TYPES:
         found = [PLACES[schema][field] for schema in schemas if field in PLACES[schema]]
     else:
-        found = [
-            Place(tuple(key.replace("*", field) for key in path)) for schema in schemas for path in OWN[schema]
-        ]
+        found = [Place(tuple(key.replace("*", field) for key in path)) for schema in schemas for path in OWN[schema]]
     return list(dict.fromkeys(found))
 
 
@@ -298,6 +296,8 @@ def expression_of(field: str, schemas: Iterable[str], columns: Columns, prefix: 
     Return the SQL expression for *field*, from whichever schema has it.
 
     Args:
+        field: One of `TYPES`, or an application's.
+        schemas: Those in which it is looked for.
         columns: What `columns_of` returned for these schemas and, at least, this field.
         prefix: What stands before the names of columns, with a dot at its end.
     """

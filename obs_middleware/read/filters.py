@@ -47,9 +47,7 @@ def predicate_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
         text = getattr(arguments, name)
         if text is not None:
             moment = _moment(name, text, now)
-            conditions.append(
-                Predicate(f'"timestamp" {operator} (?::TIMESTAMP)', (moment,), frozenset({"timestamp"}))
-            )
+            conditions.append(Predicate(f'"timestamp" {operator} (?::TIMESTAMP)', (moment,), frozenset({"timestamp"})))
     if arguments.route:
         conditions.append(_one_of("route", arguments.route))
     if arguments.method:
@@ -61,7 +59,7 @@ def predicate_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
 
 def said(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the filters as they were written: ``--since 2h``."""
-    written = []
+    written: list[str] = []
     for name in ("since", "until", "where", "route", "method", "status"):
         value = getattr(arguments, name)
         values = value if isinstance(value, list) else [] if value is None else [value]

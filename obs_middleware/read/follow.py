@@ -1,8 +1,8 @@
 """
 New lines of files as they come, across rotation: `Follower`.
 
-Read. Follows the name, not the file: what was renamed is read to its end, and then what has its name now. Whatever waits
-is the caller's; nothing here blocks.
+Read. Follows the name, not the file: what was renamed is read to its end, and then what has its name now. Nothing here
+blocks; waiting is the caller's.
 """
 
 from __future__ import annotations

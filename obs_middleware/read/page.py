@@ -16,7 +16,18 @@ from typing import Final
 
 from obs_middleware.read.cli import Session, add_files, answered, lines_of
 from obs_middleware.read.filters import said
-from obs_middleware.read.queries import SLOW_FIELDS, STATS_FIELDS, Connection, course, failures, groups, heat_map, outcomes, overview, slowest
+from obs_middleware.read.queries import (
+    SLOW_FIELDS,
+    STATS_FIELDS,
+    Connection,
+    course,
+    failures,
+    groups,
+    heat_map,
+    outcomes,
+    overview,
+    slowest,
+)
 from obs_middleware.read.report import ReportData, RouteRow, render
 from obs_middleware.read.results import Group
 from obs_middleware.read.scan import Log
@@ -24,7 +35,9 @@ from obs_middleware.read.source import BadSource
 
 __all__ = ["PAGE_FIELDS", "configure", "page_data", "run"]
 
-PAGE_FIELDS: Final = frozenset({*STATS_FIELDS, *SLOW_FIELDS, "method", "route", "error_type", "error_message", "service"})
+PAGE_FIELDS: Final = frozenset(
+    {*STATS_FIELDS, *SLOW_FIELDS, "method", "route", "error_type", "error_message", "service"}
+)
 """The fields of a request that the page needs."""
 
 _ROUTES: Final = 500
@@ -37,7 +50,9 @@ _SLICES: Final = 96
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``report``."""
     add_files(parser)
-    parser.add_argument("-o", "--output", default="-", metavar="FILE", help="where to write the page; standard output if not said")
+    parser.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="where to write the page; standard output if not said"
+    )
     parser.add_argument("--title", metavar="TEXT", help="heading of the page")
 
 
@@ -73,6 +88,10 @@ def page_data(
     Return all that the page shows of *log*, which was read with `PAGE_FIELDS`.
 
     Args:
+        connection: To the engine that has it.
+        log: What was read.
+        filters: How it was narrowed down, as the user wrote it.
+        generated: When that was.
         title: Heading; None for the service that the lines name, or else the first file.
     """
     everything = overview(connection)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import duckdb
 
 from obs_middleware.read.fields import quoted
-from obs_middleware.read.report import Bin, Count, ErrorRow, HeatMap, Quantiles, Slice, SlowRequest
+from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Quantiles, Slice, SlowRequest
 from obs_middleware.read.results import FEW, Change, Group, Groups, Overview
 
 __all__ = [
@@ -40,7 +40,9 @@ FAILED: Final = "(coalesce(status >= 500, false) OR coalesce(outcome IN ('error'
 TELLS: Final = "(status IS NOT NULL OR outcome IS NOT NULL)"
 QUANTILES: Final = """count(duration_seconds),
     quantile_cont(duration_seconds, [0.5, 0.9, 0.95, 0.99, 0.999]), max(duration_seconds), avg(duration_seconds)"""
-TOTALS: Final = f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}), count(*) FILTER ({TELLS}), sum(duration_seconds * {WEIGHT})"
+TOTALS: Final = (
+    f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}), count(*) FILTER ({TELLS}), sum(duration_seconds * {WEIGHT})"
+)
 
 SLOW_FIELDS: Final = (
     "timestamp",
@@ -68,7 +70,8 @@ def _quantiles(row: Sequence[Any]) -> Quantiles:
     n, quantiles, largest, mean = row
     if not n:
         return Quantiles(0)
-    return Quantiles(n, *quantiles, max=largest, mean=mean)
+    p50, p90, p95, p99, p999 = quantiles
+    return Quantiles(n, p50, p90, p95, p99, p999, largest, mean)
 
 
 def _totals(row: Sequence[Any]) -> tuple[int, int | None, float]:
@@ -79,12 +82,12 @@ def _totals(row: Sequence[Any]) -> tuple[int, int | None, float]:
 def overview(connection: Connection, table: str = "requests") -> Overview:
     """Return all requests at a glance."""
     row = connection.execute(
-        f"SELECT {TOTALS}, bool_or(sample_rate < 1), min(timestamp), max(timestamp), {QUANTILES} FROM {table}"  # noqa: S608 -- no word of a user's
+        f"SELECT {TOTALS}, bool_or(sample_rate < 1), min(timestamp), max(timestamp), {QUANTILES} FROM {table}"
     ).fetchone()
     assert row is not None  # noqa: S101 -- an aggregate always has a row
     requests, errors, seconds = _totals(row[:4])
     classes = connection.execute(
-        f"SELECT status // 100, sum({WEIGHT}) FROM {table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"  # noqa: S608 -- as above
+        f"SELECT status // 100, sum({WEIGHT}) FROM {table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return Overview(
         requests,
@@ -104,10 +107,10 @@ _PER_DECADE: Final = 4
 
 
 def histogram(connection: Connection, table: str = "requests", per_decade: int = _PER_DECADE) -> tuple[Bin, ...]:
-    """Return how many lines took how long, on a logarithmic scale; what took less than a microsecond is in the first."""
+    """Return how many lines took how long, on a logarithmic scale; the first bar has what took no microsecond."""
     counts = dict(
         connection.execute(
-            f"SELECT floor(log10(greatest(duration_seconds, 1e-6)) * {per_decade} + 1e-9)::INTEGER, count(*)"  # noqa: S608 -- as above
+            f"SELECT floor(log10(greatest(duration_seconds, 1e-6)) * {per_decade} + 1e-9)::INTEGER, count(*)"
             f" FROM {table} GROUP BY 1"
         ).fetchall()
     )
@@ -124,24 +127,24 @@ def groups(connection: Connection, by: Sequence[str], limit: int | None = None, 
     Return requests by the fields *by*, those first that took the most time together.
 
     Args:
+        connection: To the engine that has the table.
+        by: Names of columns.
         limit: How many groups at most; the others are one row then.
+        table: Its name.
     """
     keys = ", ".join(f"{quoted(field)}::VARCHAR" for field in by)
-    names = ", ".join(f"k{number}" for number in range(len(by)))
     marked = ", ".join(f"{quoted(field)}::VARCHAR AS k{number}" for number, field in enumerate(by))
-    ranking = f"SELECT {marked}, sum(duration_seconds * {WEIGHT}) AS together FROM {table} GROUP BY {keys}"  # noqa: S608 -- names are quoted
-    (total, everything) = connection.execute(
-        f"SELECT count(*), sum(together) FROM ({ranking})"  # noqa: S608 -- as above
-    ).fetchone() or (0, None)
+    ranking = f"SELECT {marked}, sum(duration_seconds * {WEIGHT}) AS together FROM {table} GROUP BY {keys}"
+    (total, everything) = connection.execute(f"SELECT count(*), sum(together) FROM ({ranking})").fetchone() or (0, None)
     if not total:
         return Groups(tuple(by), ())
     if limit is None or total <= limit:
-        rows = connection.execute(f"SELECT {marked}, {TOTALS}, {QUANTILES} FROM {table} GROUP BY {keys}").fetchall()  # noqa: S608 -- as above
+        rows = connection.execute(f"SELECT {marked}, {TOTALS}, {QUANTILES} FROM {table} GROUP BY {keys}").fetchall()
         return Groups(tuple(by), _sorted(_group(row, len(by), everything) for row in rows), None, total)
     tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
     same = " AND ".join(f"best.k{n} IS NOT DISTINCT FROM r.{quoted(f)}::VARCHAR" for n, f in enumerate(by))
     rows = connection.execute(
-        f"WITH best AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"  # noqa: S608 -- as above
+        f"WITH best AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"
         f" SELECT {', '.join(f'best.k{n}' for n in range(len(by)))}, {TOTALS}, {QUANTILES}, best.together IS NULL"
         f" FROM {table} AS r LEFT JOIN best ON {same} GROUP BY ALL"
     ).fetchall()
@@ -164,7 +167,7 @@ def slowest(connection: Connection, limit: int, table: str = "requests") -> tupl
     """Return the requests that took longest."""
     names = ", ".join(map(quoted, SLOW_FIELDS))
     rows = connection.execute(
-        f"SELECT duration_seconds, {names} FROM {table} ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",  # noqa: S608 -- as above
+        f"SELECT duration_seconds, {names} FROM {table} ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",
         [limit],
     ).fetchall()
     return tuple(SlowRequest(seconds, _utc(moment), *rest) for seconds, moment, *rest in rows)
@@ -175,11 +178,13 @@ def course(connection: Connection, every: float, table: str = "requests") -> tup
     Return the time span cut into slices, those in which nothing happened too; lines without a time are in none.
 
     Args:
+        connection: To the engine that has the table.
+        table: Its name.
         every: Seconds of a slice. Slices begin at whole multiples of it since 1970.
     """
     step = max(round(every * 1_000_000), 1)
     rows = connection.execute(
-        f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {table}"  # noqa: S608 -- a number
+        f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {table}"
         " WHERE timestamp IS NOT NULL GROUP BY 1"
     ).fetchall()
     if not rows:
@@ -191,10 +196,10 @@ def course(connection: Connection, every: float, table: str = "requests") -> tup
         end = start + dt.timedelta(microseconds=step)
         row = found.get(number)
         if row is None:
-            slices.append(Slice(start, end, 0, 0, Quantiles(0)))
+            slices.append(Slice(start, end, 0, None, Quantiles(0)))
         else:
             requests, errors, _ = _totals(row[:4])
-            slices.append(Slice(start, end, requests, errors or 0, _quantiles(row[4:])))
+            slices.append(Slice(start, end, requests, errors, _quantiles(row[4:])))
     return tuple(slices)
 
 
@@ -214,7 +219,9 @@ def changes(
     be drawn: the quantile of a sample of n from n durations is the duration at a rank that follows a beta distribution,
     so the rank is drawn and the duration looked up. Groups with fewer than `FEW` requests on one side have none.
     """
-    rows = {table: {group.keys: group for group in groups(connection, by, None, table).rows} for table in (before, after)}
+    rows = {
+        table: {group.keys: group for group in groups(connection, by, None, table).rows} for table in (before, after)
+    }
     together = {
         keys: max(rows[table][keys].seconds for table in rows if keys in rows[table])
         for keys in {**rows[before], **rows[after]}
@@ -226,17 +233,15 @@ def changes(
         n_old, n_new = (group.durations.n if group else 0 for group in (old, new))
         drawn = None
         if n_old >= FEW and n_new >= FEW:
-            drawn = tuple(
-                _drawn(connection, table, by, keys, n) for table, n in ((before, n_old), (after, n_new))
-            )
+            drawn = tuple(_drawn(connection, table, by, keys, n) for table, n in ((before, n_old), (after, n_new)))
         for figure in FIGURES:
             low = high = None
             if drawn is not None:
                 differences = sorted(b - a for a, b in zip(drawn[0][figure], drawn[1][figure], strict=True))
                 tail = round((1 - CONFIDENCE) / 2 * DRAWS)
                 low, high = differences[tail], differences[-1 - tail]
-            values = (getattr(group.durations, figure) if group else None for group in (old, new))
-            found.append(Change(keys, figure, n_old, n_new, *values, low, high))
+            was, now = (getattr(group.durations, figure) if group else None for group in (old, new))
+            found.append(Change(keys, figure, n_old, n_new, was, now, low, high))
     return tuple(found)
 
 
@@ -251,7 +256,7 @@ def _drawn(
         ranks += [dice.betavariate(rank, n - rank + 1) for _ in range(DRAWS)]
     same = " AND ".join(f"{quoted(field)}::VARCHAR IS NOT DISTINCT FROM ?" for field in by) or "true"
     (values,) = connection.execute(
-        f"SELECT quantile_disc(duration_seconds, [{', '.join(map(repr, ranks))}]) FROM {table} WHERE {same}",  # noqa: S608 -- numbers and quoted names
+        f"SELECT quantile_disc(duration_seconds, [{', '.join(map(repr, ranks))}]) FROM {table} WHERE {same}",
         list(keys),
     ).fetchone() or ([],)
     return {figure: values[number * DRAWS : (number + 1) * DRAWS] for number, figure in enumerate(FIGURES)}
@@ -260,7 +265,7 @@ def _drawn(
 def outcomes(connection: Connection, table: str = "requests") -> tuple[Count, ...]:
     """Return requests by outcome, the most frequent first."""
     rows = connection.execute(
-        f"SELECT outcome, sum({WEIGHT}) FROM {table} WHERE outcome IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 -- as above
+        f"SELECT outcome, sum({WEIGHT}) FROM {table} WHERE outcome IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     return tuple(Count(name, round(number)) for name, number in rows)
 
@@ -270,11 +275,13 @@ def heat_map(connection: Connection, every: float, table: str = "requests") -> H
     Return how many lines took how long when; None if no line has a time.
 
     Args:
+        connection: To the engine that has the table.
+        table: Its name.
         every: Seconds of a column.
     """
     step = max(math.ceil(every * 1_000_000), 1)
     rows = connection.execute(
-        f"SELECT epoch_us(timestamp) // {step},"  # noqa: S608 -- numbers
+        f"SELECT epoch_us(timestamp) // {step},"
         f" floor(log10(greatest(duration_seconds, 1e-6)) * {_PER_DECADE} + 1e-9)::INTEGER, count(*)"
         f" FROM {table} WHERE timestamp IS NOT NULL GROUP BY 1, 2"
     ).fetchall()
@@ -293,15 +300,18 @@ def heat_map(connection: Connection, every: float, table: str = "requests") -> H
 
 
 def failures(connection: Connection, limit: int, table: str = "requests") -> tuple[tuple[ErrorRow, ...], int]:
-    """Return failed requests by what they have in common, the most frequent first, and how many such groups there are."""
+    """Return failed requests by what they have in common, the most frequent first, and the number of such groups."""
     keys = "error_type, status, outcome, method, route"
     (total,) = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {table} WHERE {FAILED})"  # noqa: S608 -- as above
+        f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {table} WHERE {FAILED})"
     ).fetchone() or (0,)
     rows = connection.execute(
-        f"SELECT sum({WEIGHT}), error_type, arg_max(error_message, timestamp), status, outcome, method, route,"  # noqa: S608 -- as above
+        f"SELECT sum({WEIGHT}), error_type, arg_max(error_message, timestamp), status, outcome, method, route,"
         f" max(timestamp), arg_max(request_id, timestamp) FROM {table} WHERE {FAILED}"
         f" GROUP BY {keys} ORDER BY 1 DESC, 2, 4, 6, 7 LIMIT ?",
         [limit],
     ).fetchall()
-    return tuple(ErrorRow(round(row[0]), *row[1:7], _utc(row[7]), row[8]) for row in rows), total
+    return tuple(
+        ErrorRow(round(number), *common, _utc(last), request_id)  # type: ignore[call-arg]  # six values in between
+        for number, *common, last, request_id in rows
+    ), total

@@ -19,7 +19,9 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``request``."""
-    parser.add_argument("id", metavar="ID", help="the request id, as it stands on the line and in the response's header")
+    parser.add_argument(
+        "id", metavar="ID", help="the request id, as it stands on the line and in the response's header"
+    )
     add_files(parser)
 
 
@@ -32,7 +34,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     wanted = Predicate('"request_id" = ?', (arguments.id,), frozenset({"request_id"}))
     sources = session.sources(arguments.files)
     lines = matching_lines(
-        session.connection, sources, all_of([wanted, session.predicate]), session.scratch, containing=arguments.id, by_time=True
+        session.connection,
+        sources,
+        all_of([wanted, session.predicate]),
+        session.scratch,
+        containing=arguments.id,
+        by_time=True,
     )
     if write_lines(lines):
         return 0

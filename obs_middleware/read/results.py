@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from obs_middleware.read.report import Bin, Count, Quantiles
+from obs_middleware.read.figures import Bin, Count, Quantiles
 
 __all__ = ["FEW", "Change", "Group", "Groups", "Overview", "Verdict"]
 

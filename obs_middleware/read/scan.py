@@ -86,7 +86,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
     Raises:
         BadExpression: *memory* is no size.
     """
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "temp_directory": str(scratch),
@@ -104,7 +104,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         connection.close()
 
 
-def read_log(
+def read_log(  # noqa: PLR0913 -- each is needed
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     fields: Iterable[str],
@@ -153,8 +153,8 @@ class _Reading:
     def log(self, sources: Sequence[Source]) -> Log:
         columns = ", ".join(["kind", *map(quoted, self._fields)])
         union = " UNION ALL ".join(f"SELECT {columns} FROM {part}" for part in self._parts)
-        counts = dict(self._connection.execute(f"SELECT kind, count(*) FROM ({union}) GROUP BY kind").fetchall())  # noqa: S608 -- names of our own
-        self._connection.execute(f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({union}) WHERE kind = {_REQUEST}")  # noqa: S608 -- as above
+        counts = dict(self._connection.execute(f"SELECT kind, count(*) FROM ({union}) GROUP BY kind").fetchall())
+        self._connection.execute(f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({union}) WHERE kind = {_REQUEST}")
         return Log(
             self._connection,
             tuple(dict.fromkeys(source.name for source in sources)),
@@ -206,7 +206,7 @@ class _Reading:
         if unknown > cut:
             rest = f"{name}_rest"
             self._insert(rest, line_rows(self._inside, _lines_of(group, _NOT_PLAIN_JSON)))
-            self._connection.execute(f"DELETE FROM {rest} WHERE kind = {_UNKNOWN}")  # noqa: S608 -- as above
+            self._connection.execute(f"DELETE FROM {rest} WHERE kind = {_UNKNOWN}")
             self.recognised += self._count(rest)
             self._parts.append(rest)
         self._parts.append(name)
@@ -219,13 +219,13 @@ class _Reading:
         """Make the table *name* of *rows*, and return how many of them nobody understands."""
         columns = ", ".join(map(quoted, self._fields))
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {_kind(self._predicate)} AS kind, {columns} FROM ({rows})",  # noqa: S608 -- values are parameters
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {_kind(self._predicate)} AS kind, {columns} FROM ({rows})",
             list(self._predicate.parameters),
         )
         return self._count(name, f"WHERE kind = {_UNKNOWN}")
 
     def _count(self, name: str, where: str = "") -> int:
-        (count,) = self._connection.execute(f"SELECT count(*) FROM {name} {where}").fetchone() or (0,)  # noqa: S608 -- as above
+        (count,) = self._connection.execute(f"SELECT count(*) FROM {name} {where}").fetchone() or (0,)
         return int(count)
 
 
@@ -261,7 +261,7 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     named["is_request"] = f"CASE WHEN {own} IS NOT NULL THEN true ELSE {seed} <> '' END"
     keys = ", ".join(f"{literal(key)}: {literal(type_text(node))}" for key, node in columns.items())
     return (
-        f"SELECT {_select(named)} FROM read_json({_paths(group)}, format = 'newline_delimited', ignore_errors = true,"  # noqa: S608 -- all are literals
+        f"SELECT {_select(named)} FROM read_json({_paths(group)}, format = 'newline_delimited', ignore_errors = true,"
         f" compression = {literal(group[0].compression)}, columns = {{{keys}}})"
     )
 
@@ -276,7 +276,7 @@ def _lines_of(group: list[Source], condition: str = "true") -> str:
     """Return rows of one column, ``line``, which has no meaning yet."""
     # Two control characters in a row as delimiter: what is in a line stays in one column.
     return (
-        f"SELECT line FROM read_csv({_paths(group)}, columns = {{'line': 'VARCHAR'}}, delim = {_DELIMITER},"  # noqa: S608 -- as above
+        f"SELECT line FROM read_csv({_paths(group)}, columns = {{'line': 'VARCHAR'}}, delim = {_DELIMITER},"
         f" quote = '', escape = '', header = false, auto_detect = false, strict_mode = false, ignore_errors = true,"
         f" compression = {literal(group[0].compression)}) WHERE line IS NOT NULL AND ({condition})"
     )
@@ -290,6 +290,7 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
     Return rows for lines of any kind: JSON, text, logfmt, and each of them behind or inside what a container adds.
 
     Args:
+        fields: Those that the rows have, beside ``is_request``.
         lines: SQL whose rows have the column ``line``.
         keep: Whether the rows have the line itself as well, as ``line``.
     """
@@ -324,7 +325,7 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
                 CASE WHEN keys IS NOT NULL THEN regexp_extract_all(text, {literal(_PAIR)}, 2) END AS items
             FROM timed
         )
-        SELECT {_select(named)} FROM paired"""  # noqa: S608 -- as above
+        SELECT {_select(named)} FROM paired"""
 
 
 def _of_text(field: str) -> str:
@@ -335,12 +336,14 @@ def _of_text(field: str) -> str:
         f" WHEN {raw} <> '' THEN {raw} END"
     )
     if field == "timestamp":
-        stamp = f"coalesce({value}, CASE WHEN seed <> '' OR keys IS NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
+        stamp = (
+            f"coalesce({value}, CASE WHEN seed <> '' OR keys IS NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
+        )
         return TIME.format(stamp)
     if field == "level":
         return f"coalesce({value}, nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), ''))"
     if field == "message":
-        return f"CASE WHEN keys IS NULL THEN text ELSE {value} END"
+        return f"CASE WHEN keys IS NULL THEN regexp_replace(text, {literal(_LINE_OF_OURS)}, '') ELSE {value} END"
     return f"try_cast({value} AS {type_of(field)})"
 
 
@@ -358,7 +361,7 @@ def _paths(group: Iterable[Source]) -> str:
     return "[" + ", ".join(literal(path) for path in escaped) + "]"
 
 
-def matching_lines(
+def matching_lines(  # noqa: PLR0913 -- as above
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     predicate: Predicate,
@@ -371,6 +374,10 @@ def matching_lines(
     Yield the original lines that *predicate* lets pass, in the order in which they are read.
 
     Args:
+        connection: To the engine that reads.
+        sources: What is read.
+        predicate: What must hold.
+        scratch: Folder for copies of files that must be mended first.
         containing: A text without which no line can pass; it spares the others a closer look.
         by_time: Whether they come in the order of their timestamps instead.
 
@@ -405,7 +412,7 @@ def _matching(
     rows = line_rows(fields, _lines_of([source], condition), keep=True)
     try:
         result = connection.execute(
-            f'SELECT line, "timestamp" FROM ({rows}) WHERE (is_request OR level IS NOT NULL) AND ({predicate.sql})',  # noqa: S608 -- values are parameters
+            f'SELECT line, "timestamp" FROM ({rows}) WHERE (is_request OR level IS NOT NULL) AND ({predicate.sql})',
             [*parameters, *predicate.parameters],
         )
     except duckdb.Error as error:

@@ -47,7 +47,9 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.format == "table":
         # What no line says, and the path's own pattern, only take room on a screen.
         kept = [n for n, name in enumerate(columns) if name != "route" and any(row[n] is not None for row in rows)]
-        table = Table("", tuple([*columns.values()][n] for n in kept), tuple(tuple(row[n] for n in kept) for row in rows))
+        table = Table(
+            "", tuple([*columns.values()][n] for n in kept), tuple(tuple(row[n] for n in kept) for row in rows)
+        )
     else:
         table = Table("", tuple(columns.values()), rows)
     data = {"sources": log.sources, "lines": lines_of(log), "slowest": found}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from obs_middleware.read.fields import ALL_SCHEMAS
 
@@ -77,6 +77,7 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
     last change, which is that of rotated logs.
 
     Args:
+        names: As the user wrote them.
         scratch: Where what comes through a pipe is put, for it is looked at more than once.
         stdin: Standard input; None for that of the process.
 
@@ -170,6 +171,8 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
     Return a copy of *source* that has only lines of a sensible length, and of a damaged archive what could be read.
 
     Args:
+        source: What could not be read as it is.
+        scratch: Folder for the copy.
         count: Called with the number of lines that were left out.
 
     Raises:
@@ -198,7 +201,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
 
 def _opened(source: Source) -> IO[bytes]:
     if source.compression == "gzip":
-        return gzip.open(source.path)
+        return cast("IO[bytes]", gzip.open(source.path))
     if source.compression == "zstd":
         raise BadSource(f"{source.name}: the archive is damaged")
     return source.path.open("rb")

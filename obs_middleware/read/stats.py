@@ -7,14 +7,25 @@ Read.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
 from obs_middleware.read.expression import BadExpression
+from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.queries import STATS_FIELDS, groups, overview
-from obs_middleware.read.report import Bin, Quantiles
 from obs_middleware.read.results import FEW, Group, Groups, Overview
-from obs_middleware.read.tables import Answer, Column, Table, count, duration, moment, percent, plain, route, show, spent
+from obs_middleware.read.tables import (
+    Answer,
+    Column,
+    Table,
+    count,
+    duration,
+    moment,
+    percent,
+    plain,
+    route,
+    show,
+    spent,
+)
 
 __all__ = ["add_by", "by_of", "configure", "group_table", "head_of", "notes_of", "run"]
 
@@ -25,7 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``stats``."""
     add_files(parser)
     add_by(parser)
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="groups to show, 0 for all (20); the rest is one row")
+    parser.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="groups to show, 0 for all (20); the rest is one row"
+    )
     add_format(parser)
 
 
@@ -167,7 +180,9 @@ def notes_of(everything: Overview, found: Groups | None = None, *, known: bool =
     """Return what must be said of the figures: what weighed them, what the lines do not say."""
     notes = []
     if everything.estimated:
-        notes.append("counts, shares and rates are estimates: lines are weighted by 1 / sample_rate; quantiles are of the lines as they are")
+        notes.append(
+            "counts, rates and shares are estimates: each line weighs 1 / sample_rate; percentiles are of the lines"
+        )
     if everything.errors is None:
         notes.append("these lines carry a duration only: no status, so errors are not known")
     if found is not None and not known:

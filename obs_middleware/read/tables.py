@@ -153,9 +153,7 @@ def plain(value: Any) -> str:
 def blocks(values: Sequence[float | None]) -> str:
     """Return *values* as a line of blocks; what is not known is a gap, what is more than nothing a block."""
     most = max((value for value in values if value is not None), default=0)
-    return "".join(
-        " " if not value or not most else _BLOCKS[max(1, math.ceil(value / most * 8))] for value in values
-    )
+    return "".join(" " if not value or not most else _BLOCKS[max(1, math.ceil(value / most * 8))] for value in values)
 
 
 # Output

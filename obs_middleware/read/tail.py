@@ -51,8 +51,12 @@ _FIELDS: Final = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tail``."""
     add_files(parser)
-    parser.add_argument("-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name")
-    parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="how many of the last lines first (10)")
+    parser.add_argument(
+        "-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name"
+    )
+    parser.add_argument(
+        "-n", "--lines", type=int, default=10, metavar="N", help="how many of the last lines first (10)"
+    )
     parser.add_argument("--every", default="10s", metavar="TIME", help="how often there is a summary (10s); 0 for none")
 
 
@@ -87,7 +91,11 @@ class Summary:
         if durations:
             mark = "" if n >= FEW else "*"
             cuts = statistics.quantiles(durations, n=20, method="inclusive") if n > 1 else durations * 19
-            parts += [f"p50 {duration(cuts[9])}{mark}", f"p95 {duration(cuts[18])}{mark}", f"max {duration(max(durations))}{mark}"]
+            parts += [
+                f"p50 {duration(cuts[9])}{mark}",
+                f"p95 {duration(cuts[18])}{mark}",
+                f"max {duration(max(durations))}{mark}",
+            ]
         return "  ".join(parts)
 
 
@@ -100,7 +108,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     filtered = bool(session.predicate.fields)
     rows = line_rows(frozenset({*_FIELDS, *session.predicate.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
     query = (
-        f"SELECT line, is_request AND duration_seconds >= 0, ({session.predicate.sql}) IS TRUE,"  # noqa: S608 -- values are parameters
+        f"SELECT line, is_request AND duration_seconds >= 0, ({session.predicate.sql}) IS TRUE,"
         f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
     )
     session.connection.execute("SET preserve_insertion_order = true")

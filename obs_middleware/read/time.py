@@ -11,8 +11,8 @@ import math
 
 from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
 from obs_middleware.read.expression import BadExpression, seconds_of
+from obs_middleware.read.figures import Slice
 from obs_middleware.read.queries import STATS_FIELDS, course, overview
-from obs_middleware.read.report import Slice
 from obs_middleware.read.results import FEW
 from obs_middleware.read.source import BadSource
 from obs_middleware.read.stats import head_of, notes_of
@@ -28,7 +28,9 @@ _WANTED = 30
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``time``."""
     add_files(parser)
-    parser.add_argument("--every", metavar="TIME", help="how long a slice is: 10s, 1m, 1h; some thirty slices if not said")
+    parser.add_argument(
+        "--every", metavar="TIME", help="how long a slice is: 10s, 1m, 1h; some thirty slices if not said"
+    )
     add_format(parser)
 
 
@@ -39,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def sensible_step(seconds: float) -> float:
     """Return the length of a slice, in seconds, that cuts a span of *seconds* into some thirty."""
-    return next((float(step) for step in _STEPS if seconds / step <= _WANTED), math.ceil(seconds / _WANTED / 86_400) * 86_400.0)
+    return next(
+        (float(step) for step in _STEPS if seconds / step <= _WANTED), math.ceil(seconds / _WANTED / 86_400) * 86_400.0
+    )
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
@@ -53,7 +57,9 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     span = (everything.last - everything.first).total_seconds()
     step = step or sensible_step(span)
     if span / step > MOST_SLICES:
-        raise BadExpression(f"--every {arguments.every} would be {count(span / step)} slices; at most {count(MOST_SLICES)}.")
+        raise BadExpression(
+            f"--every {arguments.every} would be {count(span / step)} slices; at most {count(MOST_SLICES)}."
+        )
     slices = course(session.connection, step)
     columns = (
         Column("from", "from", moment, right=False),
@@ -64,7 +70,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         *(Column(name, f"{name}_seconds", duration) for name in ("p50", "p95", "max")),
         Column("n", "n", count),
     )
-    rows = tuple(_row(one, step, told=everything.errors is not None) for one in slices)
+    rows = tuple(_row(one, step) for one in slices)
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)
     lines = [
         ("requests", blocks([one.requests for one in slices])),
@@ -79,8 +85,17 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _row(one: Slice, step: float, *, told: bool) -> tuple[object, ...]:
-    errors = one.errors if told else None
-    share = one.errors / one.requests if told and one.requests else None
+def _row(one: Slice, step: float) -> tuple[object, ...]:
+    share = None if one.errors is None else one.errors / one.requests
     durations = one.durations
-    return one.start, one.requests, one.requests / step, errors, share, durations.p50, durations.p95, durations.max, durations.n
+    return (
+        one.start,
+        one.requests,
+        one.requests / step,
+        one.errors,
+        share,
+        durations.p50,
+        durations.p95,
+        durations.max,
+        durations.n,
+    )
