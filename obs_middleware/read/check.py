@@ -13,7 +13,7 @@ from typing import Any, Final
 from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
 from obs_middleware.read.expression import BadExpression, seconds_of
 from obs_middleware.read.queries import STATS_FIELDS, overview
-from obs_middleware.read.results import FEW, Overview, Verdict
+from obs_middleware.read.results import Overview, Verdict
 from obs_middleware.read.source import BadSource
 from obs_middleware.read.stats import notes_of
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, percent, plain, show
@@ -66,13 +66,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         Column("", "verdict", plain, right=False),
     )
     rows = tuple(_row(verdict, raw=arguments.format == "csv") for verdict in verdicts)
-    few = () if everything.durations.n >= FEW else (f"fewer than {FEW} requests: take it with care",)
     data = {"sources": log.sources, "lines": lines_of(log), "kept": kept, "verdicts": [_data(one) for one in verdicts]}
     head = (
         "all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),
     )
     show(
-        Answer(data, head, (Table("", columns, rows),), (*skipped_notes(log), *notes_of(everything), *few)),
+        Answer(data, head, (Table("", columns, rows),), (*skipped_notes(log), *notes_of(everything))),
         arguments.format,
     )
     return 0 if kept else BROKEN

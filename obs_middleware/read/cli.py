@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from obs_middleware.read.expression import BadExpression, Predicate
 from obs_middleware.read.figures import Count, Lines
 from obs_middleware.read.filters import add_filters, predicate_of
-from obs_middleware.read.scan import Log, connect, read_log
+from obs_middleware.read.scan import Log, check_predicate, connect, read_log
 from obs_middleware.read.source import BadSource, Source, find_sources, scratch_folder
 from obs_middleware.read.tables import FORMATS, console, count
 
@@ -102,6 +102,7 @@ def session(arguments: argparse.Namespace) -> Iterator[Session]:
     now = dt.datetime.now(dt.UTC)
     predicate = predicate_of(arguments, now)
     with scratch_folder() as scratch, connect(scratch, arguments.memory) as connection:
+        check_predicate(connection, predicate)
         yield Session(connection, scratch, predicate, now)
 
 

@@ -315,7 +315,9 @@ def _value(path: tuple[str, ...], columns: Columns, prefix: str) -> str:
         here = here[key] if isinstance(here, dict) else here
         if here == "JSON":
             below = "".join(f".{quoted(one)}" for one in path[depth + 1 :])
-            return f"json_extract_string({prefix}{_dotted(path[: depth + 1])}, {literal(f'${below}')})"
+            node = prefix + _dotted(path[: depth + 1])
+            text = f"json_extract_string({node}, {literal(f'${below}')})"
+            return text if below else f"CASE WHEN json_type({node}) NOT IN ('OBJECT', 'ARRAY') THEN {text} END"
     return prefix + _dotted(path)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from obs_middleware.read.cli import Session, add_files, answered
 from obs_middleware.read.expression import all_of, parse
-from obs_middleware.read.scan import matching_lines
+from obs_middleware.read.scan import check_predicate, matching_lines
 from obs_middleware.read.tables import inert
 
 __all__ = ["configure", "run", "write_lines"]
@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     predicate = all_of([parse(arguments.expression), session.predicate])
+    check_predicate(session.connection, predicate)
     sources = session.sources(arguments.files)
     lines = matching_lines(session.connection, sources, predicate, session.scratch)
     if arguments.count:

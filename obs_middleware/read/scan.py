@@ -33,7 +33,7 @@ from obs_middleware.read.fields import (
 )
 from obs_middleware.read.source import BadSource, Source, without_long_lines
 
-__all__ = ["Log", "connect", "line_rows", "matching_lines", "read_log"]
+__all__ = ["Log", "check_predicate", "connect", "line_rows", "matching_lines", "read_log"]
 
 MEMORY: Final = "1500MiB"
 """What the engine may use before it puts things on disk; the process has some 100 MiB beside it."""
@@ -104,6 +104,28 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         connection.close()
 
 
+def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate) -> None:
+    """
+    Try *predicate* before anything is read.
+
+    Raises:
+        BadExpression: The engine does not take it: a regular expression is none for RE2.
+    """
+    columns = [
+        f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
+        for field in predicate.fields
+        if type_of(field) != "TIMESTAMP"
+    ]
+    columns += [f"now()::TIMESTAMP AS {quoted(field)}" for field in predicate.fields if type_of(field) == "TIMESTAMP"]
+    try:
+        connection.execute(
+            f"SELECT count(*) FROM (SELECT {', '.join(['1 AS one', *columns])}) WHERE {predicate.sql}",
+            list(predicate.parameters),
+        )
+    except duckdb.Error as error:
+        raise BadExpression(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
+
+
 def read_log(  # noqa: PLR0913 -- each is needed
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
@@ -117,7 +139,6 @@ def read_log(  # noqa: PLR0913 -- each is needed
 
     Raises:
         BadSource: One of them cannot be read.
-        BadExpression: The engine does not take a value of *predicate*: a regular expression that is none.
     """
     reading = _Reading(connection, sorted({"duration_seconds", *fields}), predicate, scratch, table)
     reading.run(sources)
@@ -231,9 +252,6 @@ class _Reading:
 
 def _explain(error: duckdb.Error) -> None:
     """Raise what a user can do something about; return for all that a copy of the file may mend."""
-    text = str(error)
-    if "regex" in text.lower() or "RE2" in text:
-        raise BadExpression(f"not a regular expression: {text.splitlines()[0].partition(': ')[2]}") from error
     if isinstance(error, duckdb.OutOfMemoryException):
         raise BadSource("there is not enough memory for this, disk included; allow more: --memory 4GiB") from error
 
@@ -267,8 +285,7 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
 
 
 _NOT_PLAIN_JSON: Final = (
-    "NOT starts_with(ltrim(line), '{')"
-    " OR (contains(line, '\"stream\":\"std') AND TRY(json_type(line, '$.log')) = 'VARCHAR')"
+    "NOT starts_with(ltrim(line), '{') OR (contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR')"
 )
 
 
@@ -306,7 +323,7 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
     named["is_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL OR {of_message} IS NOT NULL"
     if keep:
         named["line"] = "line"
-    docker = "contains(line, '\"stream\":\"std') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
+    docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
     inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
     start = "strpos(inner_line, '{\"')"
     return f"""
@@ -383,7 +400,6 @@ def matching_lines(  # noqa: PLR0913 -- as above
 
     Raises:
         BadSource: A file cannot be read.
-        BadExpression: As in `read_log`.
     """
     connection.execute("SET preserve_insertion_order = true")
     if not by_time:

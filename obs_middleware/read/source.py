@@ -159,7 +159,7 @@ def _head_of_archive(path: Path) -> bytes:
 def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
     """Return the schemas in *samples*; none if most of the lines are not, or not yet, JSON of ours."""
     lines = [line for sample in samples for line in sample.split(b"\n") if line.strip()]
-    plain = [line for line in lines if line.lstrip().startswith(b"{") and b'"stream":"std' not in line]
+    plain = [line for line in lines if line.lstrip().startswith(b"{") and b'"stream"' not in line]
     if 2 * len(plain) <= len(lines):
         return ()
     text = b"\n".join(plain)

@@ -14,6 +14,7 @@ from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.queries import STATS_FIELDS, groups, overview
 from obs_middleware.read.results import FEW, Group, Groups, Overview
 from obs_middleware.read.tables import (
+    FEW_NOTE,
     Answer,
     Column,
     Table,
@@ -185,6 +186,8 @@ def notes_of(everything: Overview, found: Groups | None = None, *, known: bool =
         )
     if everything.errors is None:
         notes.append("these lines carry a duration only: no status, so errors are not known")
+    if everything.durations.n < FEW:
+        notes.append(FEW_NOTE)
     if found is not None and not known:
         notes.append(f"no line says {' or '.join(found.by)}")
     return tuple(notes)

@@ -42,6 +42,7 @@ __all__ = [
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 NOTHING: Final = "-"
+FEW_NOTE: Final = f"* of fewer than {FEW} requests: take it with care"
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _WIDTH: Final = 200
 """Of tables that go into a file or a pipe, where there is no edge to keep within."""
@@ -218,8 +219,8 @@ def _cells(table: Table) -> Iterable[list[str]]:
 
 
 def _marked(answer: Answer) -> tuple[str, ...]:
-    few = any(table.few for table in answer.tables)
-    return (*answer.notes, *([f"* of fewer than {FEW} requests: take it with care"] if few else []))
+    few = FEW_NOTE not in answer.notes and any(table.few for table in answer.tables)
+    return (*answer.notes, *([FEW_NOTE] if few else []))
 
 
 def _show_table(answer: Answer) -> None:

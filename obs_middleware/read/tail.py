@@ -66,18 +66,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Summary:
-    """The requests of the last `WINDOW_SECONDS`, by the time at which they were read."""
+    """
+    The requests of the last `WINDOW_SECONDS`, by the time at which they were read.
+
+    Attributes:
+        news: Whether there was one since the last text.
+    """
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float, bool | None]] = deque()
         self._started = time.monotonic()
+        self.news = False
 
     def add(self, seconds: float, *, failed: bool | None) -> None:
         """Take note of a request; *failed* is None when its line does not say."""
+        self.news = True
         self._seen.append((time.monotonic(), seconds, failed))
 
     def text(self) -> str:
-        """Return the figures as one line."""
+        """Return the figures as one line; then they are no news any more."""
+        self.news = False
         now = time.monotonic()
         while self._seen and self._seen[0][0] < now - WINDOW_SECONDS:
             self._seen.popleft()
@@ -114,26 +122,25 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     session.connection.execute("SET preserve_insertion_order = true")
     session.connection.execute("SET threads = 1")
     due = time.monotonic() + every
-    news = False
     try:
         while True:
             lines = _read(followers)
             if lines:
                 # The parameters stand in the order of the text: those of the conditions come first.
                 found = session.connection.execute(query, [*session.predicate.parameters, lines]).fetchall()
-                news |= _print(output, summary, found, filtered=filtered)
+                _print(output, summary, found, filtered=filtered)
                 sys.stdout.flush()
             elif all(follower.ended for follower in followers):
                 break
-            if every and news and time.monotonic() >= due:
+            if every and summary.news and time.monotonic() >= due:
                 _print_summary(output, summary)
-                due, news = time.monotonic() + every, False
+                due = time.monotonic() + every
             if not lines:
                 time.sleep(POLL_SECONDS)
     finally:
         for follower in followers:
             follower.close()
-        if news and every:
+        if summary.news and every:
             _print_summary(output, summary)
     return 0
 
@@ -163,23 +170,20 @@ def _read(followers: Sequence[Follower | PipeFollower]) -> list[str]:
         raise BadSource(f"{error.filename or 'input'}: {error.strerror}") from error
 
 
-def _print(output: Console, summary: Summary, rows: Sequence[Sequence[Any]], *, filtered: bool) -> bool:
-    """Print lines, and return whether there was a request among them."""
-    news = False
+def _print(output: Console, summary: Summary, rows: Sequence[Sequence[Any]], *, filtered: bool) -> None:
+    """Print lines, and take note of the requests among them."""
     for line, is_request, passes, *values in rows:
         fields = dict(zip(_FIELDS, values, strict=True))
         known = is_request or fields["level"] is not None
         if filtered and not (known and passes):
             continue
         if is_request:
-            news = True
             summary.add(fields["duration_seconds"], failed=_failed(fields))
             output.print(_request(fields))
         elif known:
             output.print(_other(fields))
         else:
             output.print(Text(inert(line), style="dim"))
-    return news
 
 
 def _failed(fields: dict[str, Any]) -> bool | None:
