@@ -260,11 +260,11 @@ def _kind(predicate: Predicate) -> str:
     return (
         "CASE WHEN duration_seconds >= 0 AND isfinite(duration_seconds) AND is_request"
         f" THEN CASE WHEN {predicate.sql} THEN {_REQUEST} ELSE {_FILTERED} END"
-        f" WHEN level IS NOT NULL THEN {_OTHER} ELSE {_UNKNOWN} END::UTINYINT"
+        f" WHEN level IS NOT NULL AND NOT is_unclear THEN {_OTHER} ELSE {_UNKNOWN} END::UTINYINT"
     )
 
 
-# SQL that yields the fields of lines, and `is_request`
+# SQL that yields the fields of lines, `is_request`, and `is_unclear`: another look is needed
 
 
 def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[str]) -> str:
@@ -275,8 +275,12 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     seconds = named["duration_seconds"]
     named["duration_seconds"] = f"coalesce({seconds}, CASE WHEN {seconds} IS NULL THEN try_cast({seed} AS DOUBLE) END)"
     own = named["outcome"]
-    # CASE looks at the text only where it must.
-    named["is_request"] = f"CASE WHEN {own} IS NOT NULL THEN true ELSE {seed} <> '' END"
+    # CASE looks at the text only where it must. With some schemas only, the text of a line in another one must not pass
+    # for a request of which nothing else is known.
+    bare = f"CASE WHEN {own} IS NULL THEN {seed} <> '' ELSE false END"
+    everything = tuple(schemas) == ALL_SCHEMAS
+    named["is_request"] = f"{own} IS NOT NULL OR {bare}" if everything else f"{own} IS NOT NULL"
+    named["is_unclear"] = "false" if everything else bare
     keys = ", ".join(f"{literal(key)}: {literal(type_text(node))}" for key, node in columns.items())
     return (
         f"SELECT {_select(named)} FROM read_json({_paths(group)}, format = 'newline_delimited', ignore_errors = true,"
@@ -321,6 +325,7 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
     of_message = f"try_cast(regexp_extract({named['message']}, {literal(_SEED)}, 1) AS DOUBLE)"
     named["duration_seconds"] = f"coalesce({named['duration_seconds']}, {seed}, {of_message})"
     named["is_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL OR {of_message} IS NOT NULL"
+    named["is_unclear"] = "false"
     if keep:
         named["line"] = "line"
     docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"

@@ -160,6 +160,8 @@ def test_what_the_samples_do_not_show_is_read_all_the_same(rare: str, read: Read
     log = read(write(tmp_path / "a.log", lines))
 
     assert (log.requests, log.skipped) == (2_000, 0)
+    row = log.connection.execute("SELECT count(status), count(DISTINCT request_id) FROM requests").fetchone()
+    assert row == ((1_999, 1_999) if rare == "traceback" else (2_000, 2_000))
 
 
 def test_damaged_lines_cost_only_themselves(read: Read, tmp_path: Path) -> None:
