@@ -4,14 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # A file's tests stay together: they share servers.
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint types coverage matrix dist clean
+.PHONY: help demo test check fix lint types coverage matrix bench-read dist clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
 	@$(BIN)/python examples/quickstart/demo.py
@@ -40,6 +41,9 @@ coverage: $(VENV)/.dev
 
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
+
+bench-read: $(VENV)/.dev ## Measure how fast a log is read, beside DuckDB, jq and GoAccess
+	$(BIN)/python benchmarks/reading/bench.py $(BENCH_ARGS)
 
 dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 	$(BIN)/python -m pip install --quiet build
