@@ -14,7 +14,7 @@ PYTEST := -m pytest -n auto --dist loadfile
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
+demo: $(VENV)/.demo ## Start the example shop, send it traffic, read its log, write report.html
 	@$(BIN)/python examples/quickstart/demo.py
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" runs some

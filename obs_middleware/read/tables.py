@@ -202,6 +202,8 @@ def _as_json(value: Any) -> Any:
 def _as_csv(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return _as_json(value)
+    if isinstance(value, float):
+        return round(value, 9)  # a sum in parallel is not the same in its last digits every time
     # A spreadsheet would run what begins like a formula.
     if isinstance(value, str):
         text = inert(value)
@@ -225,6 +227,16 @@ def _marked(answer: Answer) -> tuple[str, ...]:
 
 def _show_table(answer: Answer) -> None:
     out = console()
+    if out.is_terminal:
+        _print_answer(out, answer)
+        return
+    with out.capture() as captured:
+        _print_answer(out, answer)
+    # Cells are filled up with spaces, the last of a row too.
+    print("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
+
+
+def _print_answer(out: Console, answer: Answer) -> None:
     for line in answer.head:
         out.print(Text(line))
     for table in answer.tables:
