@@ -136,7 +136,8 @@ def report(figures: dict[str, list[dict[str, float]]], arguments: argparse.Names
 
 
 def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    load = os.getloadavg()[0]
+    return f"{platform.machine()}, {os.cpu_count()} processors, load {load:.1f}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ __all__ = [
     "PLACES",
     "TIME",
     "TYPES",
+    "Columns",
     "Place",
     "columns_of",
     "expression_of",

@@ -3,8 +3,8 @@ Lines become a table: `read_log`, one pass over the files for all that is asked 
 
 Read. DuckDB does the reading, in parallel and out of core. Measured on 1,000,000 lines of flat JSON, with its own
 ``quantile_cont`` by route over the same file as 1.0: two columns 0.8, the columns of ``stats`` for one schema 1.2, for
-all five 1.5; lines as text with ``json_transform`` 2.2; their text alone 0.3. Hence `_JSON`, with the schemas that
-samples show, and `_LINES` only over what that did not understand, or where little of a file is JSON.
+all five 1.5; lines as text with ``json_transform`` 2.2; their text alone 0.3. Hence `_json_rows`, with the schemas that
+samples show, and `line_rows` only over what that did not understand, or where little of a file is JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from obs_middleware.read.expression import BadExpression, Predicate
 from obs_middleware.read.fields import (
     ALL_SCHEMAS,
     TIME,
+    Columns,
     columns_of,
     expression_of,
     literal,
@@ -40,7 +41,7 @@ MEMORY: Final = "1500MiB"
 
 _UNKNOWN, _REQUEST, _FILTERED, _OTHER = range(4)
 
-_ALWAYS: Final = ("timestamp", "level", "message", "outcome", "duration_seconds")
+_ALWAYS: Final = ("level", "message", "outcome", "duration_seconds")
 _SEED: Final = r"(?:^|[^0-9A-Za-z_])Request took ([0-9]+\.[0-9]+) seconds(?:\s|$)"
 _STAMP: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 _LINE_OF_OURS: Final = rf"^{_STAMP} ([A-Z]+) \S+ "
@@ -221,12 +222,10 @@ class _Reading:
         schemas = tuple(schema for schema in ALL_SCHEMAS if any(schema in source.schemas for source in group))
         cut = sum(source.is_cut for source in group)
         unknown = self._insert(name, _json_rows(self._inside, group, schemas))
-        if unknown > cut and schemas != ALL_SCHEMAS:
-            # There is something that the samples did not show.
-            unknown = self._insert(name, _json_rows(self._inside, group, ALL_SCHEMAS))
         if unknown > cut:
+            # There is something that the samples did not show, or something that is no JSON.
             rest = f"{name}_rest"
-            self._insert(rest, line_rows(self._inside, _lines_of(group, _NOT_PLAIN_JSON)))
+            self._insert(rest, line_rows(self._inside, _lines_of(group, _unlike(schemas)), unless_known_as=schemas))
             self._connection.execute(f"DELETE FROM {rest} WHERE kind = {_UNKNOWN}")
             self.recognised += self._count(rest)
             self._parts.append(rest)
@@ -234,7 +233,7 @@ class _Reading:
 
     @property
     def _inside(self) -> frozenset[str]:
-        return frozenset({*_ALWAYS, *self._fields, *self._predicate.fields})
+        return frozenset({*self._fields, *self._predicate.fields})
 
     def _insert(self, name: str, rows: str) -> int:
         """Make the table *name* of *rows*, and return how many of them nobody understands."""
@@ -269,8 +268,9 @@ def _kind(predicate: Predicate) -> str:
 
 def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[str]) -> str:
     """Return rows for the lines of files that are JSON, all fields null for a line that is not."""
-    columns = columns_of(fields, schemas)
-    named = {field: expression_of(field, schemas, columns) for field in sorted(fields)}
+    needed = sorted({*_ALWAYS, *fields})
+    columns = columns_of(needed, schemas)
+    named = {field: expression_of(field, schemas, columns) for field in needed}
     seed = f"regexp_extract({named['message']}, {literal(_SEED)}, 1)"
     seconds = named["duration_seconds"]
     named["duration_seconds"] = f"coalesce({seconds}, CASE WHEN {seconds} IS NULL THEN try_cast({seed} AS DOUBLE) END)"
@@ -288,9 +288,20 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     )
 
 
-_NOT_PLAIN_JSON: Final = (
-    "NOT starts_with(ltrim(line), '{') OR (contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR')"
-)
+_SIGNS: Final = {
+    "flat": '"duration_seconds":',
+    "ecs": '"obs":{',
+    "otel": '"http.server.request.duration":',
+    "datadog": '"evt":{',
+    "gcp": '"latency":"',
+}
+"""What only the request lines of a schema have in them, written as the package writes it: `_json_rows` has read those."""
+
+
+def _unlike(schemas: Iterable[str]) -> str:
+    """Return the condition that a line does not look like a request line in one of *schemas*."""
+    alike = " OR ".join(f"contains(line, {literal(_SIGNS[schema])})" for schema in schemas)
+    return f"NOT (starts_with(line, '{{') AND ends_with(line, '}}') AND ({alike}))"
 
 
 def _lines_of(group: list[Source], condition: str = "true") -> str:
@@ -306,31 +317,42 @@ def _lines_of(group: list[Source], condition: str = "true") -> str:
 _DELIMITER: Final = "'\x1f\x1e\x1f'"
 
 
-def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
+def line_rows(
+    fields: frozenset[str], lines: str, *, keep: bool = False, unless_known_as: Sequence[str] | None = None
+) -> str:
     """
     Return rows for lines of any kind: JSON, text, logfmt, and each of them behind or inside what a container adds.
 
     Args:
-        fields: Those that the rows have, beside ``is_request``.
+        fields: Those that the rows have, beside ``is_request``, ``level``, ``outcome`` and ``duration_seconds``.
         lines: SQL whose rows have the column ``line``.
         keep: Whether the rows have the line itself as well, as ``line``.
+        unless_known_as: The lines that `_json_rows` understands with these schemas are neither requests nor have a level.
     """
-    columns = columns_of(fields, ALL_SCHEMAS)
+    needed = sorted({*_ALWAYS, *fields})
+    columns = columns_of(needed, ALL_SCHEMAS)
     structure = literal(json.dumps(_structure(columns)))
-    named = {}
-    for field in sorted(fields):
-        of_json = expression_of(field, ALL_SCHEMAS, columns, "j.")
-        named[field] = f"coalesce({of_json}, {_of_text(field)})"
-    seed = "try_cast(seed AS DOUBLE)"
-    of_message = f"try_cast(regexp_extract({named['message']}, {literal(_SEED)}, 1) AS DOUBLE)"
-    named["duration_seconds"] = f"coalesce({named['duration_seconds']}, {seed}, {of_message})"
-    named["is_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL OR {of_message} IS NOT NULL"
+    of_json = {field: expression_of(field, ALL_SCHEMAS, columns, "j.") for field in needed}
+    named = {field: f"coalesce({of_json[field]}, {_of_text(field)})" for field in needed}
+    if "message" not in fields:
+        del named["message"]
+    if "level" not in fields:
+        # Then it only tells log lines that are no request lines from what is no log line.
+        named["level"] = f"CASE WHEN seed = '' THEN {named['level']} END"
+    named["duration_seconds"] = f"coalesce({named['duration_seconds']}, try_cast(seed AS DOUBLE))"
+    named["is_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL"
     named["is_unclear"] = "false"
     if keep:
         named["line"] = "line"
     docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
     inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
     start = "strpos(inner_line, '{\"')"
+    said = f"CASE WHEN text IS NOT NULL THEN text WHEN {of_json['outcome']} IS NULL THEN {of_json['message']} END"
+    if unless_known_as is not None:
+        # Not in WHERE: the engine would test it on every line, before what sorts most of them out at little cost.
+        known = _known(unless_known_as, columns)
+        named["is_request"] = f"({named['is_request']}) AND NOT {known}"
+        named["level"] = f"CASE WHEN NOT {known} THEN {named['level']} END"
     return f"""
         WITH raw AS ({lines}),
         unwrapped AS (SELECT line, {inner} AS inner_line FROM raw),
@@ -340,7 +362,11 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
                 CASE WHEN {start} = 0 THEN inner_line END AS text
             FROM unwrapped
         ),
-        timed AS (SELECT *, regexp_extract(text, {literal(_SEED)}, 1) AS seed FROM parsed),
+        timed AS (
+            SELECT *, CASE WHEN contains({said}, 'Request took ')
+                THEN regexp_extract({said}, {literal(_SEED)}, 1) ELSE '' END AS seed
+            FROM parsed
+        ),
         paired AS (
             SELECT *, CASE WHEN contains(text, '=') AND (seed <> '' OR starts_with(text, 'timestamp='))
                 THEN regexp_extract_all(text, {literal(_PAIR)}, 1) END AS keys,
@@ -350,22 +376,42 @@ def line_rows(fields: frozenset[str], lines: str, *, keep: bool = False) -> str:
         SELECT {_select(named)} FROM paired"""
 
 
+def _known(schemas: Sequence[str], columns: Columns) -> str:
+    """Return the condition that `_json_rows` understands a line with *schemas*."""
+    outcome, level, seconds = (
+        expression_of(field, schemas, columns, "j.") for field in ("outcome", "level", "duration_seconds")
+    )
+    bare = f"({outcome} IS NULL AND seed <> '')"
+    other = f"({level} IS NOT NULL AND {'true' if tuple(schemas) == ALL_SCHEMAS else f'NOT {bare}'})"
+    request = f"({outcome} IS NOT NULL AND {seconds} >= 0 AND isfinite({seconds}))"
+    bare_request = bare if tuple(schemas) == ALL_SCHEMAS else "false"
+    return (
+        "coalesce(j IS NOT NULL AND inner_line = line AND starts_with(ltrim(line), '{')"
+        f" AND ({request} OR {bare_request} OR {other}), false)"
+    )
+
+
 def _of_text(field: str) -> str:
     """Return the SQL for *field* in a line of text or logfmt."""
     raw = f"items[list_position(keys, {literal(field)})]"
     value = (
-        f"CASE WHEN starts_with({raw}, '\"') THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\')"
-        f" WHEN {raw} <> '' THEN {raw} END"
+        f"CASE WHEN keys IS NULL THEN NULL WHEN starts_with({raw}, '\"')"
+        f" THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\') WHEN {raw} <> '' THEN {raw} END"
     )
+    # CASE, so that no expression is looked for where there is no text, or where the first word does.
     if field == "timestamp":
-        stamp = (
-            f"coalesce({value}, CASE WHEN seed <> '' OR keys IS NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
-        )
-        return TIME.format(stamp)
+        word = "split_part(text, ' ', 1)"
+        first = f"CASE WHEN ends_with({word}, 'Z') THEN TRY_CAST({word} AS TIMESTAMP) END"
+        stamp = f"coalesce({value}, CASE WHEN text IS NOT NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
+        return f"CASE WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
     if field == "level":
-        return f"coalesce({value}, nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), ''))"
+        word = f"nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), '')"
+        return f"CASE WHEN text[5] = '-' THEN {word} ELSE {value} END"
     if field == "message":
-        return f"CASE WHEN keys IS NULL THEN regexp_replace(text, {literal(_LINE_OF_OURS)}, '') ELSE {value} END"
+        return (
+            f"CASE WHEN keys IS NULL AND text[5] = '-' THEN regexp_replace(text, {literal(_LINE_OF_OURS)}, '')"
+            f" WHEN keys IS NULL THEN text ELSE {value} END"
+        )
     return f"try_cast({value} AS {type_of(field)})"
 
 
@@ -428,7 +474,7 @@ def _matching(
     scratch: Path,
     containing: str | None,
 ) -> Iterator[tuple[str, dt.datetime | None]]:
-    fields = frozenset({*_ALWAYS, *predicate.fields})
+    fields = frozenset({"timestamp", *predicate.fields})
     condition, parameters = ("true", []) if containing is None else ("contains(line, ?)", [containing])
     rows = line_rows(fields, _lines_of([source], condition), keep=True)
     try:

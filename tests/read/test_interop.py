@@ -56,9 +56,7 @@ def test_jq(folder: Path, written: list[Event]) -> None:
     slow, statuses, failed = commands("jq")
 
     assert [json.loads(line)["request_id"] for line in run(slow, folder).splitlines()] == [
-        event["request_id"]
-        for event in written
-        if event["route"] == "checkout/" and event["duration_seconds"] > 0.5
+        event["request_id"] for event in written if event["route"] == "checkout/" and event["duration_seconds"] > 0.5
     ]
     counted = {int(status): int(number) for number, status in map(str.split, run(statuses, folder).splitlines())}
     assert counted == Counter(event["status"] for event in written)
