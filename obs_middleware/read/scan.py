@@ -295,7 +295,7 @@ _SIGNS: Final = {
     "datadog": '"evt":{',
     "gcp": '"latency":"',
 }
-"""What only the request lines of a schema have in them, written as the package writes it: `_json_rows` has read those."""
+"""What only the request lines of a schema have in them, as the package writes it: `_json_rows` has read those."""
 
 
 def _unlike(schemas: Iterable[str]) -> str:
@@ -327,7 +327,7 @@ def line_rows(
         fields: Those that the rows have, beside ``is_request``, ``level``, ``outcome`` and ``duration_seconds``.
         lines: SQL whose rows have the column ``line``.
         keep: Whether the rows have the line itself as well, as ``line``.
-        unless_known_as: The lines that `_json_rows` understands with these schemas are neither requests nor have a level.
+        unless_known_as: What `_json_rows` understands with these schemas is no request here, and has no level.
     """
     needed = sorted({*_ALWAYS, *fields})
     columns = columns_of(needed, ALL_SCHEMAS)
