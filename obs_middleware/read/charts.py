@@ -235,8 +235,8 @@ def _figure(  # noqa: PLR0913 -- the parts of a figure
         element(
             "figcaption",
             element("h3", title),
-            element("p", hint, class_="hint"),
             element("output", class_="readout", aria_live="polite"),
+            element("p", hint, class_="hint"),
         ),
         element(
             "div",
