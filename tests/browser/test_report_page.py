@@ -60,6 +60,12 @@ def press(browser: Browser, *keys: str) -> None:
         ActionChains(browser.driver).send_keys(key).perform()
 
 
+def in_sight(browser: Browser, selector: str) -> bool:
+    """Return whether an element is in the window, and not below the bar on top."""
+    top: float = browser.ask("return arguments[0].getBoundingClientRect().top", browser.one(selector))
+    return 40 < top < 900
+
+
 def focused(browser: Browser, what: str) -> Any:
     """Return a property of the element that has the focus."""
     return browser.ask("return document.activeElement[arguments[0]]", what)
@@ -74,6 +80,13 @@ def test_it_opens_from_the_disk_without_asking_for_anything(browser: Browser, pa
     assert {url for url in requested(browser) if not url.startswith("data:image/svg+xml,")} == {page.as_uri()}
     assert browser.ask("return performance.getEntriesByType('resource').map(({ name }) => name)") == []
     assert browser.driver.title == "shop: report of requests"
+
+
+def test_the_picture_for_the_docs_is_taken(browser: Browser, page: Path) -> None:
+    """It is copied to docs/images by hand, when the page has changed."""
+    browser.open(page, width=1200, height=1830)
+
+    assert browser.picture("report", whole=False).stat().st_size > 10_000
 
 
 def test_the_policy_stops_what_would_get_through(window: Browser, page: Path) -> None:
@@ -206,8 +219,11 @@ def test_the_filter_leaves_rows_that_have_every_word(browser: Browser, page: Pat
     assert browser.text("#routes .count") == f"1 of {len(shop().routes)}"
     total = sum(len(shown(browser, table)) for table in ("routes", "slowest", "errors"))
     assert browser.text("#matches") == f"{total} rows match"
+    assert not in_sight(browser, "#routes h2")
+    press(browser, Keys.ENTER)
+    assert in_sight(browser, "#routes h2")
     browser.picture("filtered", whole=False)
-    press(browser, *"nowhere")
+    press(browser, *"nowhere", Keys.ENTER)
     assert shown(browser, "routes") == []
     assert browser.one("#routes .none").is_displayed()
     press(browser, Keys.ESCAPE)
