@@ -199,7 +199,9 @@ def test_what_the_lines_do_not_say_is_a_dash_and_not_0() -> None:
     data = dataclasses.replace(BARE, routes=(row, full), slowest=(slow,), failures=(failure, ErrorRow(2, "E", "m")))
 
     [unknown, known] = cells(data, "routes")
-    assert {unknown[name] for name in ("Method", "Route", "Time", "p95", "Max", "Errors", "Error rate")} == {MISSING}
+    assert {unknown[name] for name in ("Method", "Route", "Time share", "p95", "Max", "Errors", "Error rate")} == {
+        MISSING
+    }
     assert (known["Errors"], known["Error rate"]) == ("0", "0 %")
     assert cells(data, "errors") == [
         {"Requests": "1", "Status": "500", "Error and newest message": MISSING},
