@@ -316,7 +316,10 @@ def test_the_charts_of_hardly_anything_are_drawn() -> None:
         statuses=(Count("2xx", 1), Count("5xx", 0)),
     )
 
-    assert len(parse(data).named("figure")) == 3
+    page = parse(data)
+    assert len(page.named("figure")) == 3
+    assert "in a cell" not in page.text
+    assert "in a cell" in parse(shop()).text
 
 
 def test_the_page_of_nothing_but_quiet_hours_is_drawn() -> None:
