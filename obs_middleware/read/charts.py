@@ -166,7 +166,7 @@ def course(slices: Sequence[Slice]) -> Markup:
         f"Course over {len(slices)} stretches of time. " + " ".join(said),
         element("div", *drawn, _time_labels(axis), class_="plots scaled"),
         table,
-        hint="Rate, share of errors and p95 of the duration, above the same times. Shaded: no requests, nothing to measure.",
+        hint="Rate, share of errors and p95 of the duration, above the same times. Shaded: nothing to measure.",
     )
 
 
