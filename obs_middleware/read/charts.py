@@ -166,7 +166,7 @@ def course(slices: Sequence[Slice]) -> Markup:
         f"Course over {len(slices)} stretches of time. " + " ".join(said),
         element("div", *drawn, _time_labels(axis), class_="plots scaled"),
         table,
-        hint="Rate, share of errors and p95 of the duration, above the same times.",
+        hint="Rate, share of errors and p95 of the duration, above the same times. Shaded: nothing to measure.",
     )
 
 
@@ -235,8 +235,8 @@ def _figure(  # noqa: PLR0913 -- the parts of a figure
         element(
             "figcaption",
             element("h3", title),
-            element("p", hint, class_="hint"),
             element("output", class_="readout", aria_live="polite"),
+            element("p", hint, class_="hint"),
         ),
         element(
             "div",
@@ -352,8 +352,10 @@ def _time_labels(axis: TimeAxis) -> Markup:
     return _labels((axis.at(tick), clock(tick, step)) for tick in ticks)
 
 
-def _legend(most: int) -> Markup:
-    """Name the ends of the shades; between them the scale is logarithmic."""
+def _legend(most: int) -> Markup | None:
+    """Name the ends of the shades, if there are two; between them the scale is logarithmic."""
+    if most < 2:
+        return None
     return element(
         "p",
         "1 ",

@@ -59,13 +59,14 @@
     return sort === "text" ? cell.textContent : Number(cell.dataset.v);
   }
 
-  // Filtering: a row stays if it has every word somewhere.
+  // Filtering: a row stays if it has every word somewhere. Enter leads to the first that does.
   const plain = (text) => text.toLowerCase().replace(/\s+/g, " ");
 
   function filterable() {
     const input = document.getElementById("filter");
     const said = document.getElementById("matches");
     const sections = [...document.querySelectorAll("section[data-rows]")].map((section) => ({
+      section,
       rows: [...section.querySelectorAll("tbody tr")].map((row) => [
         row, plain([...row.cells].map((cell) => cell.textContent).join(" ")),
       ]),
@@ -90,7 +91,7 @@
         scroll.hidden = shown === 0;
         total += shown;
       }
-      said.textContent = wanted.length ? `${total} rows match` : "";
+      said.textContent = wanted.length ? `${total} ${total === 1 ? "row matches" : "rows match"}` : "";
     };
     input.addEventListener("input", apply);
     document.addEventListener("keydown", (event) => {
@@ -102,6 +103,8 @@
       } else if (event.key === "Escape" && event.target === input) {
         input.value = "";
         apply();
+      } else if (event.key === "Enter" && event.target === input) {
+        sections.find(({ none }) => none.hidden)?.section.scrollIntoView();
       }
     });
     apply();

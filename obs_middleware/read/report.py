@@ -138,6 +138,7 @@ def _top(data: ReportData, links: list[tuple[str, str]]) -> Markup:
         element("nav", *(element("a", title, href=f"#{name}") for name, title in links), aria_label="Sections"),
         element(
             "div",
+            element("output", id="matches", aria_live="polite"),
             element("label", "Filter the tables", for_="filter", class_="unseen"),
             element(
                 "input",
@@ -148,7 +149,6 @@ def _top(data: ReportData, links: list[tuple[str, str]]) -> Markup:
                 spellcheck="false",
                 aria_keyshortcuts="/",
             ),
-            element("output", id="matches", aria_live="polite", class_="unseen"),
             element("button", "Dark", type="button", id="theme", aria_pressed="false"),
             class_="tools",
         ),

@@ -89,7 +89,9 @@ def table_of_routes(data: ReportData) -> Markup:
             if weighted
             else []
         ),
-        _Column("Time", lambda row: _share(row.share), "number", "Share of the time that all requests took together"),
+        _Column(
+            "Time share", lambda row: _share(row.share), "number", "Share of the time that all requests took together"
+        ),
         *(_Column(name, quantile(name), "number") for name in ("p50", "p90", "p95", "p99")),
         _Column("Max", quantile("max"), "number"),
         _Column(

@@ -99,10 +99,14 @@ def clock(time: dt.datetime, step: dt.timedelta) -> str:
 def interval(start: dt.datetime, end: dt.datetime) -> str:
     """Return ``2026-11-24 14:05 to 14:10``; the day of the end only if it is another one."""
     start, end = start.astimezone(dt.UTC), end.astimezone(dt.UTC)
-    whole = start.second == end.second == start.microsecond == end.microsecond == 0
-    form = "%H:%M" if whole else "%H:%M:%S"
-    day = "" if start.date() == end.date() else f"{end:%Y-%m-%d} "
-    return f"{start:%Y-%m-%d} {start.strftime(form)} to {day}{end.strftime(form)}"
+    if end - start < dt.timedelta(seconds=10):
+        spec = "milliseconds"
+    elif start.second or end.second or start.microsecond or end.microsecond:
+        spec = "seconds"
+    else:
+        spec = "minutes"
+    first, last = (time.replace(tzinfo=None).isoformat(" ", spec) for time in (start, end))
+    return f"{first} to {last[11:] if start.date() == end.date() else last}"
 
 
 def _digits(number: float) -> str:

@@ -27,6 +27,7 @@ from obs_middleware.read.report import (
     SlowRequest,
     render,
 )
+from obs_middleware.read.units import MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -198,11 +199,13 @@ def test_what_the_lines_do_not_say_is_a_dash_and_not_0() -> None:
     data = dataclasses.replace(BARE, routes=(row, full), slowest=(slow,), failures=(failure, ErrorRow(2, "E", "m")))
 
     [unknown, known] = cells(data, "routes")
-    assert {unknown[name] for name in ("Method", "Route", "Time", "p95", "Max", "Errors", "Error rate")} == {"–"}
+    assert {unknown[name] for name in ("Method", "Route", "Time share", "p95", "Max", "Errors", "Error rate")} == {
+        MISSING
+    }
     assert (known["Errors"], known["Error rate"]) == ("0", "0 %")
     assert cells(data, "errors") == [
-        {"Requests": "1", "Status": "500", "Error and newest message": "–"},
-        {"Requests": "2", "Status": "–", "Error and newest message": "Em"},
+        {"Requests": "1", "Status": "500", "Error and newest message": MISSING},
+        {"Requests": "2", "Status": MISSING, "Error and newest message": "Em"},
     ]
 
 
@@ -215,7 +218,7 @@ def test_lines_without_times_have_no_course_and_it_is_said() -> None:
 
     assert "The lines do not say when they were written." in page.text
     assert page.named("figure") == []
-    assert "Errors–" in page.text
+    assert f"Errors{MISSING}" in page.text
 
 
 def test_no_requests_at_all_is_said() -> None:
@@ -280,7 +283,7 @@ def test_the_route_stands_below_a_path_that_differs() -> None:
     )
     data = dataclasses.replace(BARE, slowest=(*slow, SlowRequest(0.5, route="c/")))
 
-    assert [row["Path and route"] for row in cells(data, "slowest")] == ["/a/7/a/<int:pk>/", "/b/", "–", "c/"]
+    assert [row["Path and route"] for row in cells(data, "slowest")] == ["/a/7/a/<int:pk>/", "/b/", MISSING, "c/"]
 
 
 def test_charts_can_be_read_without_being_seen() -> None:
@@ -313,7 +316,10 @@ def test_the_charts_of_hardly_anything_are_drawn() -> None:
         statuses=(Count("2xx", 1), Count("5xx", 0)),
     )
 
-    assert len(parse(data).named("figure")) == 3
+    page = parse(data)
+    assert len(page.named("figure")) == 3
+    assert "in a cell" not in page.text
+    assert "in a cell" in parse(shop()).text
 
 
 def test_the_page_of_nothing_but_quiet_hours_is_drawn() -> None:

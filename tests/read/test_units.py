@@ -105,5 +105,6 @@ def test_a_label_of_time_tells_it_from_its_neighbours(time: dt.datetime, step: d
 
 def test_an_interval_names_a_day_once() -> None:
     assert interval(NOON, NOON + dt.timedelta(minutes=5)) == "2026-11-24 12:00 to 12:05"
-    assert interval(NOON, NOON + dt.timedelta(seconds=5)) == "2026-11-24 12:00:00 to 12:00:05"
+    assert interval(NOON, NOON + dt.timedelta(seconds=15)) == "2026-11-24 12:00:00 to 12:00:15"
+    assert interval(NOON, NOON + dt.timedelta(seconds=0.25)) == "2026-11-24 12:00:00.000 to 12:00:00.250"
     assert interval(NOON, NOON + dt.timedelta(days=1)) == "2026-11-24 12:00 to 2026-11-25 12:00"
