@@ -36,7 +36,7 @@ __all__ = [
 Connection = duckdb.DuckDBPyConnection
 
 WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
-FAILED: Final = "(coalesce(status >= 500, false) OR coalesce(outcome IN ('error', 'stream_error'), false))"
+FAILED: Final = "(coalesce(status >= 500, false) OR coalesce(outcome IN ('error', 'stream_error', 'lost'), false))"
 TELLS: Final = "(status IS NOT NULL OR outcome IS NOT NULL)"
 QUANTILES: Final = """count(duration_seconds),
     quantile_cont(duration_seconds, [0.5, 0.9, 0.95, 0.99, 0.999]), max(duration_seconds), avg(duration_seconds)"""

@@ -24,7 +24,7 @@ class Overview:
 
     Attributes:
         requests: How many, weighted by their sample rate if they have one.
-        errors: Those of them that failed: 5xx, an exception, a broken stream. None when the lines do not say.
+        errors: Those of them that failed: 5xx, or the outcome error, stream_error or lost; None when no line says.
         seconds: The time that they took together, weighted likewise.
         estimated: Whether a sample rate weighed anything.
         first: When the first line was written; None when the lines do not say.

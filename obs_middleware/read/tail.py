@@ -189,7 +189,7 @@ def _print(output: Console, summary: Summary, rows: Sequence[Sequence[Any]], *, 
 def _failed(fields: dict[str, Any]) -> bool | None:
     if fields["status"] is None and fields["outcome"] is None:
         return None
-    return (fields["status"] or 0) >= 500 or fields["outcome"] in {"error", "stream_error"}
+    return (fields["status"] or 0) >= 500 or fields["outcome"] in {"error", "stream_error", "lost"}
 
 
 def _request(fields: dict[str, Any]) -> Text:
