@@ -10,7 +10,7 @@ import argparse
 import re
 from typing import Any, Final
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
 from obs_middleware.read.expression import BadExpression, seconds_of
 from obs_middleware.read.queries import STATS_FIELDS, overview
 from obs_middleware.read.results import Overview, Verdict
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         limits.add_argument(f"--{figure}", metavar="TIME", help="300ms, 1.5s" if figure == "p50" else None)
     limits.add_argument("--errors", metavar="SHARE", help="1%%, or 0.01")
     parser.add_argument(
-        "--least", type=int, default=1, metavar="N", help="how many requests there must be for an answer (1)"
+        "--least", type=number, default=1, metavar="N", help="how many requests there must be for an answer (1)"
     )
     add_format(parser)
 

@@ -33,6 +33,7 @@ __all__ = [
     "add_memory",
     "answered",
     "lines_of",
+    "number",
     "session",
     "skipped_notes",
     "working",
@@ -58,6 +59,14 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Give *parser* ``--format``."""
     parser.add_argument("--format", choices=FORMATS, default="table", help="table (default), json, csv or markdown")
+
+
+def number(text: str) -> int:
+    """Return a whole number that is not negative, for ``type=`` of an argument."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,9 @@ def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace
             return answer(arguments, opened)
     except (BadSource, BadExpression) as error:
         print(f"obs-middleware: {error}", file=sys.stderr)
-        return BAD
+    except duckdb.Error as error:
+        print(f"obs-middleware: the engine gave up: {str(error).splitlines()[0]}", file=sys.stderr)
+    return BAD
 
 
 _PATIENCE_SECONDS: Final = 0.5

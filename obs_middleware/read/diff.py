@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from obs_middleware.read.cli import Session, add_format, add_memory, answered, lines_of, skipped_notes
+from obs_middleware.read.cli import Session, add_format, add_memory, answered, lines_of, number, skipped_notes
 from obs_middleware.read.filters import add_filters
 from obs_middleware.read.queries import CONFIDENCE, DRAWS, STATS_FIELDS, changes, overview
 from obs_middleware.read.results import FEW, Change
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     add_memory(parser)
     add_by(parser)
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="groups to compare, 0 for all (20)")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="groups to compare, 0 for all (20)")
     add_format(parser)
 
 

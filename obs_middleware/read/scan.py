@@ -173,10 +173,14 @@ class _Reading:
         self.recognised = 0
 
     def log(self, sources: Sequence[Source]) -> Log:
-        columns = ", ".join(["kind", *map(quoted, self._fields)])
+        columns = ", ".join(["_obs_kind", *map(quoted, self._fields)])
         union = " UNION ALL ".join(f"SELECT {columns} FROM {part}" for part in self._parts)
-        counts = dict(self._connection.execute(f"SELECT kind, count(*) FROM ({union}) GROUP BY kind").fetchall())
-        self._connection.execute(f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({union}) WHERE kind = {_REQUEST}")
+        counts = dict(
+            self._connection.execute(f"SELECT _obs_kind, count(*) FROM ({union}) GROUP BY _obs_kind").fetchall()
+        )
+        self._connection.execute(
+            f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({union}) WHERE _obs_kind = {_REQUEST}"
+        )
         return Log(
             self._connection,
             tuple(dict.fromkeys(source.name for source in sources)),
@@ -226,7 +230,7 @@ class _Reading:
             # There is something that the samples did not show, or something that is no JSON.
             rest = f"{name}_rest"
             self._insert(rest, line_rows(self._inside, _lines_of(group, _unlike(schemas)), unless_known_as=schemas))
-            self._connection.execute(f"DELETE FROM {rest} WHERE kind = {_UNKNOWN}")
+            self._connection.execute(f"DELETE FROM {rest} WHERE _obs_kind = {_UNKNOWN}")
             self.recognised += self._count(rest)
             self._parts.append(rest)
         self._parts.append(name)
@@ -239,10 +243,11 @@ class _Reading:
         """Make the table *name* of *rows*, and return how many of them nobody understands."""
         columns = ", ".join(map(quoted, self._fields))
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {_kind(self._predicate)} AS kind, {columns} FROM ({rows})",
+            f"CREATE OR REPLACE TEMP TABLE {name} AS"
+            f" SELECT {_kind(self._predicate)} AS _obs_kind, {columns} FROM ({rows})",
             list(self._predicate.parameters),
         )
-        return self._count(name, f"WHERE kind = {_UNKNOWN}")
+        return self._count(name, f"WHERE _obs_kind = {_UNKNOWN}")
 
     def _count(self, name: str, where: str = "") -> int:
         (count,) = self._connection.execute(f"SELECT count(*) FROM {name} {where}").fetchone() or (0,)
@@ -257,13 +262,13 @@ def _explain(error: duckdb.Error) -> None:
 
 def _kind(predicate: Predicate) -> str:
     return (
-        "CASE WHEN duration_seconds >= 0 AND isfinite(duration_seconds) AND is_request"
+        "CASE WHEN duration_seconds >= 0 AND isfinite(duration_seconds) AND _obs_request"
         f" THEN CASE WHEN {predicate.sql} THEN {_REQUEST} ELSE {_FILTERED} END"
-        f" WHEN level IS NOT NULL AND NOT is_unclear THEN {_OTHER} ELSE {_UNKNOWN} END::UTINYINT"
+        f" WHEN level IS NOT NULL AND NOT _obs_unclear THEN {_OTHER} ELSE {_UNKNOWN} END::UTINYINT"
     )
 
 
-# SQL that yields the fields of lines, `is_request`, and `is_unclear`: another look is needed
+# SQL that yields the fields of lines, `_obs_request`, and `_obs_unclear`: another look is needed
 
 
 def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[str]) -> str:
@@ -279,8 +284,8 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     # for a request of which nothing else is known.
     bare = f"CASE WHEN {own} IS NULL THEN {seed} <> '' ELSE false END"
     everything = tuple(schemas) == ALL_SCHEMAS
-    named["is_request"] = f"{own} IS NOT NULL OR {bare}" if everything else f"{own} IS NOT NULL"
-    named["is_unclear"] = "false" if everything else bare
+    named["_obs_request"] = f"{own} IS NOT NULL OR {bare}" if everything else f"{own} IS NOT NULL"
+    named["_obs_unclear"] = "false" if everything else bare
     keys = ", ".join(f"{literal(key)}: {literal(type_text(node))}" for key, node in columns.items())
     return (
         f"SELECT {_select(named)} FROM read_json({_paths(group)}, format = 'newline_delimited', ignore_errors = true,"
@@ -324,9 +329,9 @@ def line_rows(
     Return rows for lines of any kind: JSON, text, logfmt, and each of them behind or inside what a container adds.
 
     Args:
-        fields: Those that the rows have, beside ``is_request``, ``level``, ``outcome`` and ``duration_seconds``.
+        fields: Those that the rows have, beside ``_obs_request``, ``level``, ``outcome`` and ``duration_seconds``.
         lines: SQL whose rows have the column ``line``.
-        keep: Whether the rows have the line itself as well, as ``line``.
+        keep: Whether the rows have the line itself as well, as ``_obs_line``.
         unless_known_as: What `_json_rows` understands with these schemas is no request here, and has no level.
     """
     needed = sorted({*_ALWAYS, *fields})
@@ -340,10 +345,10 @@ def line_rows(
         # Then it only tells log lines that are no request lines from what is no log line.
         named["level"] = f"CASE WHEN seed = '' THEN {named['level']} END"
     named["duration_seconds"] = f"coalesce({named['duration_seconds']}, try_cast(seed AS DOUBLE))"
-    named["is_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL"
-    named["is_unclear"] = "false"
+    named["_obs_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL"
+    named["_obs_unclear"] = "false"
     if keep:
-        named["line"] = "line"
+        named["_obs_line"] = "line"
     docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
     inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
     start = "strpos(inner_line, '{\"')"
@@ -351,7 +356,7 @@ def line_rows(
     if unless_known_as is not None:
         # Not in WHERE: the engine would test it on every line, before what sorts most of them out at little cost.
         known = _known(unless_known_as, columns)
-        named["is_request"] = f"({named['is_request']}) AND NOT {known}"
+        named["_obs_request"] = f"({named['_obs_request']}) AND NOT {known}"
         named["level"] = f"CASE WHEN NOT {known} THEN {named['level']} END"
     return f"""
         WITH raw AS ({lines}),
@@ -479,7 +484,8 @@ def _matching(
     rows = line_rows(fields, _lines_of([source], condition), keep=True)
     try:
         result = connection.execute(
-            f'SELECT line, "timestamp" FROM ({rows}) WHERE (is_request OR level IS NOT NULL) AND ({predicate.sql})',
+            f'SELECT _obs_line, "timestamp" FROM ({rows})'
+            f" WHERE (_obs_request OR level IS NOT NULL) AND ({predicate.sql})",
             [*parameters, *predicate.parameters],
         )
     except duckdb.Error as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
 from obs_middleware.read.queries import SLOW_FIELDS, slowest
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, moment, plain, route, show
 
@@ -18,7 +18,7 @@ __all__ = ["configure", "run"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``slow``."""
     add_files(parser)
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
     add_format(parser)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
 from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.queries import STATS_FIELDS, groups, overview
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     add_by(parser)
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="groups to show, 0 for all (20); the rest is one row"
+        "--limit", type=number, default=20, metavar="N", help="groups to show, 0 for all (20); the rest is one row"
     )
     add_format(parser)
 

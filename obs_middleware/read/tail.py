@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import stat
 import statistics
 import sys
 import time
@@ -20,8 +21,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from obs_middleware.read.cli import Session, add_files, answered
-from obs_middleware.read.expression import BadExpression, seconds_of
+from obs_middleware.read.cli import Session, add_files, answered, number
+from obs_middleware.read.expression import seconds_of
 from obs_middleware.read.fields import quoted
 from obs_middleware.read.follow import Follower, PipeFollower
 from obs_middleware.read.results import FEW
@@ -55,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name"
     )
     parser.add_argument(
-        "-n", "--lines", type=int, default=10, metavar="N", help="how many of the last lines first (10)"
+        "-n", "--lines", type=number, default=10, metavar="N", help="how many of the last lines first (10)"
     )
     parser.add_argument("--every", default="10s", metavar="TIME", help="how often there is a summary (10s); 0 for none")
 
@@ -109,14 +110,12 @@ class Summary:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     every = seconds_of(arguments.every)
-    if arguments.lines < 0:
-        raise BadExpression("--lines is not negative.")
     followers = _followers(arguments)
     output, summary = console(), Summary()
     filtered = bool(session.predicate.fields)
     rows = line_rows(frozenset({*_FIELDS, *session.predicate.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
     query = (
-        f"SELECT line, is_request AND duration_seconds >= 0, ({session.predicate.sql}) IS TRUE,"
+        f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({session.predicate.sql}) IS TRUE,"
         f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
     )
     session.connection.execute("SET preserve_insertion_order = true")
@@ -151,15 +150,17 @@ def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
         raise BadSource("name a log file, or pipe one in")
     found: list[Follower | PipeFollower] = []
     for name in names:
-        path = Path(name)
         if name == "-":
             found.append(PipeFollower(sys.stdin.fileno()))
-        elif path.is_dir():
+            continue
+        path = Path(name)
+        try:
+            kind = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        if stat.S_ISDIR(kind):
             raise BadSource(f"{name}: is a directory")
-        elif not path.exists():
-            raise BadSource(f"{name}: No such file or directory")
-        else:
-            found.append(Follower(path, arguments.lines))
+        found.append(Follower(path, arguments.lines))
     return found
 
 
