@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 BAD: Final = 2
+_INTERRUPTED: Final = "Query interrupted"  # what the engine makes of Ctrl-C
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +125,10 @@ def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace
         print(f"obs-middleware: {error}", file=sys.stderr)
     except duckdb.Error as error:
         print(f"obs-middleware: the engine gave up: {str(error).splitlines()[0]}", file=sys.stderr)
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from error
     return BAD
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ import pytest
 from loglines import BARE, FORMATS, Event, events
 
 from obs_middleware.__main__ import COMMANDS, main
+from obs_middleware.read import cli
 
 COMMAND = [sys.executable, "-m", "obs_middleware"]
 DEADLINE = 60
@@ -507,6 +510,20 @@ def test_nothing_typed_and_nothing_piped_in_is_help() -> None:
     assert "name a log file, or pipe one in" in on_a_terminal("stats")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Query interrupted", KeyboardInterrupt), ("anything else", RuntimeError)]
+)
+def test_what_the_engine_makes_of_an_interrupt_is_one_again(text: str, expected: type[BaseException]) -> None:
+    def interrupted(arguments: argparse.Namespace, session: cli.Session) -> int:
+        raise RuntimeError(text)
+
+    parser = argparse.ArgumentParser()
+    cli.add_files(parser)
+
+    with pytest.raises(expected):
+        cli.answered(parser.parse_args([]), interrupted)
+
+
 # tail
 
 
@@ -546,8 +563,8 @@ def _tail() -> Iterator[Callable[..., Tail]]:
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.wait()
+        one.process.send_signal(signal.SIGINT)  # so that it tidies up
+        one.process.wait(DEADLINE)
         assert one.process.stdout is not None
         one.process.stdout.close()
 
@@ -605,7 +622,7 @@ def test_tail_of_a_pipe_ends_with_it(written: list[Event]) -> None:
 def test_tail_ends_with_a_summary_when_interrupted(tail: Callable[..., Tail], log: Path) -> None:
     following = tail(log, "--every", "1h")
     following.wait_for("GET")
-    following.process.send_signal(2)
+    following.process.send_signal(signal.SIGINT)
 
     following.wait_for("-- last")
     assert following.process.wait(DEADLINE) == 130
