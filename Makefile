@@ -4,20 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # A file's tests stay together: they share servers.
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check fix lint types coverage matrix dist clean
+.PHONY: help demo test test-full test-elk check fix lint types coverage matrix bench bench-read bench-memory dist clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
-.PHONY: help demo test test-elk check fix lint types coverage matrix dist clean
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s
+", $$1, $$2 }' Makefile
 
-help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
-
-demo: $(VENV)/.demo ## Start the example shop, send it traffic, show its log
+demo: $(VENV)/.demo ## Start the example shop, send it traffic, read its log, write report.html
 	@$(BIN)/python examples/quickstart/demo.py
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" runs some
@@ -28,6 +26,7 @@ test-full: $(VENV)/.dev ## Run the tests that have a size at their full size: a 
 	OBS_HOSTILE_EVENTS=100000 NO_HARM_SOAK=100000 $(BIN)/python -m pytest -n auto --dist load \
 		tests/test_schemas.py tests/test_serialize.py tests/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
 	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
+
 test-elk: $(VENV)/.dev ## Run the tests of shipping: rsyslog into OpenSearch, or into osmem-server without Java and Maven
 	$(BIN)/python tests/shipping/prepare.py build/elk
 	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping $(PYTEST_ARGS)
@@ -53,6 +52,9 @@ coverage: $(VENV)/.dev
 
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
+
+bench-read: $(VENV)/.dev ## Measure how fast a log is read, beside DuckDB, jq and GoAccess
+	$(BIN)/python benchmarks/reading/bench.py $(BENCH_ARGS)
 
 dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 	$(BIN)/python -m pip install --quiet build

@@ -1,27 +1,33 @@
 """
-The command ``obs-middleware``, also ``python -m obs_middleware``: `COMMANDS`, one module each.
+The console script ``obs-middleware``, also ``python -m obs_middleware``: which commands there are.
 
-Service. A command's module is imported when it is asked for: printing a template needs none of what a report needs.
+Imports nothing but the standard library until a command is asked for; the module of a command is imported then. It has
+``configure(parser)``, which adds its arguments, and ``run(arguments)``, which returns the exit code.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 __all__ = ["COMMANDS", "Command", "main"]
 
+PROGRAM: Final = "obs-middleware"
+
 
 class Command(NamedTuple):
     """
-    A command.
+    A command of the console script.
 
     Attributes:
-        summary: What it does, in the list of commands.
-        module: Its module, with ``configure(parser)``, and ``run(arguments)`` that returns the exit code.
+        summary: What it answers, for ``--help``.
+        module: Dotted path of its module.
     """
 
     summary: str
@@ -29,28 +35,94 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "stats": Command(
+        "requests, errors and percentiles, in all and by route (the default)", "obs_middleware.read.stats"
+    ),
+    "slow": Command("the slowest requests, with their ids", "obs_middleware.read.slow"),
+    "time": Command("the course over time: rate, errors, p95", "obs_middleware.read.time"),
+    "grep": Command("the original lines for which an expression holds", "obs_middleware.read.grep"),
+    "request": Command("every line of one request, in order", "obs_middleware.read.request"),
+    "tail": Command("follow a log, rendered for people, with a rolling summary", "obs_middleware.read.tail"),
+    "diff": Command("two logs compared by route, and whether it is more than chance", "obs_middleware.read.diff"),
+    "check": Command("exit with 1 when a limit is broken: --p95 300ms --errors 1%%", "obs_middleware.read.check"),
+    "report": Command("one self-contained HTML page", "obs_middleware.read.page"),
     "elastic-template": Command("print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"),
 }
-"""Every command by its name."""
+
+_EXTRAS: Final = {"duckdb": "cli", "rich": "cli"}
+
+OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
+"""Exit codes, beside 1, which is the verdict of ``check``. The last two are a shell's for SIGINT and SIGPIPE."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run the command that *argv* names and return its exit code; 2 for arguments that cannot be understood.
+    Run the command that *argv* names and return its exit code.
+
+    What is no command is taken for a file, of which ``stats`` are shown.
 
     Args:
-        argv: The arguments after the program's name; None for those of the process.
+        argv: The arguments; None for those of the process.
     """
-    given = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog="obs-middleware", description="What it takes to use the lines.")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except SystemExit as error:  # argparse
+        return error.code if isinstance(error.code, int) else BAD
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments and sys.stdin is not None and sys.stdin.isatty():
+        _parser().print_help(sys.stderr)
+        return BAD
+    if arguments and arguments[0] in {"-h", "--help", "--version"}:
+        if _parser().parse_args(arguments[:1]).version:
+            print(f"{PROGRAM} {importlib.metadata.version(PROGRAM)}")
+        return OK
+    name = "stats"
+    if arguments and arguments[0] in COMMANDS:
+        name = arguments.pop(0)
+    elif arguments and _looks_like_a_command(arguments[0]):
+        print(f"{PROGRAM}: {arguments[0]}: neither a command nor a file; {PROGRAM} --help", file=sys.stderr)
+        return BAD
+    command = COMMANDS[name]
+    try:
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f'{PROGRAM} {name} needs {error.name}: pip install "obs-middleware[{extra}]"', file=sys.stderr)
+        return BAD
+    parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=command.summary.replace("%%", "%"))
+    module.configure(parser)
+    code: int = module.run(parser.parse_args(arguments))
+    return code
+
+
+def _looks_like_a_command(word: str) -> bool:
+    return word.replace("-", "").isalpha() and not word.startswith("-") and not Path(word).exists()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description="Read the log lines of obs_middleware, and print what it takes to ship them.",
+        epilog=f"{PROGRAM} COMMAND --help tells more. {PROGRAM} FILE is short for {PROGRAM} stats FILE.",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.summary)
-        if name in given[:1]:
-            importlib.import_module(command.module).configure(subparser)
-    arguments = parser.parse_args(given)
-    exit_code: int = importlib.import_module(COMMANDS[arguments.command].module).run(arguments)
-    return exit_code
+        commands.add_parser(name, help=command.summary)
+    return parser
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 
 import obs_middleware
+from obs_middleware.__main__ import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(obs_middleware.__file__).parent
@@ -81,10 +82,26 @@ def test_write_knows_of_measure_only_the_event() -> None:
             assert others <= LEAVES | {"conf", "counters", "event"}, name
 
 
+def test_read_knows_lines_and_nothing_of_the_other_wings() -> None:
+    for name, imported in graph().items():
+        if name.startswith("read"):
+            assert all(one.startswith("read") for one in imported), name
+
+
 def test_every_module_has_its_room() -> None:
-    top = {name for name in graph() if not name.startswith("logs")}
+    top = {name for name in graph() if not name.startswith(("logs", "read"))}
 
     assert top == MEASURE | SERVICES | LEAVES | {"__main__"}
+
+
+def test_the_console_script_imports_a_command_only_when_it_is_asked_for() -> None:
+    assert graph()["__main__"] == set()
+    assert {command.module.removeprefix("obs_middleware.") for command in COMMANDS.values()} <= set(graph())
+
+
+def test_read_knows_nothing_of_django() -> None:
+    for path in (PACKAGE / "read").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) django", path.read_text(), re.MULTILINE), path
 
 
 def test_there_is_no_ring_of_imports() -> None:

@@ -1,4 +1,4 @@
-"""Start the shop under uvicorn, send it traffic for a few seconds, and show what its log says."""
+"""Start the shop under uvicorn, send it traffic for a few seconds, and show and report what its log says."""
 
 import http.client
 import itertools
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     request_id: str
 
 
-def main() -> int:
+def main(page: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="shop-") as name:
         directory = Path(name)
         log = directory / "shop.log"
@@ -63,7 +63,7 @@ def main() -> int:
                 until = time.monotonic() + SECONDS
                 visits = [visitors.submit(browse, port, number, until) for number in range(VISITORS)]
                 answers = [answer for visit in visits for answer in visit.result()]
-        return show(log, answers)
+        return show(log, answers, page)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def browse(port: int, number: int, until: float) -> list[Answer]:
     return answers
 
 
-def show(log: Path, answers: list[Answer]) -> int:
+def show(log: Path, answers: list[Answer], page: Path) -> int:
     matching = int(grep(log, "-c", "Request took"))
     statuses = sorted(Counter(answer.status for answer in answers).items())
     heading("One line per request")
@@ -144,7 +144,17 @@ def show(log: Path, answers: list[Answer]) -> int:
 
     heading(f"All lines of one checkout: grep {ids['/checkout/']} shop.log")
     print(grep(log, ids["/checkout/"]), end="")
+
+    heading("From lines to percentiles: obs-middleware stats shop.log")
+    read("stats", str(log))
+    heading(f"The same as a page to open in a browser: obs-middleware report shop.log -o {page}")
+    read("report", str(log), "-o", str(page))
     return 0
+
+
+def read(*arguments: str) -> None:
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-m", "obs_middleware", *arguments], check=True)
 
 
 def heading(text: str) -> None:
@@ -156,4 +166,4 @@ def grep(log: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "report.html")))

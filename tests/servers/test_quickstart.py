@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from servers.harness import QUICKSTART
 
@@ -36,11 +37,14 @@ def test_the_migrations_are_those_of_the_models(shop: Mapping[str, str]) -> None
     assert run("manage.py", "makemigrations", "--check", "--dry-run", env=shop) == "No changes detected\n"
 
 
-def test_the_demonstration_shows_as_many_lines_as_requests() -> None:
+def test_the_demonstration_shows_as_many_lines_as_requests(tmp_path: Path) -> None:
     """It leaves with an error if they differ; here it is also read."""
-    shown = run("demo.py")
+    page = tmp_path / "report.html"
+    shown = run("demo.py", str(page))
 
     sent, written = re.findall(r"^ *(\d+) request(?:s sent| lines written)", shown, re.MULTILINE)
     assert int(sent) == int(written) > 20
     assert "Request took" in shown
     assert "Paid 5170 cents" in shown
+    assert f"\n{int(sent):,} requests  " in shown
+    assert "catalogue/" in page.read_text()

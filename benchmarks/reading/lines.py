@@ -1,0 +1,85 @@
+"""The lines that are read: a shop's, drawn at random, the same every time, as the package writes them."""
+
+import datetime as dt
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from obs_middleware.logs.schemas import SCHEMAS, Translation
+
+START = dt.datetime(2026, 11, 2, 10, tzinfo=dt.UTC)
+ROUTES = [
+    ("GET", "", "home", 0.010),
+    ("GET", "products/", "products:list", 0.020),
+    ("GET", "products/<slug:slug>/", "products:detail", 0.030),
+    ("GET", "search/", "search", 0.120),
+    ("GET", "orders/", "orders:list", 0.050),
+    ("GET", "orders/<int:pk>/", "orders:detail", 0.080),
+    ("POST", "checkout/", "checkout", 0.200),
+    ("POST", "login/", "login", 0.150),
+    ("GET", "account/", "account", 0.040),
+    ("GET", "api/v1/items/<int:pk>/", "api:item", 0.015),
+    ("PATCH", "api/v1/items/<int:pk>/", "api:item", 0.025),
+    ("GET", "export.csv", "export", 0.900),
+]
+
+
+def events(number: int) -> Iterator[dict[str, Any]]:
+    """Yield *number* events in the flat schema, some 280 a second; durations are log-normal by route."""
+    dice = random.Random(8)
+    for n in range(number):
+        method, route, view, median = dice.choice(ROUTES)
+        seconds = round(median * dice.lognormvariate(0, 0.6), 6)
+        status = dice.choices([200, 302, 404, 500], [940, 30, 20, 10])[0]
+        when = START + dt.timedelta(microseconds=n * 3_600)
+        key = dice.randrange(100_000)
+        yield {
+            "timestamp": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": "info",
+            "logger": "root",
+            "message": f"Request took {seconds:.4f} seconds",
+            "event_id": f"bb50066b44bef741-{n}",
+            "service": "shop",
+            "request_id": f"{dice.getrandbits(128):032x}",
+            "method": method,
+            "path": "/" + route.replace("<int:pk>", str(key)).replace("<slug:slug>", f"tea-{key % 1000}"),
+            "route": route,
+            "status": status,
+            "outcome": "error" if status == 500 else "ok",
+            "duration_seconds": seconds,
+            "view": view,
+            "response_bytes": dice.randrange(200, 20_000),
+            "client_ip": f"203.0.113.{key % 255}",
+            "db_queries": key % 6,
+            "db_seconds": round(seconds * 0.4, 6),
+        }
+
+
+def write(folder: Path, number: int) -> dict[str, Path]:
+    """
+    Write the files that are read: ``flat`` and ``ecs``, ``text``, and ``damaged``, which is flat with bad lines in it.
+
+    One line in twenty of ``damaged`` is half a line, a traceback's, or of another program; it has as many lines as the
+    others.
+    """
+    paths = {name: folder / f"{name}-{number}.log" for name in ("flat", "ecs", "text", "damaged")}
+    if all(path.exists() for path in paths.values()):
+        return paths
+    schema = SCHEMAS["ecs"]
+    assert schema is not None
+    translate = Translation(schema)
+    files: dict[str, TextIO] = {name: path.with_suffix(".part").open("w") for name, path in paths.items()}
+    bad = ['  File "views.py", line 3, in checkout', '{"msg":"hello","ts":1}', "ValueError: no", "\x00\x00\x00"]
+    for n, event in enumerate(events(number)):
+        line = json.dumps(event, separators=(",", ":"))
+        files["flat"].write(line + "\n")
+        files["ecs"].write(json.dumps(translate(None, "", event), separators=(",", ":")) + "\n")
+        files["text"].write(f"{event['timestamp']} INFO root {event['message']}\n")
+        wrong = line[:200] if n % 5 == 0 else bad[n % 4]
+        files["damaged"].write((wrong if n % 20 == 0 else line) + "\n")
+    for name, file in files.items():
+        file.close()
+        Path(file.name).rename(paths[name])
+    return paths

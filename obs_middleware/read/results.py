@@ -1,0 +1,136 @@
+"""
+The answers: what a question about requests yields, whoever computed it.
+
+Read. Plain data without behaviour. What is not known is None, never 0; durations are in seconds, times in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from obs_middleware.read.figures import Bin, Count, Quantiles
+
+__all__ = ["FEW", "Change", "Group", "Groups", "Overview", "Verdict"]
+
+FEW = 20
+"""Below so many requests a p95 is little more than the largest of them; such figures are marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """
+    All requests, at a glance.
+
+    Attributes:
+        requests: How many, weighted by their sample rate if they have one.
+        errors: Those of them that failed: 5xx, or the outcome error, stream_error or lost; None when no line says.
+        seconds: The time that they took together, weighted likewise.
+        estimated: Whether a sample rate weighed anything.
+        first: When the first line was written; None when the lines do not say.
+        last: When the last was.
+        durations: Of the lines as they are; not weighted.
+        histogram: The lines by duration.
+        statuses: Requests by class of status.
+    """
+
+    requests: int
+    errors: int | None
+    seconds: float
+    estimated: bool
+    first: dt.datetime | None
+    last: dt.datetime | None
+    durations: Quantiles
+    histogram: tuple[Bin, ...] = ()
+    statuses: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    Requests that have the fields in common by which they were grouped.
+
+    Attributes:
+        keys: The values of these fields.
+        requests: How many, weighted by their sample rate if they have one.
+        errors: Those of them that failed; None when the lines do not say.
+        seconds: The time that they took together, weighted likewise.
+        share: That as a share of the time of all, from 0 to 1; None if nothing took any time.
+    """
+
+    keys: tuple[str | None, ...]
+    requests: int
+    errors: int | None
+    seconds: float
+    share: float | None
+    durations: Quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """
+    Requests by some fields, those first that took the most time together.
+
+    Attributes:
+        by: The names of the fields.
+        rows: The groups.
+        rest: All that are not in *rows*, together; None when there are none.
+        total: How many groups there are.
+    """
+
+    by: tuple[str, ...]
+    rows: tuple[Group, ...]
+    rest: Group | None = None
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A quantile of one group, before and after.
+
+    Attributes:
+        keys: What the group has in common.
+        figure: ``p50``, ``p95`` or ``p99``.
+        low: Lower end of the interval of the difference *after* - *before*; None if one side has too few requests.
+        high: Its upper end.
+    """
+
+    keys: tuple[str | None, ...]
+    figure: str
+    n_before: int
+    n_after: int
+    before: float | None
+    after: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def real(self) -> bool | None:
+        """Whether the change is more than chance: the interval leaves zero out. None if there is too little to tell."""
+        if self.low is None or self.high is None:
+            return None
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    One limit, and whether it is kept.
+
+    Attributes:
+        figure: What is limited: ``p95``, ``errors``.
+        limit: Seconds; of errors a share from 0 to 1.
+        value: What was found, in the same unit; None when the lines do not say.
+        n: Of how many requests.
+    """
+
+    figure: str
+    limit: float
+    value: float | None
+    n: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is known and not above the limit."""
+        return self.value is not None and self.value <= self.limit

@@ -1,0 +1,101 @@
+"""
+``obs-middleware time``: the course of rate, errors and durations over time.
+
+Read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
+from obs_middleware.read.expression import BadExpression, seconds_of
+from obs_middleware.read.figures import Slice
+from obs_middleware.read.queries import STATS_FIELDS, course, overview
+from obs_middleware.read.results import FEW
+from obs_middleware.read.source import BadSource
+from obs_middleware.read.stats import head_of, notes_of
+from obs_middleware.read.tables import Answer, Column, Table, blocks, count, duration, moment, percent, show
+
+__all__ = ["configure", "run", "sensible_step"]
+
+MOST_SLICES = 100_000
+_STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
+_WANTED = 30
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``time``."""
+    add_files(parser)
+    parser.add_argument(
+        "--every", metavar="TIME", help="how long a slice is: 10s, 1m, 1h; some thirty slices if not said"
+    )
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the course over time."""
+    return answered(arguments, _answer)
+
+
+def sensible_step(seconds: float) -> float:
+    """Return the length of a slice, in seconds, that cuts a span of *seconds* into some thirty."""
+    return next(
+        (float(step) for step in _STEPS if seconds / step <= _WANTED), math.ceil(seconds / _WANTED / 86_400) * 86_400.0
+    )
+
+
+def _answer(arguments: argparse.Namespace, session: Session) -> int:
+    step = None if arguments.every is None else seconds_of(arguments.every)
+    if step is not None and step < 0.001:
+        raise BadExpression("--every is at least 1ms.")
+    log = session.read(arguments.files, STATS_FIELDS)
+    everything = overview(session.connection)
+    if everything.first is None or everything.last is None:
+        raise BadSource(f"{', '.join(log.sources)}: no line says when it was written")
+    span = (everything.last - everything.first).total_seconds()
+    step = step or sensible_step(span)
+    if span / step > MOST_SLICES:
+        raise BadExpression(
+            f"--every {arguments.every} would be {count(span / step)} slices; at most {count(MOST_SLICES)}."
+        )
+    slices = course(session.connection, step)
+    columns = (
+        Column("from", "from", moment, right=False),
+        Column("requests", "requests", count),
+        Column("a second", "requests_per_second", lambda rate: f"{rate:,.2f}"),
+        Column("errors", "errors", count),
+        Column("share", "errors_share", percent),
+        *(Column(name, f"{name}_seconds", duration) for name in ("p50", "p95", "max")),
+        Column("n", "n", count),
+    )
+    rows = tuple(_row(one, step) for one in slices)
+    few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)
+    lines = [
+        ("requests", blocks([one.requests for one in slices])),
+        ("errors", blocks([one.errors for one in slices])),
+        ("p95", blocks([one.durations.p95 for one in slices])),
+    ]
+    shown = [f"{name:<9}|{line}|" for name, line in lines] if len(slices) <= 150 else []
+    data = {"sources": log.sources, "lines": lines_of(log), "every_seconds": step, "slices": slices}
+    head = (*head_of(everything), f"slices of {duration(step)}", *shown)
+    table = Table("Course", columns, rows, few)
+    show(Answer(data, head, (table,), (*skipped_notes(log), *notes_of(everything))), arguments.format)
+    return 0
+
+
+def _row(one: Slice, step: float) -> tuple[object, ...]:
+    share = None if one.errors is None else one.errors / one.requests
+    durations = one.durations
+    return (
+        one.start,
+        one.requests,
+        one.requests / step,
+        one.errors,
+        share,
+        durations.p50,
+        durations.p95,
+        durations.max,
+        durations.n,
+    )

@@ -1,0 +1,88 @@
+"""Request lines as the write wing writes them, in every format, with durations of known distribution."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from obs_middleware.logs.formatters import _render_logfmt, _render_text
+from obs_middleware.logs.schemas import SCHEMAS, Translation
+
+Event = dict[str, Any]
+
+ROUTES: Final = (
+    ("GET", "orders/<int:pk>/", "orders:detail", 0.08),
+    ("GET", "", "home", 0.01),
+    ("POST", "checkout/", "checkout", 0.2),
+    ("GET", None, None, 0.003),
+)
+START: Final = dt.datetime(2026, 11, 2, 10, tzinfo=dt.UTC)
+
+
+def events(number: int, seed: int = 8) -> list[Event]:
+    """Return *number* request events with log-normal durations by route, a second apart, in the flat schema."""
+    dice = random.Random(seed)
+    return [_event(dice, n) for n in range(number)]
+
+
+def _event(dice: random.Random, number: int) -> Event:
+    method, route, view, median = dice.choice(ROUTES)
+    seconds = round(median * dice.lognormvariate(0, 0.7), 6)
+    status = 404 if route is None else dice.choices([200, 302, 500], [90, 5, 5])[0]
+    event: Event = {
+        "timestamp": (START + dt.timedelta(seconds=number)).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "level": "info",
+        "logger": "root",
+        "message": f"Request took {seconds:.4f} seconds",
+        "event_id": f"bb50066b44bef741-{number}",
+        "service": "shop",
+        "request_id": f"{dice.getrandbits(128):032x}",
+        "method": method,
+        "path": "/nowhere/" if route is None else "/" + route.replace("<int:pk>", str(number)),
+        "route": route,
+        "status": status,
+        "outcome": "error" if status == 500 else "ok",
+        "duration_seconds": seconds,
+        "db_queries": number % 5,
+        "db_seconds": round(seconds / 2, 6),
+        "user_id": str(number % 7),
+        "tenant": f"t{number % 3}",
+    }
+    if view is not None:
+        event["view"] = view
+    if status == 500:
+        event |= {"error_type": "shop.errors.Declined", "error_message": 'said "no" \\ twice'}
+    return event
+
+
+def _as_json(schema: str) -> Callable[[Event], str]:
+    table = SCHEMAS[schema]
+    translate = None if table is None else Translation(table)
+    return lambda event: json.dumps(event if translate is None else translate(None, "", event), separators=(",", ":"))
+
+
+def _docker(event: Event) -> str:
+    return json.dumps({"log": _as_json("flat")(event) + "\n", "stream": "stdout", "time": "2026-11-02T11:00:00.5Z"})
+
+
+FORMATS: Final[dict[str, Callable[[Event], str]]] = {
+    **{schema: _as_json(schema) for schema in SCHEMAS},
+    "logfmt": lambda event: str(_render_logfmt(None, "", event)),
+    "docker": _docker,
+    "cri": lambda event: f"2026-11-02T11:00:00.123456789Z stdout F {_as_json('ecs')(event)}",
+    "compose": lambda event: f"web-1  | {_as_json('otel')(event)}",
+    "syslog": lambda event: f"Nov  2 11:00:00 host shop[812]: {_as_json('gcp')(event)}",
+}
+"""Every form from which all fields can be read again."""
+
+BARE: Final[dict[str, Callable[[Event], str]]] = {
+    "text": lambda event: str(_render_text(None, "", event)),
+    "seed": lambda event: event["message"],
+    "root logger": lambda event: f"INFO:root:{event['message']}",
+    "cri text": lambda event: f"2026-11-02T11:00:00.123456789Z stderr F INFO:root:{event['message']}",
+    "foreign JSON": lambda event: json.dumps({"asctime": "now", "message": event["message"]}),
+}
+"""Every form that has but the duration, with four digits."""
