@@ -1,0 +1,72 @@
+"""
+The process of one row: puts it in force, then does what its parent asks, one line of JSON each way.
+
+A process of its own, because a configuration leaves traces that cannot be taken back: what is imported, what is
+patched, and what the interpreter has specialised its code for.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+
+from benchmarks.rows import HANDLERS, ROWS, Row
+
+WARM_UP = 300
+
+
+def put_in_force(row: Row, mode: str, file: str, handler: str) -> None:
+    """Make this process the site of *row*."""
+    if row.before is not None:
+        row.before()
+    settings.configure(
+        **{
+            "SECRET_KEY": "of a benchmark",
+            "ALLOWED_HOSTS": ["*"],
+            "ROOT_URLCONF": "benchmarks.drivers",
+            "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            "MIDDLEWARE": [row.middleware[mode]] if row.middleware else [],
+            "LOGGING_CONFIG": "logging.config.dictConfig",
+            "LOGGING": {"version": 1} if row.logging is None else row.logging(file, HANDLERS[handler]),
+            **row.settings,
+        }
+    )
+    django.setup()
+    if row.after is not None:
+        row.after()
+
+
+def main(name: str, driver_name: str, file: str, handler: str) -> None:
+    """Serve the parent until it closes the pipe."""
+    row = ROWS[name]
+    put_in_force(row, "async" if driver_name.startswith(("async", "ASGI")) else "sync", file, handler)
+    from benchmarks.counting import Calls  # noqa: PLC0415 -- what imports Django's models must wait for its set-up
+    from benchmarks.drivers import DRIVERS  # noqa: PLC0415 -- as above
+
+    driver = DRIVERS[driver_name]()
+    driver.time(WARM_UP)
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        order, number = json.loads(line)
+        answer: Any
+        if order == "time":
+            answer = driver.time(number)
+        elif order == "count":
+            calls = driver.count(number)
+            answer = {"calls": calls.total / number, "hops": calls.hops / number, "queries": calls.queries / number}
+        else:
+            lines = Path(file).read_text().splitlines() if Path(file).exists() else []
+            answer = {"lines": len(lines), "last": lines[-1] if lines else None}
+        print(json.dumps(answer), flush=True)  # noqa: T201 -- the parent reads it
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
