@@ -20,6 +20,7 @@ from django.conf import settings
 from benchmarks.rows import HANDLERS, ROWS, Row
 
 WARM_UP = 300
+BATCHES = 5
 
 
 def put_in_force(row: Row, mode: str, file: str, handler: str) -> None:
@@ -58,7 +59,8 @@ def main(name: str, driver_name: str, file: str, handler: str) -> None:
         order, number = json.loads(line)
         answer: Any
         if order == "time":
-            answer = driver.time(number)
+            # The best of a few: where another process had the core in between is not the row's cost.
+            answer = min(driver.time(number) for _ in range(BATCHES))
         elif order == "count":
             calls = driver.count(number)
             answer = {"calls": calls.total / number, "hops": calls.hops / number, "queries": calls.queries / number}
