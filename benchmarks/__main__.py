@@ -23,7 +23,7 @@ if a.what == "counts":
                 c = w.ask("count", 20)
                 base = base or c
                 print(f"{driver:14} {w.row:15} {c['calls']:8.2f} +{c['calls']-base['calls']:8.2f} hops {c['hops']} sql {c['queries']}")
-                if w.row == "ours": print(w.ask("lines"))
+                if True: print(w.ask("lines"))
 else:
     for driver in (a.drivers or "async chain,sync chain").split(","):
         t = time_rows(rows, driver, handler=a.handler, rounds=a.rounds, batch=a.batch, generations=a.generations)

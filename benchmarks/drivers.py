@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
@@ -17,6 +18,7 @@ from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
+from django.db import connection
 from django.urls import path, resolve
 
 from benchmarks.counting import Calls
@@ -88,13 +90,13 @@ def scope() -> dict[str, Any]:
 
 
 class Driver(Protocol):
-    """One way to send requests through the site that is configured in this process."""
+    """One thing that is measured, a request in most of them, in the site that is configured in this process."""
 
     def time(self, count: int) -> float:
-        """Return the nanoseconds that one of *count* requests took."""
+        """Return the nanoseconds that one of *count* took."""
 
     def count(self, count: int) -> Calls:
-        """Return what *count* requests called, summed."""
+        """Return what *count* of them called, summed."""
 
 
 class Chain(BaseHandler):
@@ -104,13 +106,14 @@ class Chain(BaseHandler):
     What stands around it in Django's handlers, signals and URL resolving, costs the same with any middleware.
     """
 
-    def __init__(self, *, is_async: bool) -> None:
+    def __init__(self, *, is_async: bool, view: Callable[..., Any] = sync_view) -> None:
         self._match = resolve(ASYNC_PATH if is_async else SYNC_PATH)
+        self._view = view
         self.load_middleware(is_async=is_async)
 
     def _get_response(self, request: HttpRequest) -> Any:
         request.resolver_match = self._match
-        return sync_view(request, 7)
+        return self._view(request, 7)
 
     async def _get_response_async(self, request: HttpRequest) -> Any:
         request.resolver_match = self._match
@@ -178,14 +181,71 @@ class Async:
         return calls
 
 
+class Inside:
+    """Do something again and again inside one request, whose own cost is left out."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._send = Chain(is_async=False, view=self._view)._middleware_chain  # noqa: SLF001 -- where Django keeps it
+        self._loop: Callable[[], None]
+
+    def _view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self._loop()
+        return sync_view(request, pk)
+
+    def time(self, count: int) -> float:
+        """Return the nanoseconds that one of *count* pieces of work took."""
+        work = self._work
+        spent = 0
+
+        def loop() -> None:
+            nonlocal spent
+            started = time.perf_counter_ns()
+            for _ in range(count):
+                work()
+            spent = time.perf_counter_ns() - started
+
+        self._loop = loop
+        gc.collect()
+        self._send(WSGIRequest(environ()))
+        return spent / count
+
+    def count(self, count: int) -> Calls:
+        """Return what *count* pieces of work called, summed."""
+        calls = Calls()
+
+        def loop() -> None:
+            for _ in range(count):
+                calls.start()
+                self._work()
+                calls.stop()
+
+        self._loop = loop
+        self._send(WSGIRequest(environ()))
+        return calls
+
+
 def async_chain() -> Driver:
     """Return the chain under ASGI."""
-    return Async(lambda: ASGIRequest(scope(), io.BytesIO()), Chain(is_async=True)._middleware_chain)
+    chain = Chain(is_async=True)
+    return Async(lambda: ASGIRequest(scope(), io.BytesIO()), chain._middleware_chain)  # noqa: SLF001 -- as above
 
 
 def sync_chain() -> Driver:
     """Return the chain under WSGI."""
-    return Sync(lambda: WSGIRequest(environ()), Chain(is_async=False)._middleware_chain)
+    return Sync(lambda: WSGIRequest(environ()), Chain(is_async=False)._middleware_chain)  # noqa: SLF001 -- as above
+
+
+def further_line() -> Driver:
+    """Return one more line of the application inside a request."""
+    logger = logging.getLogger("shop.checkout")
+    return Inside(lambda: logger.info("Paid %d cents", 1250))
+
+
+def query() -> Driver:
+    """Return the cheapest query there is, inside a request."""
+    cursor = connection.cursor()
+    return Inside(lambda: cursor.execute("SELECT 1"))
 
 
 def wsgi() -> Driver:
@@ -226,4 +286,6 @@ DRIVERS: Final[dict[str, Callable[[], Driver]]] = {
     "sync chain": sync_chain,
     "ASGI handler": asgi,
     "WSGI handler": wsgi,
+    "further line": further_line,
+    "query": query,
 }

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from obs_middleware import logging_config
 
-__all__ = ["HANDLERS", "ROWS", "Row"]
+__all__ = ["HANDLERS", "ROWS", "SEED", "Row", "seed_logging"]
 
 HANDLERS: Final = {"watched": "logging.handlers.WatchedFileHandler", "plain": "logging.FileHandler"}
 """What lines are written with; ``watched`` is what `logging_config` names, and looks the file up before each line."""
@@ -46,7 +46,7 @@ class Row:
     lines: int = 1
 
 
-def _seed(file: str, handler: str, formatter: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def seed_logging(file: str, handler: str, formatter: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the ``LOGGING`` that one would write by hand: the root logger, a file, a formatter."""
     return {
         "version": 1,
@@ -70,13 +70,14 @@ def _hide_orjson() -> None:
     sys.modules["orjson"] = None  # type: ignore[assignment]  # how Python itself marks what cannot be imported
 
 
-_SEED: Final = {"async": "benchmarks.seed.AsyncSeed", "sync": "benchmarks.seed.SyncSeed"}
+SEED: Final = {"async": "benchmarks.seed.AsyncSeed", "sync": "benchmarks.seed.SyncSeed"}
+"""Kind of chain -> the seed's middleware for it."""
 _OURS: Final = {"async": OURS, "sync": OURS}
 _APP: Final = {"INSTALLED_APPS": ["obs_middleware"]}
 
 ROWS: Final[dict[str, Row]] = {
     "nothing": Row("nothing", lines=0),
-    "seed": Row("the seed, text", _SEED, _seed),
+    "seed": Row("the seed, text", SEED, seed_logging),
     "ours": Row("JSON, orjson", _OURS, _ours(), _APP),
     "ours-std": Row("JSON, standard library", _OURS, _ours(), _APP, before=_hide_orjson),
     "ours-excluded": Row("excluded", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"EXCLUDE": ["^/items/"]}}, lines=0),

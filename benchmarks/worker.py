@@ -14,39 +14,17 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import django
-from django.conf import settings
-
-from benchmarks.rows import HANDLERS, ROWS, Row
+from benchmarks.peers import PEERS
+from benchmarks.rows import ROWS
+from benchmarks.site import put_in_force
 
 WARM_UP = 300
 BATCHES = 5
 
 
-def put_in_force(row: Row, mode: str, file: str, handler: str) -> None:
-    """Make this process the site of *row*."""
-    if row.before is not None:
-        row.before()
-    settings.configure(
-        **{
-            "SECRET_KEY": "of a benchmark",
-            "ALLOWED_HOSTS": ["*"],
-            "ROOT_URLCONF": "benchmarks.drivers",
-            "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-            "MIDDLEWARE": [row.middleware[mode]] if row.middleware else [],
-            "LOGGING_CONFIG": "logging.config.dictConfig",
-            "LOGGING": {"version": 1} if row.logging is None else row.logging(file, HANDLERS[handler]),
-            **row.settings,
-        }
-    )
-    django.setup()
-    if row.after is not None:
-        row.after()
-
-
 def main(name: str, driver_name: str, file: str, handler: str) -> None:
     """Serve the parent until it closes the pipe."""
-    row = ROWS[name]
+    row = (ROWS | PEERS)[name]
     put_in_force(row, "async" if driver_name.startswith(("async", "ASGI")) else "sync", file, handler)
     from benchmarks.counting import Calls  # noqa: PLC0415 -- what imports Django's models must wait for its set-up
     from benchmarks.drivers import DRIVERS  # noqa: PLC0415 -- as above
