@@ -8,6 +8,7 @@ keeps in memory comes from the allocator.
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from django.db.backends.utils import CursorWrapper
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "follow_new_threads"]
 
 _HOPS: Final = frozenset({ThreadPoolExecutor.submit.__code__, CurrentThreadExecutor.submit.__code__})
 _QUERIES: Final = frozenset({CursorWrapper.execute.__code__, CursorWrapper.executemany.__code__})
@@ -45,9 +46,26 @@ class Calls:
             self.total += 1
 
     def start(self) -> None:
-        """Count from here, in this thread."""
+        """Count from here, in this thread and in those that `follow_new_threads` knows."""
+        global _active  # noqa: PLW0603 -- one profile function at a time is all that there is
+        _active = self
         sys.setprofile(self)
 
     def stop(self) -> None:
         """Count no more."""
+        global _active  # noqa: PLW0603 -- as above
         sys.setprofile(None)
+        _active = None
+
+
+_active: Calls | None = None
+
+
+def follow_new_threads() -> None:
+    """From now on count what threads call as well; those that run already are not followed."""
+    threading.setprofile(_follow)
+
+
+def _follow(frame: FrameType, event: str, arg: Any) -> None:
+    if _active is not None:
+        _active(frame, event, arg)

@@ -6,29 +6,44 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Worker", "workers"]
+__all__ = ["ROOT", "Worker", "environment", "workers"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Worker:
-    """The process of one row."""
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a process that is measured; *variables* on top."""
+    # The order of sets is not to make the difference between two rows, and dev mode measures itself.
+    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDEVMODE": "", **(variables or {})}
 
-    def __init__(self, row: str, driver: str, file: Path, handler: str) -> None:
+
+class Worker:
+    """
+    The process of one row.
+
+    Args:
+        row: Its name.
+        driver: What is measured in it; one of `benchmarks.drivers.DRIVERS`.
+        file: Where its lines go.
+        handler: What they are written with; one of `benchmarks.rows.HANDLERS`.
+        purpose: ``time`` or ``count``; the latter also follows what other threads call, which would slow them down.
+    """
+
+    def __init__(self, row: str, driver: str, file: Path, handler: str, purpose: str) -> None:
         self.row = row
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", row, driver, str(file), handler],
+            [sys.executable, "-m", "benchmarks.worker", row, driver, str(file), handler, purpose],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            # The order of sets is not to make the difference between two rows.
-            env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDEVMODE": ""},
+            env=environment(),
         )
 
     def ask(self, order: str, number: int = 0) -> Any:
@@ -50,7 +65,9 @@ class Worker:
 
 
 @contextmanager
-def workers(rows: list[str], driver: str, folder: Path, handler: str) -> Iterator[list[Worker]]:
+def workers(rows: Sequence[str], driver: str, handler: str, purpose: str) -> Iterator[list[Worker]]:
     """Start a process for each of *rows*, and end them all."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(Worker(row, driver, folder / f"{row}.log", handler)) for row in rows]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        yield [
+            stack.enter_context(Worker(row, driver, Path(folder, f"{row}.log"), handler, purpose)) for row in rows
+        ]

@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from benchmarks.counting import follow_new_threads
+from benchmarks.drivers import DRIVERS
 from benchmarks.peers import PEERS
 from benchmarks.rows import ROWS
 from benchmarks.site import put_in_force
@@ -22,13 +24,12 @@ WARM_UP = 300
 BATCHES = 5
 
 
-def main(name: str, driver_name: str, file: str, handler: str) -> None:
+def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> None:
     """Serve the parent until it closes the pipe."""
     row = (ROWS | PEERS)[name]
     put_in_force(row, "async" if driver_name.startswith(("async", "ASGI")) else "sync", file, handler)
-    from benchmarks.counting import Calls  # noqa: PLC0415 -- what imports Django's models must wait for its set-up
-    from benchmarks.drivers import DRIVERS  # noqa: PLC0415 -- as above
-
+    if purpose == "count":
+        follow_new_threads()
     driver = DRIVERS[driver_name]()
     driver.time(WARM_UP)
     gc.collect()
