@@ -1,32 +1,170 @@
-import sys, tempfile
-from pathlib import Path
-from benchmarks.processes import workers
-from benchmarks.rows import ROWS
-from benchmarks.timing import time_rows, costs
-import argparse, statistics
+"""
+Run the benchmarks: `python -m benchmarks`, or some of them: `python -m benchmarks chains counts`.
 
-p = argparse.ArgumentParser()
-p.add_argument("what", choices=["counts", "chains"])
-p.add_argument("--handler", default="watched")
-p.add_argument("--rounds", type=int, default=20)
-p.add_argument("--batch", type=int, default=50)
-p.add_argument("--generations", type=int, default=3)
-p.add_argument("--rows", default=",".join(ROWS))
-p.add_argument("--drivers", default=None)
-a = p.parse_args()
-rows = a.rows.split(",")
-if a.what == "counts":
-    for driver in (a.drivers or "async chain,sync chain,ASGI handler,WSGI handler").split(","):
-        with tempfile.TemporaryDirectory() as d, workers(rows, driver, Path(d), a.handler) as ws:
-            base = None
-            for w in ws:
-                c = w.ask("count", 20)
-                base = base or c
-                print(f"{driver:14} {w.row:15} {c['calls']:8.2f} +{c['calls']-base['calls']:8.2f} hops {c['hops']} sql {c['queries']}")
-                if True: print(w.ask("lines"))
-else:
-    for driver in (a.drivers or "async chain,sync chain").split(","):
-        t = time_rows(rows, driver, handler=a.handler, rounds=a.rounds, batch=a.batch, generations=a.generations)
-        print(driver, a.handler)
-        for row, c in costs(t).items():
-            print(f"  {row:15} {statistics.median(t[row])/1000:8.2f} us  +{c.added_us:8.2f} us  {c.ratio:6.2f}x  ({c.low:.2f} to {c.high:.2f})")
+Prints tables; with ``--output`` also writes the raw data and the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import machine
+from benchmarks.figures import rows_table, stages_table, targets_table, whole_table
+from benchmarks.peers import PEERS
+from benchmarks.processes import ROOT, environment, workers
+from benchmarks.rows import HANDLERS, ROWS
+from benchmarks.servers import SERVERS, time_servers
+from benchmarks.timing import time_rows
+
+HERE: Final = ["nothing", "seed", "ours"]
+CHAINS: Final = ("async chain", "sync chain")
+MEASURED: Final = {
+    **dict.fromkeys(CHAINS, [*ROWS, *PEERS]),
+    "ASGI handler": HERE,
+    "WSGI handler": HERE,
+    "further line": [*HERE, "ours-std"],
+    "query": HERE,
+}
+"""Driver -> the rows that go through it."""
+
+Options = argparse.Namespace
+Data = dict[str, Any]
+
+
+def _rows(options: Options, driver: str) -> list[str]:
+    return [row for row in MEASURED[driver] if row not in PEERS or options.peers]
+
+
+def count(options: Options, data: Data) -> None:
+    """Count calls, hops and queries; look at the lines as well."""
+    for driver in MEASURED:
+        say(f"counting: {driver}")
+        with workers(_rows(options, driver), driver, options.handler, "count") as running:
+            data["counts"][driver] = {worker.row: worker.ask("count", 20) for worker in running}
+            if driver == "sync chain":
+                data["lines"] = {worker.row: worker.ask("lines") for worker in running}
+    for row, lines in data["lines"].items():
+        if len(lines) != (ROWS | PEERS)[row].lines:
+            raise RuntimeError(f"The row {row!r} has written {lines!r}, and is to write a line less or more.")
+
+
+def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
+    """Return a part that times the rows in these *drivers*."""
+
+    def part(options: Options, data: Data) -> None:
+        for driver in drivers:
+            rounds, generations = (12, 2) if options.quick else (60, 6)
+            say(f"timing: {driver}, {rounds} rounds")
+            data["times"][driver] = time_rows(
+                _rows(options, driver),
+                driver,
+                handler=options.handler,
+                rounds=rounds,
+                batch=50,
+                generations=generations,
+            )
+
+    return part
+
+
+def time_stages(options: Options, data: Data) -> None:
+    """Time the stages of a request."""
+    say("timing: stages")
+    with tempfile.TemporaryDirectory() as folder:
+        output = subprocess.run(
+            [sys.executable, "-m", "benchmarks.stages", str(Path(folder, "log")), options.handler],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+    data["stages"] = json.loads(output)
+
+
+def load_servers(options: Options, data: Data) -> None:
+    """Send requests to real servers."""
+    rounds, batch = (4, 500) if options.quick else (15, 1000)
+    data["servers"] = {}
+    for name, server in SERVERS.items():
+        say(f"load: {name}, {rounds} rounds of {batch} requests")
+        wall, core = time_servers(server, HERE, handler=options.handler, rounds=rounds, batch=batch)
+        data["servers"][name] = {"wall": wall, "core": core}
+
+
+def watch_memory(options: Options, data: Data) -> None:
+    """Send a million requests, and look at the memory ten times."""
+    requests = 50_000 if options.quick else 1_000_000
+    say(f"memory: {requests:,} requests")
+    with workers(["ours"], "varied requests", options.handler, "time") as (worker,):
+        after = [worker.ask("memory", requests // 10) for _ in range(11)]
+    data["memory"] = {"requests": requests, "after": after}
+
+
+PARTS: Final[dict[str, Callable[[Options, Data], None]]] = {
+    "counts": count,
+    "chains": time_drivers(*CHAINS),
+    "handlers": time_drivers("ASGI handler", "WSGI handler"),
+    "inside": time_drivers("further line", "query"),
+    "stages": time_stages,
+    "servers": load_servers,
+    "memory": watch_memory,
+}
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is going on; the tables are for stdout."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- a benchmark prints
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; everything without it")
+    parser.add_argument("--quick", action="store_true", help="a few rounds: to see that it runs, not to quote")
+    parser.add_argument("--handler", choices=HANDLERS, default="plain", help="what lines are written with")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the others out")
+    parser.add_argument("--output", type=Path, help="a directory for overhead.json and overhead.svg")
+    options = parser.parse_args()
+    data: Data = {
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "handler": HANDLERS[options.handler],
+        "times": {},
+        "counts": {},
+    }
+    parts = dict.fromkeys(options.parts or PARTS)
+    if "counts" not in parts:
+        parts = {"counts": None, **parts}
+    for part in parts:
+        PARTS[part](options, data)
+    show(data)
+    if options.output is not None:
+        save(data, options.output)
+
+
+def show(data: Data) -> None:
+    """Print the tables."""
+    packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+    texts = [f"{data['machine']}\n{packages}\n{data['handler']}", targets_table(data)]
+    texts += [table(data) for table in (rows_table, whole_table, stages_table)]
+    print("\n\n".join(texts))  # noqa: T201 -- a benchmark prints
+
+
+def save(data: Data, folder: Path) -> None:
+    """Write the raw data and the picture into *folder*."""
+    from benchmarks.plot import draw  # noqa: PLC0415 -- matplotlib is wanted for this alone
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "overhead.json").write_text(json.dumps(data, indent=1) + "\n")
+    draw(data, folder / "overhead.svg")
+
+
+if __name__ == "__main__":
+    main()

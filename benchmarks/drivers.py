@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,9 @@ urlpatterns = [
     path("items/<int:pk>/", sync_view, name="item"),
     path("items/<int:pk>/async/", async_view, name="item-async"),
 ]
+
+
+_number = itertools.count()
 
 
 def environ() -> dict[str, Any]:
@@ -225,6 +229,22 @@ class Inside:
         return calls
 
 
+def _varied() -> HttpRequest:
+    """Return a request that has path, id, caller and browser in common with no other: what is cached by them shows."""
+    number = next(_number)
+    given = environ()
+    given["PATH_INFO"] = f"/items/{number}/"
+    given["HTTP_X_REQUEST_ID"] = f"caller-{number}"
+    given["HTTP_USER_AGENT"] = f"Browser/{number}"
+    given["REMOTE_ADDR"] = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return WSGIRequest(given)
+
+
+def varied_requests() -> Driver:
+    """Return requests that are all different, through the sync chain."""
+    return Sync(_varied, Chain(is_async=False)._middleware_chain)  # noqa: SLF001 -- as above
+
+
 def async_chain() -> Driver:
     """Return the chain under ASGI."""
     chain = Chain(is_async=True)
@@ -288,4 +308,5 @@ DRIVERS: Final[dict[str, Callable[[], Driver]]] = {
     "WSGI handler": wsgi,
     "further line": further_line,
     "query": query,
+    "varied requests": varied_requests,
 }

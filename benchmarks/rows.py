@@ -67,6 +67,8 @@ def _ours(**keywords: Any) -> Callable[[str, str], dict[str, Any]]:
 
 
 def _hide_orjson() -> None:
+    if "obs_middleware.logs.serialize" in sys.modules:
+        raise RuntimeError("It is too late to hide orjson: what would use it is imported already.")
     sys.modules["orjson"] = None  # type: ignore[assignment]  # how Python itself marks what cannot be imported
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
-import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.counting import follow_new_threads
-from benchmarks.drivers import DRIVERS
+from benchmarks.drivers import DRIVERS, Driver
 from benchmarks.peers import PEERS
 from benchmarks.rows import ROWS
 from benchmarks.site import put_in_force
 
-WARM_UP = 300
-BATCHES = 5
+WARM_UP: Final = 300
+BATCHES: Final = 5
+BATCH: Final = 1_000
 
 
 def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> None:
@@ -43,10 +44,29 @@ def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> 
         elif order == "count":
             calls = driver.count(number)
             answer = {"calls": calls.total / number, "hops": calls.hops / number, "queries": calls.queries / number}
+        elif order == "memory":
+            answer = memory_after(driver, number)
         else:
-            lines = Path(file).read_text().splitlines() if Path(file).exists() else []
-            answer = {"lines": len(lines), "last": lines[-1] if lines else None}
+            answer = lines_of(driver, Path(file))
         print(json.dumps(answer), flush=True)  # noqa: T201 -- the parent reads it
+
+
+def lines_of(driver: Driver, file: Path) -> list[str]:
+    """Return what one request writes."""
+    before = len(file.read_text().splitlines()) if file.exists() else 0
+    driver.time(1)
+    return file.read_text().splitlines()[before:] if file.exists() else []
+
+
+def memory_after(driver: Driver, count: int) -> dict[str, int]:
+    """Return what the process holds after *count* more requests: memory blocks of Python, and bytes in all."""
+    for _ in range(count // BATCH):
+        driver.time(BATCH)
+    gc.collect()
+    # Linux alone has /proc; the second field is what is resident, in pages.
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[1]) if statm.exists() else 0
+    return {"blocks": sys.getallocatedblocks(), "resident_bytes": pages * os.sysconf("SC_PAGE_SIZE")}
 
 
 if __name__ == "__main__":
