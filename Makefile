@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?= --output docs/images
 # A file's tests stay together: they share servers.
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint types coverage matrix dist clean
+.PHONY: help demo test check fix lint types coverage matrix bench dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ coverage: $(VENV)/.dev
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
 
+bench: $(VENV)/.bench ## Measure what a line costs, beside others; BENCH_ARGS=--quick to see it run
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 	$(BIN)/python -m pip install --quiet build
 	rm -rf dist
@@ -48,7 +52,7 @@ dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 
 clean: ## Remove all that these commands have made
 	rm -rf $(VENV) .tox build dist htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
-	find obs_middleware tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find obs_middleware tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps, so that an environment is made once, and brought up to date when pyproject.toml has changed.
 
@@ -58,6 +62,6 @@ $(VENV)/.pip:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: $(VENV)/.pip pyproject.toml
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group $*
 	@touch $@

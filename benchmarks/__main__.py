@@ -26,7 +26,7 @@ from benchmarks.timing import time_rows
 HERE: Final = ["nothing", "seed", "ours"]
 CHAINS: Final = ("async chain", "sync chain")
 MEASURED: Final = {
-    **dict.fromkeys(CHAINS, [*ROWS, *PEERS]),
+    **{chain: [*ROWS, *PEERS] for chain in CHAINS},
     "ASGI handler": HERE,
     "WSGI handler": HERE,
     "further line": [*HERE, "ours-std"],
@@ -67,7 +67,6 @@ def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
                 driver,
                 handler=options.handler,
                 rounds=rounds,
-                batch=50,
                 generations=generations,
             )
 
@@ -120,7 +119,7 @@ PARTS: Final[dict[str, Callable[[Options, Data], None]]] = {
 
 def say(text: str) -> None:
     """Tell on stderr what is going on; the tables are for stdout."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- a benchmark prints
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -154,7 +153,7 @@ def show(data: Data) -> None:
     packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     texts = [f"{data['machine']}\n{packages}\n{data['handler']}", targets_table(data)]
     texts += [table(data) for table in (rows_table, whole_table, stages_table)]
-    print("\n\n".join(texts))  # noqa: T201 -- a benchmark prints
+    print("\n\n".join(texts))
 
 
 def save(data: Data, folder: Path) -> None:

@@ -36,6 +36,7 @@ class Calls:
         self.total = self.hops = self.queries = 0
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
+        """Take one event of the interpreter."""
         if event == "call":
             self.total += 1
             if frame.f_code in _HOPS:

@@ -13,13 +13,13 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.http import HttpRequest, HttpResponse
 from django.db import connection
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, resolve
 
 from benchmarks.counting import Calls
@@ -110,10 +110,13 @@ class Chain(BaseHandler):
     What stands around it in Django's handlers, signals and URL resolving, costs the same with any middleware.
     """
 
+    _middleware_chain: Any
+
     def __init__(self, *, is_async: bool, view: Callable[..., Any] = sync_view) -> None:
         self._match = resolve(ASYNC_PATH if is_async else SYNC_PATH)
         self._view = view
         self.load_middleware(is_async=is_async)
+        self.send = self._middleware_chain
 
     def _get_response(self, request: HttpRequest) -> Any:
         request.resolver_match = self._match
@@ -190,7 +193,7 @@ class Inside:
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
-        self._send = Chain(is_async=False, view=self._view)._middleware_chain  # noqa: SLF001 -- where Django keeps it
+        self._send = Chain(is_async=False, view=self._view).send
         self._loop: Callable[[], None]
 
     def _view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -242,18 +245,18 @@ def _varied() -> HttpRequest:
 
 def varied_requests() -> Driver:
     """Return requests that are all different, through the sync chain."""
-    return Sync(_varied, Chain(is_async=False)._middleware_chain)  # noqa: SLF001 -- as above
+    return Sync(_varied, Chain(is_async=False).send)
 
 
 def async_chain() -> Driver:
     """Return the chain under ASGI."""
     chain = Chain(is_async=True)
-    return Async(lambda: ASGIRequest(scope(), io.BytesIO()), chain._middleware_chain)  # noqa: SLF001 -- as above
+    return Async(lambda: ASGIRequest(scope(), io.BytesIO()), chain.send)
 
 
 def sync_chain() -> Driver:
     """Return the chain under WSGI."""
-    return Sync(lambda: WSGIRequest(environ()), Chain(is_async=False)._middleware_chain)  # noqa: SLF001 -- as above
+    return Sync(lambda: WSGIRequest(environ()), Chain(is_async=False).send)
 
 
 def further_line() -> Driver:
@@ -270,7 +273,7 @@ def query() -> Driver:
 
 def wsgi() -> Driver:
     """Return Django's whole WSGI handler, as a server drives it."""
-    handler = WSGIHandler()
+    handler: Any = WSGIHandler()
 
     def send(given: dict[str, Any]) -> None:
         response = handler(given, lambda *_: None)
@@ -281,17 +284,21 @@ def wsgi() -> Driver:
     return Sync(environ, send)
 
 
+async def _for_ever() -> NoReturn:
+    await asyncio.get_running_loop().create_future()
+    raise RuntimeError("The client has left.")
+
+
 def asgi() -> Driver:
     """Return Django's whole ASGI handler, as a server drives it."""
-    handler = ASGIHandler()
+    handler: Any = ASGIHandler()
 
     async def send(given: dict[str, Any]) -> None:
         messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
         async def receive() -> dict[str, Any]:
-            for message in messages:
-                return message
-            return await asyncio.get_running_loop().create_future()
+            message = next(messages, None)
+            return message or await _for_ever()
 
         async def answer(_: dict[str, Any]) -> None:
             pass

@@ -68,6 +68,4 @@ class Worker:
 def workers(rows: Sequence[str], driver: str, handler: str, purpose: str) -> Iterator[list[Worker]]:
     """Start a process for each of *rows*, and end them all."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield [
-            stack.enter_context(Worker(row, driver, Path(folder, f"{row}.log"), handler, purpose)) for row in rows
-        ]
+        yield [stack.enter_context(Worker(row, driver, Path(folder, f"{row}.log"), handler, purpose)) for row in rows]

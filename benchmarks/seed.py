@@ -31,7 +31,7 @@ class AsyncSeed:
         start_time = time.perf_counter()
         response = await self.get_response(request)
         duration = time.perf_counter() - start_time
-        logging.info(f"Request took {duration:.4f} seconds")
+        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- as it was
         return response
 
 
@@ -49,5 +49,5 @@ class SyncSeed:
         start_time = time.perf_counter()
         response = self.get_response(request)
         duration = time.perf_counter() - start_time
-        logging.info(f"Request took {duration:.4f} seconds")
+        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- as it was
         return response

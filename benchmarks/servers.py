@@ -54,9 +54,7 @@ class Server:
 
 SERVERS: Final[dict[str, Server]] = {
     "uvicorn": Server("async", ("uvicorn", "--port", "{port}", "--no-access-log", "benchmarks.served:application")),
-    "granian": Server(
-        "async", ("granian", "--interface", "asgi", "--port", "{port}", "benchmarks.served:application")
-    ),
+    "granian": Server("async", ("granian", "--interface", "asgi", "--port", "{port}", "benchmarks.served:application")),
     "gunicorn": Server(
         "sync",
         ("gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "2", "--no-control-socket", "benchmarks.served"),

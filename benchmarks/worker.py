@@ -48,7 +48,7 @@ def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> 
             answer = memory_after(driver, number)
         else:
             answer = lines_of(driver, Path(file))
-        print(json.dumps(answer), flush=True)  # noqa: T201 -- the parent reads it
+        print(json.dumps(answer), flush=True)
 
 
 def lines_of(driver: Driver, file: Path) -> list[str]:
