@@ -22,7 +22,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, resolve
 
-from benchmarks.counting import Calls
+from benchmarks.counting import Meter
 
 __all__ = ["DRIVERS", "Driver"]
 
@@ -99,8 +99,8 @@ class Driver(Protocol):
     def time(self, count: int) -> float:
         """Return the nanoseconds that one of *count* took."""
 
-    def count(self, count: int) -> Calls:
-        """Return what *count* of them called, summed."""
+    def measure(self, meter: Meter, count: int) -> None:
+        """Let *meter* measure *count* of them, each by itself."""
 
 
 class Chain(BaseHandler):
@@ -144,14 +144,12 @@ class Sync:
             send(request)
         return (time.perf_counter_ns() - started) / count
 
-    def count(self, count: int) -> Calls:
-        """Return what *count* requests called, summed."""
-        calls = Calls()
+    def measure(self, meter: Meter, count: int) -> None:
+        """Let *meter* measure *count* requests, each by itself."""
         for request in [self._make() for _ in range(count)]:
-            calls.start()
+            meter.start()
             self._send(request)
-            calls.stop()
-        return calls
+            meter.stop()
 
 
 class Async:
@@ -175,17 +173,15 @@ class Async:
             await send(request)
         return (time.perf_counter_ns() - started) / count
 
-    def count(self, count: int) -> Calls:
-        """Return what *count* requests called, summed."""
-        return self._runner.run(self._count(count))
+    def measure(self, meter: Meter, count: int) -> None:
+        """Let *meter* measure *count* requests, each by itself."""
+        self._runner.run(self._measure(meter, count))
 
-    async def _count(self, count: int) -> Calls:
-        calls = Calls()
+    async def _measure(self, meter: Meter, count: int) -> None:
         for request in [self._make() for _ in range(count)]:
-            calls.start()
+            meter.start()
             await self._send(request)
-            calls.stop()
-        return calls
+            meter.stop()
 
 
 class Inside:
@@ -217,19 +213,18 @@ class Inside:
         self._send(WSGIRequest(environ()))
         return spent / count
 
-    def count(self, count: int) -> Calls:
-        """Return what *count* pieces of work called, summed."""
-        calls = Calls()
+    def measure(self, meter: Meter, count: int) -> None:
+        """Let *meter* measure *count* pieces of work, each by itself."""
+        work = self._work
 
         def loop() -> None:
             for _ in range(count):
-                calls.start()
-                self._work()
-                calls.stop()
+                meter.start()
+                work()
+                meter.stop()
 
         self._loop = loop
         self._send(WSGIRequest(environ()))
-        return calls
 
 
 def _varied() -> HttpRequest:

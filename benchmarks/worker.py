@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.counting import follow_new_threads
+from benchmarks.counting import Calls, Peak, follow_new_threads
 from benchmarks.drivers import DRIVERS, Driver
 from benchmarks.peers import PEERS
 from benchmarks.rows import ROWS
@@ -42,8 +42,10 @@ def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> 
             # The best of a few: where another process had the core in between is not the row's cost.
             answer = min(driver.time(number) for _ in range(BATCHES))
         elif order == "count":
-            calls = driver.count(number)
-            answer = {"calls": calls.total / number, "hops": calls.hops / number, "queries": calls.queries / number}
+            calls, peak = Calls(), Peak()
+            driver.measure(calls, number)
+            driver.measure(peak, number)
+            answer = calls.medians() | peak.medians()
         elif order == "memory":
             answer = memory_after(driver, number)
         else:
