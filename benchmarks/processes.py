@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a process that is measured; *variables* on top."""
-    # The order of sets is not to make the difference between two rows, and dev mode measures itself.
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDEVMODE": "", **(variables or {})}
+    # A measurement of coverage would be measured too, as would dev mode.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    # The order of sets is not to make the difference between two rows.
+    return {**own, "PYTHONDEVMODE": "", "PYTHONHASHSEED": "0", **(variables or {})}
 
 
 class Worker:
