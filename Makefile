@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
-BENCH_ARGS ?= --output docs/images
+BENCH_ARGS ?= --save
 # A file's tests stay together: they share servers.
 PYTEST := -m pytest -n auto --dist loadfile
 

@@ -1,13 +1,14 @@
 """
 Run the benchmarks: `python -m benchmarks`, or some of them: `python -m benchmarks chains counts`.
 
-Prints tables; with ``--output`` also writes the raw data and the picture.
+Prints tables; with ``--save`` it also writes the raw data, and the picture and the tables of the documentation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import machine
-from benchmarks.figures import rows_table, stages_table, targets_table, whole_table
+from benchmarks import machine, saved
+from benchmarks.figures import tables
 from benchmarks.peers import PEERS
-from benchmarks.processes import ROOT, environment, workers
+from benchmarks.processes import ROOT, Worker, environment, workers
 from benchmarks.rows import HANDLERS, ROWS
 from benchmarks.servers import SERVERS, time_servers
 from benchmarks.timing import time_rows
@@ -101,7 +102,7 @@ def watch_memory(options: Options, data: Data) -> None:
     """Send a million requests, and look at the memory ten times."""
     requests = 50_000 if options.quick else 1_000_000
     say(f"memory: {requests:,} requests")
-    with workers(["ours"], "varied requests", options.handler, "time") as (worker,):
+    with Worker("ours", "varied requests", Path(os.devnull), options.handler, "time") as worker:
         after = [worker.ask("memory", requests // 10) for _ in range(11)]
     data["memory"] = {"requests": requests, "after": after}
 
@@ -129,8 +130,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few rounds: to see that it runs, not to quote")
     parser.add_argument("--handler", choices=HANDLERS, default="plain", help="what lines are written with")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the others out")
-    parser.add_argument("--output", type=Path, help="a directory for overhead.json and overhead.svg")
+    parser.add_argument("--save", action="store_true", help="write what was measured into the repository")
+    parser.add_argument("--again", action="store_true", help="measure nothing; take what was saved")
     options = parser.parse_args()
+    if options.save and not options.again and (options.quick or options.parts or not options.peers):
+        parser.error("--save is for a whole run.")
+    data = json.loads(saved.DATA.read_text()) if options.again else measure(options)
+    print("\n\n".join(tables(data).values()))
+    if options.save:
+        saved.save(data)
+
+
+def measure(options: Options) -> Data:
+    """Return what the parts that were asked for have measured."""
     data: Data = {
         "machine": machine.describe(),
         "versions": machine.versions(),
@@ -138,31 +150,10 @@ def main() -> None:
         "times": {},
         "counts": {},
     }
-    parts = dict.fromkeys(options.parts or PARTS)
-    if "counts" not in parts:
-        parts = {"counts": None, **parts}
-    for part in parts:
+    # The figures of times stand beside counts.
+    for part in dict.fromkeys(["counts", *(options.parts or PARTS)]):
         PARTS[part](options, data)
-    show(data)
-    if options.output is not None:
-        save(data, options.output)
-
-
-def show(data: Data) -> None:
-    """Print the tables."""
-    packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
-    texts = [f"{data['machine']}\n{packages}\n{data['handler']}", targets_table(data)]
-    texts += [table(data) for table in (rows_table, whole_table, stages_table)]
-    print("\n\n".join(texts))
-
-
-def save(data: Data, folder: Path) -> None:
-    """Write the raw data and the picture into *folder*."""
-    from benchmarks.plot import draw  # noqa: PLC0415 -- matplotlib is wanted for this alone
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "overhead.json").write_text(json.dumps(data, indent=1) + "\n")
-    draw(data, folder / "overhead.svg")
+    return data
 
 
 if __name__ == "__main__":

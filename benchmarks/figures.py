@@ -12,7 +12,7 @@ from benchmarks.peers import PEERS
 from benchmarks.rows import ROWS
 from benchmarks.timing import Times, costs
 
-__all__ = ["Figure", "figures", "rows_table", "stages_table", "targets_table", "whole_table"]
+__all__ = ["Figure", "figures", "tables"]
 
 CHAINS = ("async chain", "sync chain")
 MEMORY_BLOCKS = 200
@@ -84,7 +84,21 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(title, last["blocks"] - first["blocks"], MEMORY_BLOCKS)
 
 
-def targets_table(data: dict[str, Any]) -> str:
+def tables(data: dict[str, Any]) -> dict[str, str]:
+    """Return every table that *data* are enough for, by its name."""
+    packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+    result = {
+        "machine": f"{data['machine']}; `{data['handler']}`; {packages}.",
+        "targets": _targets(data),
+        "rows": _rows(data),
+        "whole": _wholes(data),
+    }
+    if "stages" in data:
+        result["stages"] = _stages(data)
+    return result
+
+
+def _targets(data: dict[str, Any]) -> str:
     """Return the figures beside their targets."""
     rows = [["figure", "measured", "target", "floor", "met"]]
     for figure in figures(data):
@@ -97,7 +111,7 @@ def targets_table(data: dict[str, Any]) -> str:
     return _table(rows)
 
 
-def rows_table(data: dict[str, Any]) -> str:
+def _rows(data: dict[str, Any]) -> str:
     """Return what each row adds to a request: cost in units of the seed's, calls, lines."""
     chains = [chain for chain in CHAINS if chain in data["times"]]
     rows = [["row", *(f"{chain}, {unit}" for chain in chains for unit in ("us", "x the seed", "calls")), "lines"]]
@@ -116,7 +130,7 @@ def rows_table(data: dict[str, Any]) -> str:
     return _table(rows)
 
 
-def whole_table(data: dict[str, Any]) -> str:
+def _wholes(data: dict[str, Any]) -> str:
     """Return what a whole request costs, through Django's handlers and behind real servers."""
     rows = [["through", "row", "us by the clock", "x nothing", "us on a core", "x nothing"]]
     wholes = {name: (times, None) for name, times in data["times"].items() if name.endswith("handler")}
@@ -133,7 +147,7 @@ def _whole(times: Times | None, row: str) -> list[str]:
     return [f"{statistics.median(times[row]) / 1000:.0f}", f"{statistics.median(ratios):.2f}"]
 
 
-def stages_table(data: dict[str, Any]) -> str:
+def _stages(data: dict[str, Any]) -> str:
     """Return what each stage costs."""
     return _table([["stage", "us"], *([stage, f"{value:.2f}"] for stage, value in data.get("stages", {}).items())])
 
