@@ -77,9 +77,10 @@ def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
 def time_stages(options: Options, data: Data) -> None:
     """Time the stages of a request."""
     say("timing: stages")
+    batches = "40" if options.quick else "200"
     with tempfile.TemporaryDirectory() as folder:
         output = subprocess.run(
-            [sys.executable, "-m", "benchmarks.stages", str(Path(folder, "log")), options.handler],
+            [sys.executable, "-m", "benchmarks.stages", str(Path(folder, "log")), options.handler, batches],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,

@@ -61,7 +61,7 @@ def test_a_server_is_timed() -> None:
 
 def test_the_stages_are_timed() -> None:
     output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.stages", "/dev/null", "plain"],
+        [sys.executable, "-m", "benchmarks.stages", "/dev/null", "plain", "2"],
         cwd=ROOT,
         check=True,
         timeout=120,
