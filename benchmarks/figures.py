@@ -69,7 +69,8 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
                 name: data["counts"][chain]["ours"][name] - data["counts"][chain]["nothing"][name]
                 for name in ("calls", "hops", "queries")
             }
-            yield Figure(f"calls, {chain}", counts["calls"], 110, 140)
+            if chain in CHAINS:
+                yield Figure(f"calls, {chain}", counts["calls"], 110, 140)
             yield Figure(f"thread hops, {chain}", counts["hops"], 0)
             yield Figure(f"database queries, {chain}", counts["queries"], 0)
     if "lines" in data:
@@ -133,11 +134,13 @@ def _rows(data: dict[str, Any]) -> str:
 
 def _wholes(data: dict[str, Any]) -> str:
     """Return what a whole request costs, through Django's handlers and behind real servers."""
-    rows = [["through", "row", "us by the clock", "x nothing", "us on a core", "x nothing"]]
+    rows = [["through", "row", "us by the clock", "x nothing", "us on a core", "x nothing", "calls"]]
     wholes = {name: (times, None) for name, times in data["times"].items() if name.endswith("handler")}
     wholes |= {name: (measured["wall"], measured["core"]) for name, measured in data.get("servers", {}).items()}
     for name, (wall, core) in wholes.items():
-        rows += [[name, ROWS[row].title, *_whole(wall, row), *_whole(core, row)] for row in wall]
+        for row in wall:
+            calls = f"{data['counts'][name][row]['calls']:.0f}" if name in data["counts"] else ""
+            rows.append([name, ROWS[row].title, *_whole(wall, row), *_whole(core, row), calls])
     return _table(rows)
 
 
