@@ -54,25 +54,10 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
     times = data["times"]
     for chain in CHAINS:
         if chain in times:
-            cost = costs(times[chain])
-            yield Figure(f"cost added, {chain}", cost["ours"].ratio, 1.0, 1.25, unit="x")
-            yield Figure(f"the same without orjson, {chain}", cost["ours-std"].ratio, 2.0, unit="x")
-            yield Figure(f"excluded, {chain}", cost["ours-excluded"].ratio, 0.35, unit="x")
-            yield Figure(f"sampled out, {chain}", cost["ours-sampled"].ratio, 0.35, unit="x")
-            if "django-structlog" in cost:
-                least = {"async chain": 30, "sync chain": 12}[chain]
-                cheaper = costs(times[chain], unit="ours")["django-structlog"].ratio
-                yield Figure(f"cheaper than django-structlog, {chain}", cheaper, least, at_least=True, unit="x")
-    for chain in (*CHAINS, "WSGI handler", "ASGI handler"):
-        if chain in data["counts"]:
-            counts = {
-                name: data["counts"][chain]["ours"][name] - data["counts"][chain]["nothing"][name]
-                for name in ("calls", "hops", "queries")
-            }
-            if chain in CHAINS:
-                yield Figure(f"calls, {chain}", counts["calls"], 110, 140)
-            yield Figure(f"thread hops, {chain}", counts["hops"], 0)
-            yield Figure(f"database queries, {chain}", counts["queries"], 0)
+            yield from _of_chain(chain, times[chain])
+    for driver, counts in data["counts"].items():
+        if driver in CHAINS or driver.endswith("handler"):
+            yield from _of_counts(driver, counts)
     if "lines" in data:
         yield Figure("fields on the line", len(json.loads(data["lines"]["ours"][0])), 14, at_least=True)
     if "further line" in times:
@@ -86,15 +71,34 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(title, last["blocks"] - first["blocks"], MEMORY_BLOCKS)
 
 
+def _of_chain(chain: str, times: Times) -> Iterator[Figure]:
+    cost = costs(times)
+    yield Figure(f"cost added, {chain}", cost["ours"].ratio, 1.0, 1.25, unit="x")
+    yield Figure(f"the same without orjson, {chain}", cost["ours-std"].ratio, 2.0, unit="x")
+    yield Figure(f"excluded, {chain}", cost["ours-excluded"].ratio, 0.35, unit="x")
+    yield Figure(f"sampled out, {chain}", cost["ours-sampled"].ratio, 0.35, unit="x")
+    if "django-structlog" in times:
+        cheaper = costs(times, unit="ours")["django-structlog"].ratio
+        least = {"async chain": 30, "sync chain": 12}[chain]
+        yield Figure(f"cheaper than django-structlog, {chain}", cheaper, least, at_least=True, unit="x")
+
+
+def _of_counts(driver: str, counts: dict[str, dict[str, float]]) -> Iterator[Figure]:
+    added = {name: counts["ours"][name] - counts["nothing"][name] for name in ("calls", "hops", "queries")}
+    if driver in CHAINS:
+        yield Figure(f"calls, {driver}", added["calls"], 110, 140)
+    yield Figure(f"thread hops, {driver}", added["hops"], 0)
+    yield Figure(f"database queries, {driver}", added["queries"], 0)
+
+
 def tables(data: dict[str, Any]) -> dict[str, str]:
     """Return every table that *data* are enough for, by its name."""
     packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
-    result = {
-        "machine": f"{data['machine']}; `{data['handler']}`; {packages}.",
-        "targets": _targets(data),
-        "rows": _rows(data),
-        "whole": _wholes(data),
-    }
+    result = {"machine": f"{data['machine']}; `{data['handler']}`; {packages}.", "targets": _targets(data)}
+    if any(chain in data["times"] for chain in CHAINS):
+        result["rows"] = _rows(data)
+    if "servers" in data or "WSGI handler" in data["times"]:
+        result["whole"] = _wholes(data)
     if "stages" in data:
         result["stages"] = _stages(data)
     return result
@@ -119,16 +123,14 @@ def _rows(data: dict[str, Any]) -> str:
     rows = [["row", *(f"{chain}, {unit}" for chain in chains for unit in ("us", "x the seed", "calls")), "lines"]]
     cost = {chain: costs(data["times"][chain]) for chain in chains}
     for name, row in (ROWS | PEERS).items():
-        cells = [row.title]
-        for chain in chains:
-            if name in cost[chain]:
+        if all(name in cost[chain] for chain in chains):
+            cells = [row.title]
+            for chain in chains:
                 one, counts = cost[chain][name], data["counts"][chain]
                 cells.append(f"{one.microseconds:.1f}")
                 cells.append(f"{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})")
                 cells.append(f"{counts[name]['calls'] - counts['nothing']['calls']:.0f}")
-            else:
-                cells += ["", "", ""]
-        rows.append([*cells, str(row.lines)])
+            rows.append([*cells, str(row.lines)])
     return _table(rows)
 
 

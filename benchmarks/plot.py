@@ -29,7 +29,7 @@ def draw(data: dict[str, Any], file: Path) -> None:
         cost = costs(data["times"][chain])
         names = sorted(rows, key=lambda name: cost[name].ratio, reverse=True)
         bars = axes.barh(
-            [rows[name] if name in PEERS or name == "seed" else f"obs_middleware: {rows[name]}" for name in names],
+            [rows[name] for name in names],
             [cost[name].ratio for name in names],
             color=[OURS if name.startswith("ours") else OTHERS for name in names],
         )

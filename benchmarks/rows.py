@@ -80,11 +80,15 @@ _APP: Final = {"INSTALLED_APPS": ["obs_middleware"]}
 ROWS: Final[dict[str, Row]] = {
     "nothing": Row("nothing", lines=0),
     "seed": Row("the seed, text", SEED, seed_logging),
-    "ours": Row("JSON, orjson", _OURS, _ours(), _APP),
-    "ours-std": Row("JSON, standard library", _OURS, _ours(), _APP, before=_hide_orjson),
-    "ours-excluded": Row("excluded", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"EXCLUDE": ["^/items/"]}}, lines=0),
-    "ours-sampled": Row("sampled out", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"SAMPLE_RATE": 1e-9}}, lines=0),
-    "ours-text": Row("text", _OURS, _ours(format="text"), _APP),
-    "ours-ecs": Row("JSON, ECS", _OURS, _ours(schema="ecs"), _APP),
+    "ours": Row("ours, JSON with orjson", _OURS, _ours(), _APP),
+    "ours-std": Row("ours, JSON without orjson", _OURS, _ours(), _APP, before=_hide_orjson),
+    "ours-excluded": Row(
+        "ours, excluded", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"EXCLUDE": ["^/items/"]}}, lines=0
+    ),
+    "ours-sampled": Row(
+        "ours, sampled out", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"SAMPLE_RATE": 1e-9}}, lines=0
+    ),
+    "ours-text": Row("ours, text", _OURS, _ours(format="text"), _APP),
+    "ours-ecs": Row("ours, JSON in ECS", _OURS, _ours(schema="ecs"), _APP),
 }
 """Name -> row; ``nothing`` is what is subtracted from each, ``seed`` is the unit."""
