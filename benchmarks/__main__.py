@@ -61,7 +61,7 @@ def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
 
     def part(options: Options, data: Data) -> None:
         for driver in drivers:
-            rounds, generations = (12, 2) if options.quick else (60, 6)
+            rounds, generations = (12, 2) if options.quick else (36, 6)
             say(f"timing: {driver}, {rounds} rounds")
             data["times"][driver] = time_rows(
                 _rows(options, driver),
@@ -91,7 +91,7 @@ def time_stages(options: Options, data: Data) -> None:
 
 def load_servers(options: Options, data: Data) -> None:
     """Send requests to real servers."""
-    rounds, batch = (4, 500) if options.quick else (15, 1000)
+    rounds, batch = (4, 500) if options.quick else (12, 1000)
     data["servers"] = {}
     for name, server in SERVERS.items():
         say(f"load: {name}, {rounds} rounds of {batch} requests")

@@ -6,14 +6,10 @@ import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from benchmarks.processes import workers
 
 __all__ = ["Cost", "Times", "costs", "time_rows"]
-
-BATCH: Final = 50
-"""So few that most batches are through before another process gets the core."""
 
 Times = dict[str, list[float]]
 """Row -> nanoseconds for one, an item a round; the rounds of all rows go together."""
@@ -32,7 +28,7 @@ def time_rows(rows: Sequence[str], driver: str, *, handler: str, rounds: int, ge
         with workers(rows, driver, handler, "time") as running:
             for _ in range(max(1, rounds // generations)):
                 for worker in order.sample(running, len(running)):
-                    times[worker.row].append(round(worker.ask("time", BATCH)))
+                    times[worker.row].append(round(worker.ask("time")))
     return times
 
 
