@@ -23,11 +23,12 @@ def draw(data: dict[str, Any], file: Path) -> None:
     # Text that stays text, and no date: the same data make the same file.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "overhead", "font.size": 9})
     figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure.suptitle("What each adds to a request; the seed's text line is 1", fontsize=10)
     rows = {name: row.title for name, row in (ROWS | PEERS).items() if name != "nothing"}
-    for index, chain in enumerate(("async chain", "sync chain")):
-        axes = figure.add_subplot(1, 2, index + 1)
-        cost = costs(data["times"][chain])
-        names = sorted(rows, key=lambda name: cost[name].ratio, reverse=True)
+    chains = {chain: costs(data["times"][chain]) for chain in ("async chain", "sync chain")}
+    # One order for both, so that one column of names serves them.
+    names = sorted(rows, key=lambda name: chains["async chain"][name].ratio, reverse=True)
+    for axes, (chain, cost) in zip(figure.subplots(1, 2, sharey=True), chains.items(), strict=True):
         bars = axes.barh(
             [rows[name] for name in names],
             [cost[name].ratio for name in names],
@@ -37,7 +38,7 @@ def draw(data: dict[str, Any], file: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlim(0.1, 200)
         axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_title(f"{chain}: cost added to a request, the seed's text line = 1", fontsize=9)
+        axes.set_title(chain, fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
