@@ -4,16 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
-BENCH_ARGS ?=
+BENCH_ARGS ?= --save
+BENCH_READ_ARGS ?=
 # A file's tests stay together: they share servers.
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-elk check fix lint types coverage matrix bench bench-read bench-memory dist clean
+.PHONY: help demo test test-full test-elk check fix lint types coverage matrix bench bench-read dist clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s
-", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## Start the example shop, send it traffic, read its log, write report.html
 	@$(BIN)/python examples/quickstart/demo.py
@@ -52,9 +52,11 @@ coverage: $(VENV)/.dev
 
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
-
 bench-read: $(VENV)/.dev ## Measure how fast a log is read, beside DuckDB, jq and GoAccess
-	$(BIN)/python benchmarks/reading/bench.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/reading/bench.py $(BENCH_READ_ARGS)
+
+bench: $(VENV)/.bench ## Measure what a line costs, beside others; BENCH_ARGS=--quick to see it run
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 	$(BIN)/python -m pip install --quiet build
@@ -63,7 +65,7 @@ dist: $(VENV)/.pip ## Build wheel and source archive into dist/
 
 clean: ## Remove all that these commands have made
 	rm -rf $(VENV) .tox build dist htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
-	find obs_middleware tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find obs_middleware tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps, so that an environment is made once, and brought up to date when pyproject.toml has changed.
 
@@ -73,6 +75,6 @@ $(VENV)/.pip:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: $(VENV)/.pip pyproject.toml
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group $*
 	@touch $@

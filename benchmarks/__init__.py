@@ -1,0 +1,1 @@
+"""What a request line costs, against plain text and against others; `make bench` runs it all."""

@@ -1,0 +1,161 @@
+"""
+Run the benchmarks: `python -m benchmarks`, or some of them: `python -m benchmarks chains counts`.
+
+Prints tables; with ``--save`` it also writes the raw data, and the picture and the tables of the documentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import machine, saved
+from benchmarks.figures import tables
+from benchmarks.peers import PEERS
+from benchmarks.processes import ROOT, Worker, environment, workers
+from benchmarks.rows import HANDLERS, ROWS
+from benchmarks.servers import SERVERS, time_servers
+from benchmarks.timing import time_rows
+
+HERE: Final = ["nothing", "seed", "ours"]
+CHAINS: Final = ("async chain", "sync chain")
+MEASURED: Final = {
+    **{chain: [*ROWS, *PEERS] for chain in CHAINS},
+    "ASGI handler": HERE,
+    "WSGI handler": HERE,
+    "further line": [*HERE, "ours-std"],
+    "query": HERE,
+}
+"""Driver -> the rows that go through it."""
+
+Options = argparse.Namespace
+Data = dict[str, Any]
+
+
+def _rows(options: Options, driver: str) -> list[str]:
+    return [row for row in MEASURED[driver] if row not in PEERS or options.peers]
+
+
+def count(options: Options, data: Data) -> None:
+    """Count calls, hops and queries; look at the lines as well."""
+    for driver in MEASURED:
+        say(f"counting: {driver}")
+        with workers(_rows(options, driver), driver, options.handler, "count") as running:
+            data["counts"][driver] = {worker.row: worker.ask("count", 20) for worker in running}
+            if driver == "sync chain":
+                data["lines"] = {worker.row: worker.ask("lines") for worker in running}
+    for row, lines in data["lines"].items():
+        if len(lines) != (ROWS | PEERS)[row].lines:
+            raise RuntimeError(f"The row {row!r} has written {lines!r}, and is to write a line less or more.")
+
+
+def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
+    """Return a part that times the rows in these *drivers*."""
+
+    def part(options: Options, data: Data) -> None:
+        for driver in drivers:
+            rounds, generations = (12, 2) if options.quick else (36, 6)
+            say(f"timing: {driver}, {rounds} rounds")
+            data["times"][driver] = time_rows(
+                _rows(options, driver),
+                driver,
+                handler=options.handler,
+                rounds=rounds,
+                generations=generations,
+            )
+
+    return part
+
+
+def time_stages(options: Options, data: Data) -> None:
+    """Time the stages of a request."""
+    say("timing: stages")
+    batches = "40" if options.quick else "200"
+    with tempfile.TemporaryDirectory() as folder:
+        output = subprocess.run(
+            [sys.executable, "-m", "benchmarks.stages", str(Path(folder, "log")), options.handler, batches],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+    data["stages"] = json.loads(output)
+
+
+def load_servers(options: Options, data: Data) -> None:
+    """Send requests to real servers."""
+    rounds, batch = (4, 500) if options.quick else (12, 1000)
+    data["servers"] = {}
+    for name, server in SERVERS.items():
+        say(f"load: {name}, {rounds} rounds of {batch} requests")
+        wall, core = time_servers(server, HERE, handler=options.handler, rounds=rounds, batch=batch)
+        data["servers"][name] = {"wall": wall, "core": core}
+
+
+def watch_memory(options: Options, data: Data) -> None:
+    """Send a million requests, and look at the memory ten times."""
+    requests = 50_000 if options.quick else 1_000_000
+    say(f"memory: {requests:,} requests")
+    with Worker("ours", "varied requests", Path(os.devnull), options.handler, "time") as worker:
+        after = [worker.ask("memory", requests // 10) for _ in range(11)]
+    data["memory"] = {"requests": requests, "after": after}
+
+
+PARTS: Final[dict[str, Callable[[Options, Data], None]]] = {
+    "counts": count,
+    "chains": time_drivers(*CHAINS),
+    "handlers": time_drivers("ASGI handler", "WSGI handler"),
+    "inside": time_drivers("further line", "query"),
+    "stages": time_stages,
+    "servers": load_servers,
+    "memory": watch_memory,
+}
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is going on; the tables are for stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; everything without it")
+    parser.add_argument("--quick", action="store_true", help="a few rounds: to see that it runs, not to quote")
+    parser.add_argument("--handler", choices=HANDLERS, default="plain", help="what lines are written with")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the others out")
+    parser.add_argument("--save", action="store_true", help="write what was measured into the repository")
+    parser.add_argument("--again", action="store_true", help="measure nothing; take what was saved")
+    options = parser.parse_args()
+    if options.save and not options.again and (options.quick or options.parts or not options.peers):
+        parser.error("--save is for a whole run.")
+    data = json.loads(saved.DATA.read_text()) if options.again else measure(options)
+    print("\n\n".join(tables(data).values()))
+    if options.save:
+        saved.save(data)
+
+
+def measure(options: Options) -> Data:
+    """Return what the parts that were asked for have measured."""
+    data: Data = {
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "handler": HANDLERS[options.handler],
+        "times": {},
+        "counts": {},
+    }
+    # The figures of times stand beside counts.
+    for part in dict.fromkeys(["counts", *(options.parts or PARTS)]):
+        PARTS[part](options, data)
+    return data
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The parent's side of `benchmarks.worker`: start one for a row, ask it, and end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+__all__ = ["ROOT", "Worker", "environment", "workers"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a process that is measured; *variables* on top."""
+    # A measurement of coverage would be measured too, as would dev mode.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    # The order of sets is not to make the difference between two rows.
+    return {**own, "PYTHONDEVMODE": "", "PYTHONHASHSEED": "0", **(variables or {})}
+
+
+class Worker:
+    """
+    The process of one row.
+
+    Args:
+        row: Its name.
+        driver: What is measured in it; one of `benchmarks.drivers.DRIVERS`.
+        file: Where its lines go.
+        handler: What they are written with; one of `benchmarks.rows.HANDLERS`.
+        purpose: ``time`` or ``count``; the latter also follows what other threads call, which would slow them down.
+    """
+
+    def __init__(self, row: str, driver: str, file: Path, handler: str, purpose: str) -> None:
+        self.row = row
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", row, driver, str(file), handler, purpose],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+        )
+
+    def ask(self, order: str, number: int = 0) -> Any:
+        """Return the answer to *order*."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([order, number]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The process of {self.row!r} has ended with {self._process.wait()}.")
+        return json.loads(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+@contextmanager
+def workers(rows: Sequence[str], driver: str, handler: str, purpose: str) -> Iterator[list[Worker]]:
+    """Start a process for each of *rows*, and end them all."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        yield [stack.enter_context(Worker(row, driver, Path(folder, f"{row}.log"), handler, purpose)) for row in rows]

@@ -1,0 +1,158 @@
+"""
+What each stage of a request and of its line costs.
+
+Each is timed by itself, with what the stages before it leave behind made beforehand; the best of many small batches.
+The parts of formatting are called outside the formatter, so they add up to a little less than the whole.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.urls import resolve
+
+from benchmarks.drivers import SYNC_PATH, environ, sync_view
+from benchmarks.rows import ROWS
+from benchmarks.site import put_in_force
+from obs_middleware.event import current_event
+from obs_middleware.logs.processors import add_request_context
+from obs_middleware.logs.serialize import Cleaner, dumps
+from obs_middleware.middleware import TimingMiddleware
+
+__all__ = ["main"]
+
+BATCH: Final = 50
+
+
+class _Keeper(logging.Handler):
+    """Keeps each record with the event that was current."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[tuple[logging.LogRecord, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append((record, current_event.get()))
+
+
+class _Nothing(logging.Handler):
+    """Takes a record and does nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        pass
+
+
+class _Constant(logging.Formatter):
+    """Costs nothing, so that what is left is the write."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self._line = line
+
+    def format(self, _: logging.LogRecord) -> str:
+        return self._line
+
+
+Best = Callable[[Callable[[], Iterable[Any]], Callable[[Any], object]], float]
+
+
+def best_of(batches: int, prepare: Callable[[], Iterable[Any]], work: Callable[[Any], object]) -> float:
+    """Return the microseconds that *work* takes for one of what *prepare* makes, in the best of the batches."""
+    least = float("inf")
+    for _ in range(batches):
+        items = list(prepare())
+        started = time.perf_counter_ns()
+        for item in items:
+            work(item)
+        least = min(least, (time.perf_counter_ns() - started) / len(items))
+    return least / 1000
+
+
+def stages(best: Best) -> dict[str, float]:
+    """Return stage -> microseconds, in the site that is configured in this process, timed by *best*."""
+    root = logging.getLogger()
+    (handler,) = root.handlers
+    formatter = handler.formatter
+    assert formatter is not None
+    middleware: Any = TimingMiddleware(lambda request: sync_view(request, 7))
+    match = resolve(SYNC_PATH)
+
+    def requests() -> list[WSGIRequest]:
+        made = [WSGIRequest(environ()) for _ in range(BATCH)]
+        for request in made:
+            request.resolver_match = match
+        return made
+
+    def begun() -> list[tuple[Any, WSGIRequest, Any]]:
+        return [(middleware.begin(request), request, sync_view(request, 7)) for request in requests()]
+
+    def kept() -> list[tuple[logging.LogRecord, Any]]:
+        keeper = _Keeper()
+        root.handlers[:] = [keeper]
+        for request in requests():
+            middleware(request)
+        root.handlers[:] = [handler]
+        return keeper.kept
+
+    def format_one(item: tuple[logging.LogRecord, Any]) -> str:
+        record, event = item
+        current_event.set(event)
+        return formatter.format(record)
+
+    def heads() -> list[tuple[dict[str, Any], Any]]:
+        return [({"event": record.msg, "event_id": "0"}, event) for record, event in kept()]
+
+    def add_context(item: tuple[dict[str, Any], Any]) -> Any:
+        head, event = item
+        current_event.set(event)
+        return add_request_context(None, "info", head)
+
+    def complete() -> list[Any]:
+        return [
+            {"timestamp": "2026-01-01T00:00:00.000000Z", "level": "info", "logger": "root", **add_context(item)}
+            for item in heads()
+        ]
+
+    result = {}
+    root.setLevel(logging.WARNING)
+    result["begin: the event, the id, the context"] = best(requests, middleware.begin)
+    result["finish: the facts, the decision"] = best(begun, lambda item: middleware.finish(*item))
+    root.setLevel(logging.INFO)
+    root.handlers[:] = [_Nothing()]
+    result["logging.info: the record, as far as the handler"] = best(
+        lambda: ["Request took 0.0000 seconds"] * BATCH,
+        logging.info,
+    )
+    root.handlers[:] = [handler]
+    result["format: the record becomes the line"] = best(kept, format_one)
+    result["  in it: the request's fields"] = best(heads, add_context)
+    cleaner = Cleaner()
+    result["  in it: cleaning"] = best(complete, cleaner.clean_fields)
+    result["  in it: JSON"] = best(lambda: [cleaner.clean_fields(fields)[0] for fields in complete()], dumps)
+    records = kept()
+    handler.setFormatter(_Constant(format_one(records[0])))
+    result["write: to the file, and flush"] = best(lambda: [record for record, _ in records], handler.emit)
+    handler.setFormatter(formatter)
+
+    result["all of it in one go, with the view"] = best(requests, middleware)
+    return result
+
+
+def main(file: str, handler: str, batches: str = "200") -> None:
+    """Print the stages as JSON."""
+    put_in_force(ROWS["ours"], "sync", file, handler)
+    gc.collect()
+    gc.freeze()
+    print(json.dumps(stages(functools.partial(best_of, int(batches)))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

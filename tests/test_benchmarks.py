@@ -1,0 +1,95 @@
+"""The benchmarks run, and the documentation says what they said; how fast anything is, is not asked here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import saved
+from benchmarks.figures import Figure
+from benchmarks.processes import ROOT, workers
+from benchmarks.rows import ROWS
+from benchmarks.servers import SERVERS, time_servers
+from benchmarks.timing import costs, time_rows
+
+
+def test_the_page_has_the_tables_of_the_saved_data() -> None:
+    """`python -m benchmarks --again --save` puts them there."""
+    page = saved.PAGE.read_text()
+
+    assert saved.with_tables(page, json.loads(saved.DATA.read_text())) == page
+    assert saved.PICTURE.name in page
+    assert saved.PICTURE.is_file()
+
+
+@pytest.mark.parametrize("driver", ["async chain", "sync chain"])
+def test_every_row_writes_as_many_lines_as_it_says(driver: str) -> None:
+    with workers(list(ROWS), driver, "plain", "time") as running:
+        written = {worker.row: len(worker.ask("lines")) for worker in running}
+
+    assert written == {name: row.lines for name, row in ROWS.items()}
+
+
+def test_the_row_without_orjson_has_none() -> None:
+    """Otherwise the row above it would be measured twice."""
+    code = (
+        "from benchmarks.rows import ROWS; from benchmarks.site import put_in_force;"
+        "put_in_force(ROWS['ours-std'], 'sync', '/dev/null', 'plain');"
+        "import sys; assert 'obs_middleware.logs.serialize' in sys.modules; assert sys.modules['orjson'] is None"
+    )
+
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_rows_are_timed_in_turns() -> None:
+    times = time_rows(["nothing", "seed"], "sync chain", handler="watched", rounds=2, generations=1)
+
+    assert {row: len(values) for row, values in times.items()} == {"nothing": 2, "seed": 2}
+    assert min(min(values) for values in times.values()) > 0
+
+
+def test_a_server_is_timed() -> None:
+    wall, core = time_servers(SERVERS["gunicorn"], ["nothing", "ours"], handler="plain", rounds=1, batch=20)
+
+    for times in (wall, core):
+        assert times is None or all(values[0] > 0 for values in times.values())
+    assert set(wall) == {"nothing", "ours"}
+
+
+def test_the_stages_are_timed() -> None:
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.stages", "/dev/null", "plain", "2"],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+    ).stdout
+
+    assert min(json.loads(output).values()) > 0
+
+
+def test_ratios_are_formed_round_by_round() -> None:
+    """The second round was three times as slow for all; the ratio does not see it."""
+    times = {"nothing": [10.0, 30.0, 10.0], "seed": [20.0, 60.0, 20.0], "ours": [15.0, 45.0, 15.0]}
+
+    assert costs(times)["ours"].ratio == 0.5
+    assert costs(times, unit="ours")["seed"].ratio == 2
+    assert costs(times)["seed"].microseconds == 0.01
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict"),
+    [
+        (Figure("small", 1.0, goal=1.0, floor=1.25), "yes"),
+        (Figure("small", 1.2, goal=1.0, floor=1.25), "the floor"),
+        (Figure("small", 1.3, goal=1.0, floor=1.25), "NO"),
+        (Figure("large", 30, goal=30, at_least=True), "yes"),
+        (Figure("large", 29, goal=30, at_least=True), "NO"),
+    ],
+    ids=["at the goal", "at the floor", "beyond", "large enough", "too small"],
+)
+def test_a_figure_knows_its_target(figure: Figure, verdict: str) -> None:
+    assert figure.verdict == verdict
