@@ -53,7 +53,7 @@ coverage: $(VENV)/.dev
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
 bench-read: $(VENV)/.dev ## Measure how fast a log is read, beside DuckDB, jq and GoAccess
-	$(BIN)/python benchmarks/reading/bench.py $(BENCH_READ_ARGS)
+	$(BIN)/python -m benchmarks.reading.bench $(BENCH_READ_ARGS)
 
 bench: $(VENV)/.bench ## Measure what a line costs, beside others; BENCH_ARGS=--quick to see it run
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

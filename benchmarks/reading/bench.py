@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import lines
+from benchmarks.reading import lines
 
 HERE = Path(__file__).resolve().parent
 OURS = [sys.executable, "-m", "obs_middleware"]
