@@ -14,7 +14,7 @@ import pytest
 from hostile import Mischief
 from test_schemas import hostile_event
 
-from obs_middleware.__main__ import COMMANDS, main
+from obs_middleware.__main__ import main
 from obs_middleware.event import FIELDS, current_event
 from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
 from obs_middleware.logs.formatters import JSONFormatter
@@ -201,29 +201,6 @@ def test_the_command_says_what_is_wrong_with_a_dataset(capsys: pytest.CaptureFix
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "'my-shop'" in printed.err
-
-
-def test_the_command_line_lists_its_commands_and_imports_none() -> None:
-    program = """
-import sys
-from obs_middleware.__main__ import main
-try:
-    main(["-h"])
-finally:
-    print([name for name in sys.modules if "elastic" in name])
-"""
-    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-
-    assert all(command.summary in " ".join(shown.split()) for command in COMMANDS.values())
-    assert shown.endswith("[]\n")
-
-
-def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["teapot"])
-
-    assert caught.value.code == 2
-    assert "teapot" in capsys.readouterr().err
 
 
 def test_the_command_runs_as_a_module() -> None:
