@@ -27,7 +27,12 @@ class ObsMiddlewareConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks and the measure of queries."""
         database.install()
-        for check in (check_settings, check_middleware, check_proxies, check_logging):
+        for check in (
+            check_settings,
+            check_middleware,
+            check_proxies,
+            check_logging,
+            check_formatters,
+            check_bridges,
+        ):
             checks.register(check)
-        for check in (check_formatters, check_bridges):
-            checks.register(check, deploy=True)

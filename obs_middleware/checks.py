@@ -41,8 +41,8 @@ CHECKS: Final = {
     "obs_middleware.W004": "The logger of the request line does not let `INFO` through, so none is written.",
     "obs_middleware.W005": "The logger of the request line has no handler, so none is written.",
     "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings say that a proxy stands in front.",
-    "obs_middleware.W007": "No handler formats its lines with this package (`check --deploy`).",
-    "obs_middleware.W008": "A sync-only middleware costs thread changes under ASGI (`check --deploy`).",
+    "obs_middleware.W007": "No handler formats its lines with this package.",
+    "obs_middleware.W008": "A sync-only middleware costs thread changes under ASGI.",
 }
 """Every check by its id, with what it finds."""
 

@@ -61,12 +61,15 @@ def user_id(request: Any) -> str | None:
     access to the session, never an authentication token.
     """
     known = getattr(request, "__dict__", {})
+    was_asked = False
     for name in _PLACES_OF_USER:
         if name in known:
             found = _primary_key(known[name])
             if found is not None:
                 return found
-    if "session" not in known:
+            was_asked = was_asked or not _is_unevaluated(known[name])
+    # Who was asked for and is nobody may have an id in the session all the same: a user who may not log in any more.
+    if was_asked or "session" not in known:
         return None
     loaded = getattr(known["session"], "__dict__", {}).get("_session_cache")
     key = loaded.get("_auth_user_id") if isinstance(loaded, dict) else None
@@ -74,6 +77,10 @@ def user_id(request: Any) -> str | None:
 
 
 _PLACES_OF_USER: Final = ("user", "_cached_user", "_acached_user")
+
+
+def _is_unevaluated(user: Any) -> bool:
+    return issubclass(type(user), LazyObject) and user.__dict__.get("_wrapped", empty) is empty
 
 
 def _primary_key(user: Any) -> str | None:

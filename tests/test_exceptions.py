@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -202,4 +203,4 @@ def test_people_read_the_trace_below_the_line(formatter: Any, fail: Callable[[],
     head, _, trace = formatter().format(record).partition("\n")
 
     assert "failed" in head
-    assert trace == expected
+    assert trace == textwrap.indent(expected, "  ", lambda _: True)

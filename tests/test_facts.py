@@ -118,7 +118,6 @@ def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
     assert "user_id" not in lines[0]
 
 
-@pytest.mark.xfail(reason="the id in the session is believed although the user was asked for and is nobody")
 def test_a_user_that_may_not_log_in_any_more_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
     """The session still has the id; whoever asked was told that it is nobody's."""
 

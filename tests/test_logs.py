@@ -175,6 +175,15 @@ def test_a_file_is_appended_to_and_opened_again_after_rotation(
     assert parse_line(path.read_text())["message"] == "two"
 
 
+def test_a_line_into_a_fifo_is_as_short_as_into_a_pipe(tmp_path: Any) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    assert logging_config(file=fifo)["formatters"]["obs"]["max_bytes"] == 4_096
+    assert "max_bytes" not in logging_config(file=fifo, format="console")["formatters"]["obs"]
+    assert "max_bytes" not in logging_config(file=tmp_path / "file")["formatters"]["obs"]
+
+
 @pytest.mark.parametrize("option", ["schema", "format", "stream"])
 def test_a_word_that_does_not_exist_is_refused_with_those_that_do(option: str) -> None:
     with pytest.raises(ValueError, match=rf"logging_config\({option}='nonsense'\): expected one of "):

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Final
+
+from obs_middleware.logs.limits import MAX_BYTES_PIPE
 
 __all__ = ["logging_config", "structlog_config"]
 
@@ -69,11 +72,13 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     _check("schema", schema, _SCHEMAS)
     _check("format", format, _FORMATTERS)
     _check("stream", stream, _STREAMS)
-    formatter = {"()": _FORMATTERS[format], "service": service, "version": version, "environment": environment}
+    formatter: dict[str, Any] = {"()": _FORMATTERS[format], "service": service, "version": version, "environment": environment}
     if format == "json":
         formatter["schema"] = schema
     if file is None:
         formatter["stream"] = stream
+    elif format != "console" and Path(file).is_fifo():
+        formatter["max_bytes"] = MAX_BYTES_PIPE
     output: dict[str, Any]
     if nonblocking:
         target = {"stream": stream} if file is None else {"file": fspath(file)}

@@ -458,7 +458,8 @@ def _render_text(_: Any, __: str, event_dict: EventDict) -> str:
 
 def _trace_lines(event_dict: EventDict) -> list[str]:
     trace = "\n".join(str(event_dict[name]) for name in ("stack_info", "stack_trace") if event_dict.get(name))
-    return [escape_controls(line) for line in trace.split("\n")] if trace else []
+    # Indented, for a text of an exception may have lines of its own, which must not look like lines of the log.
+    return [f"  {escape_controls(line)}" for line in trace.split("\n")] if trace else []
 
 
 class ConsoleFormatter(ChainFormatter):
