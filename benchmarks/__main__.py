@@ -129,7 +129,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; everything without it")
     parser.add_argument("--quick", action="store_true", help="a few rounds: to see that it runs, not to quote")
-    parser.add_argument("--handler", choices=HANDLERS, default="plain", help="what lines are written with")
+    parser.add_argument(
+        "--handler", choices=HANDLERS, default="watched", help="what the lines of others are written with"
+    )
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the others out")
     parser.add_argument("--save", action="store_true", help="write what was measured into the repository")
     parser.add_argument("--again", action="store_true", help="measure nothing; take what was saved")

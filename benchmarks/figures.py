@@ -74,6 +74,9 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
 def _of_chain(chain: str, times: Times) -> Iterator[Figure]:
     cost = costs(times)
     yield Figure(f"cost added, {chain}", cost["ours"].ratio, 1.0, 1.25, unit="x")
+    for unit, what in (("seed-plain", "a text without rotation"), ("seed-bare", "the message alone, without rotation")):
+        ratio = costs(times, unit)["ours-plain"].ratio
+        yield Figure(f"  both through FileHandler, against {what}", ratio, 1.0, 1.25, unit="x")
     yield Figure(f"the same without orjson, {chain}", cost["ours-std"].ratio, 2.0, unit="x")
     yield Figure(f"excluded, {chain}", cost["ours-excluded"].ratio, 0.35, unit="x")
     yield Figure(f"sampled out, {chain}", cost["ours-sampled"].ratio, 0.35, unit="x")

@@ -2,7 +2,7 @@
 The configurations that are compared: one row of the table each.
 
 A row is what a site would write into its settings, and nothing else, so a process that has put it in force is that
-site. Every row that writes a line writes it with the same handler class to a real file.
+site. Every row that writes a line writes it to a real file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from obs_middleware import logging_config
 __all__ = ["HANDLERS", "ROWS", "SEED", "Row", "seed_logging"]
 
 HANDLERS: Final = {"watched": "logging.handlers.WatchedFileHandler", "plain": "logging.FileHandler"}
-"""What lines are written with; ``watched`` is what `logging_config` names, and looks the file up before each line."""
+"""What the lines of others are written with; ``watched`` stands a rotation, as ours does, ``plain`` does not."""
+
+TEXT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+"""A line of text as one writes it into a file: what our own format ``text`` has, too."""
 
 OURS: Final = "obs_middleware.middleware.TimingMiddleware"
 
@@ -51,16 +54,21 @@ def seed_logging(file: str, handler: str, formatter: Mapping[str, Any] | None = 
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": formatter or {"format": "%(message)s"}},
+        "formatters": {"line": formatter or {"format": TEXT}},
         "handlers": {"file": {"class": handler, "filename": file, "formatter": "line"}},
         "root": {"handlers": ["file"], "level": "INFO"},
     }
 
 
-def _ours(**keywords: Any) -> Callable[[str, str], dict[str, Any]]:
-    def config(file: str, handler: str) -> dict[str, Any]:
+def _with(handler: str, formatter: Mapping[str, Any] | None = None) -> Callable[[str, str], dict[str, Any]]:
+    return lambda file, _: seed_logging(file, HANDLERS[handler], formatter)
+
+
+def _ours(handler: str | None = None, **keywords: Any) -> Callable[[str, str], dict[str, Any]]:
+    def config(file: str, _: str) -> dict[str, Any]:
         result = logging_config(service="bench", file=file, **keywords)
-        result["handlers"]["obs"]["class"] = handler
+        if handler is not None:
+            result["handlers"]["obs"]["class"] = HANDLERS[handler]
         return result
 
     return config
@@ -80,6 +88,8 @@ _APP: Final = {"INSTALLED_APPS": ["obs_middleware"]}
 ROWS: Final[dict[str, Row]] = {
     "nothing": Row("nothing", lines=0),
     "seed": Row("the seed, text", SEED, seed_logging),
+    "seed-plain": Row("the seed, text, no rotation", SEED, _with("plain")),
+    "seed-bare": Row("the seed, the message alone, no rotation", SEED, _with("plain", {"format": "%(message)s"})),
     "ours": Row("ours, JSON with orjson", _OURS, _ours(), _APP),
     "ours-std": Row("ours, JSON without orjson", _OURS, _ours(), _APP, before=_hide_orjson),
     "ours-excluded": Row(
@@ -89,6 +99,7 @@ ROWS: Final[dict[str, Row]] = {
         "ours, sampled out", _OURS, _ours(), {**_APP, "OBS_MIDDLEWARE": {"SAMPLE_RATE": 1e-9}}, lines=0
     ),
     "ours-text": Row("ours, text", _OURS, _ours(format="text"), _APP),
+    "ours-plain": Row("ours, JSON with orjson, no rotation", _OURS, _ours("plain"), _APP),
     "ours-ecs": Row("ours, JSON in ECS", _OURS, _ours(schema="ecs"), _APP),
 }
 """Name -> row; ``nothing`` is what is subtracted from each, ``seed`` is the unit."""

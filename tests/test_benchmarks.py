@@ -27,7 +27,7 @@ def test_the_page_has_the_tables_of_the_saved_data() -> None:
 
 @pytest.mark.parametrize("driver", ["async chain", "sync chain"])
 def test_every_row_writes_as_many_lines_as_it_says(driver: str) -> None:
-    with workers(list(ROWS), driver, "plain", "time") as running:
+    with workers(list(ROWS), driver, "watched", "time") as running:
         written = {worker.row: len(worker.ask("lines")) for worker in running}
 
     assert written == {name: row.lines for name, row in ROWS.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,24 +20,39 @@ from obs_middleware.request import declared_bytes, response_bytes
 from obs_middleware.testing import CapturedRequests
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_event_ids_are_renewed_after_a_fork() -> None:
-    """Two workers of one parent must not write the same ids."""
+def in_a_child(make: Callable[[], str]) -> str:
+    """Return what *make* returns in a process that was forked from this one."""
     reading, writing = os.pipe()
-    before = new_event_id().split("-")[0]
     child = os.fork()
     if child == 0:
         try:
-            os.write(writing, new_event_id().encode())
+            os.write(writing, make().encode())
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        in_child = pipe.read()
+        made = pipe.read()
     os.waitpid(child, 0)
+    return made
 
-    assert in_child.split("-")[0] != before
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_event_ids_are_renewed_after_a_fork() -> None:
+    """Two workers of one parent must not write the same ids."""
+    before = new_event_id().split("-")[0]
+
+    assert in_a_child(new_event_id).split("-")[0] != before
     assert new_event_id().split("-")[0] == before
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_request_ids_in_stock_are_not_given_out_by_a_child_as_well() -> None:
+    new_request_id()  # so that there are some in stock
+    in_stock = 200
+    in_child = in_a_child(lambda: " ".join(new_request_id() for _ in range(in_stock))).split()
+
+    assert len(set(in_child)) == in_stock
+    assert not set(in_child) & {new_request_id() for _ in range(in_stock)}
 
 
 def test_every_field_of_the_event_is_documented() -> None:

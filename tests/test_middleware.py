@@ -491,3 +491,14 @@ def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: Cap
     assert response.status_code == 200
     assert len(lines) == 1
     assert [line["logger"] for line in lines.logs] == ["obs_middleware"]
+
+
+def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
+    """A canary for ``ResponseHeaders._store``: if it fails, set the header in `obs_middleware.facts` by item instead."""
+    response, other = HttpResponse(), HttpResponse()
+    response.headers["X-Request-ID"] = "the-id"
+    other.headers._store["x-request-id"] = ("X-Request-ID", "the-id")  # type: ignore[attr-defined]
+
+    assert other.headers._store == response.headers._store  # type: ignore[attr-defined]
+    assert other["x-request-id"] == "the-id"
+    assert other.serialize_headers() == response.serialize_headers()

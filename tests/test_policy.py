@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.decorators import api_view
 
-from obs_middleware import stats
+from obs_middleware import counters, stats
 from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.event import RequestEvent
 from obs_middleware.middleware import TimingMiddleware
@@ -368,3 +369,11 @@ def test_the_line_can_go_to_a_logger_of_its_own(get: Get, lines: CapturedRequest
         get("/ok/")
 
     assert (lines[0]["logger"], lines[0]["status"]) == ("site.requests", 200)
+
+
+def test_a_counter_tells_its_value() -> None:
+    """A canary for the text of ``itertools.count``, which is where `obs_middleware.counters` reads it."""
+    counter = itertools.count()
+    for expected in range(12):
+        assert counters._value(counter) == expected
+        next(counter)

@@ -72,7 +72,12 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     _check("schema", schema, _SCHEMAS)
     _check("format", format, _FORMATTERS)
     _check("stream", stream, _STREAMS)
-    formatter: dict[str, Any] = {"()": _FORMATTERS[format], "service": service, "version": version, "environment": environment}
+    formatter: dict[str, Any] = {
+        "()": _FORMATTERS[format],
+        "service": service,
+        "version": version,
+        "environment": environment,
+    }
     if format == "json":
         formatter["schema"] = schema
     if file is None:
