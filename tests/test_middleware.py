@@ -494,11 +494,11 @@ def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: Cap
 
 
 def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
-    """A canary for ``ResponseHeaders._store``: if it fails, set the header in `obs_middleware.facts` by item instead."""
+    """A canary for ``ResponseHeaders._store``: if it fails, set it in `obs_middleware.facts` by item."""
     response, other = HttpResponse(), HttpResponse()
     response.headers["X-Request-ID"] = "the-id"
-    other.headers._store["x-request-id"] = ("X-Request-ID", "the-id")  # type: ignore[attr-defined]
+    other.headers._store["x-request-id"] = ("X-Request-ID", "the-id")
 
-    assert other.headers._store == response.headers._store  # type: ignore[attr-defined]
+    assert other.headers._store == response.headers._store
     assert other["x-request-id"] == "the-id"
     assert other.serialize_headers() == response.serialize_headers()
