@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-__all__ = ["FIELDS", "Field", "RequestEvent", "current_event", "event_of", "new_event_id", "own_name"]
+__all__ = ["FIELDS", "Field", "RequestEvent", "current_event", "event_of", "is_event_id", "new_event_id", "own_name"]
 
 
 class Field(NamedTuple):
@@ -265,6 +266,10 @@ def _renew_token() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_token)
+
+
+is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch
+"""Match a string that `new_event_id` may have made."""
 
 
 def new_event_id() -> str:

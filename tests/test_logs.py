@@ -511,3 +511,47 @@ def test_structlog_offers_the_shape_that_is_relied_on() -> None:
     structlog.contextvars.clear_contextvars()
     assert all(variable.get() is Ellipsis for variable in structlog.contextvars._CONTEXT_VARS.values())
     assert not has_bound_contextvars()
+
+
+@pytest.mark.parametrize("schema", ["flat", "ecs"])
+@pytest.mark.parametrize("given", ['a"b\n', "x" * 3_000, "", 7, None, {"a": 1}, "\ud800"], ids=repr)
+def test_an_event_id_that_a_call_gives_is_a_text_in_the_line(given: Any, schema: str) -> None:
+    """One that is no text gives way to one of ours; no text breaks the line."""
+    record = logging.makeLogRecord({"msg": "x", "event_id": given})
+
+    line = parse_line(JSONFormatter(schema=schema).format(record))
+
+    assert isinstance(line["event_id"], str)
+    if given == 'a"b\n':
+        assert line["event_id"] == given
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "x" * 3_000, "\0", "\ud800", "é"], ids=repr)
+def test_the_name_of_a_logger_is_a_text_in_the_line(name: str) -> None:
+    chained = JSONFormatter(processors=[lambda logger, method_name, event_dict: event_dict])
+    record = logging.makeLogRecord({"msg": "x", "name": name})
+    formatter = JSONFormatter()
+    shortcut = formatter._shortcut
+    assert shortcut is not None
+
+    for _ in range(2):
+        assert parse_line(formatter.format(record)) == parse_line(chained.format(record))
+    assert len(shortcut._names) <= 1
+
+
+def test_names_of_loggers_without_end_are_not_all_remembered() -> None:
+    formatter = JSONFormatter()
+    shortcut = formatter._shortcut
+    assert shortcut is not None
+    for number in range(2_000):
+        formatter.format(logging.makeLogRecord({"msg": "x", "name": f"logger{number}"}))
+
+    assert len(shortcut._names) <= 1_000
+
+
+def test_constants_are_texts_in_the_line() -> None:
+    line = parse_line(
+        JSONFormatter(service='a"b', version="\0", environment="x" * 3_000).format(logging.makeLogRecord({}))
+    )
+
+    assert (line["service"], line["version"], len(line["environment"])) == ('a"b', "\ufffd", 1_024)

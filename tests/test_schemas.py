@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from obs_middleware import annotate, bind, logging_config, timed
 from obs_middleware.event import FIELDS, RequestEvent, current_event
-from obs_middleware.logs import formatters, serialize
+from obs_middleware.logs import serialize, shortcut
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.schemas import SCHEMAS, Schema, To, Translation
 from obs_middleware.testing import parse_line
@@ -782,7 +782,7 @@ def write_hostile(
         for has_orjson in (True, False):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(serialize, "_HAS_ORJSON", has_orjson)
-                patch.setattr(formatters, "encode_scalars", ENCODERS[has_orjson])
+                patch.setattr(shortcut, "encode_scalars", ENCODERS[has_orjson])
                 lines.append(formatter.format(record))
                 if not added:
                     # Without processors the formatter may take its shortcut, and no line may show it.

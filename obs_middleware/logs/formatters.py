@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ from obs_middleware.event import FIELDS, current_event, new_event_id, own_name
 from obs_middleware.failures import report_once
 from obs_middleware.logs.limits import (
     MAX_BYTES,
-    MAX_TEXT,
     MAX_TRACE_BYTES,
     MAX_TRACE_BYTES_PIPE,
     SHORT_TEXT,
@@ -36,11 +34,12 @@ from obs_middleware.logs.processors import (
     add_exception,
     add_request_context,
     escape_controls,
-    has_bound_contextvars,
     merge_bound_contextvars,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.logs.serialize import Cleaner, clean_text, dumps, encode_scalars, encode_text, is_whole, unused_key
+from obs_middleware.logs.serialize import Cleaner, dumps, unused_key
+from obs_middleware.logs.shortcut import LEVELS, RECORD_SIZE, Shortcut
+from obs_middleware.logs.timestamps import Timestamps
 from obs_middleware.redaction import Secrets
 
 __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatter", "TextFormatter"]
@@ -60,12 +59,6 @@ _NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
     "_from_structlog",
     "_record",
 }
-_RECORD_SIZE: Final = len(logging.makeLogRecord({}).__dict__)
-_DIGITS: Final = tuple(f"{number:03d}" for number in range(1000))
-"""To look three digits up takes half the time of formatting six."""
-_NOTHING: Final[Mapping[str, Any]] = {}
-_MOST_NAMES: Final = 1_000
-_LEVELS: Final = {level: logging.getLevelName(level).lower() for level in (10, 20, 30, 40, 50)}
 
 
 class ChainFormatter(logging.Formatter):
@@ -100,9 +93,7 @@ class ChainFormatter(logging.Formatter):
         super().__init__()
         constants = {"service": service, "version": version, "environment": environment}
         self._constants = {name: value for name, value in constants.items() if value is not None}
-        self._names: dict[str, str] = {}
-        self._constant_text = ""
-        self._second = (0, "")
+        self._timestamps = Timestamps()
         self._end = self.end()
         if max_bytes is None:
             max_bytes = default_max_bytes(stream)
@@ -173,7 +164,7 @@ class ChainFormatter(logging.Formatter):
                 event_dict["stack_info"] = own.pop("stack")
         else:
             event_dict = self._head(record, record.getMessage())
-        if len(record.__dict__) > _RECORD_SIZE:
+        if len(record.__dict__) > RECORD_SIZE:
             own.update((name, value) for name, value in record.__dict__.items() if name not in _NOT_EXTRA)
         if record.exc_info:
             event_dict["exc_info"] = record.exc_info
@@ -190,25 +181,13 @@ class ChainFormatter(logging.Formatter):
     def _head(self, record: logging.LogRecord, message: Any) -> EventDict:
         level = record.levelno
         return {
-            "timestamp": self._timestamp(record.created),
-            "level": _LEVELS[level] if level in _LEVELS else record.levelname.lower(),
+            "timestamp": self._timestamps.text(record.created),
+            "level": LEVELS[level] if level in LEVELS else record.levelname.lower(),
             "logger": record.name,
             "event": message,
             "event_id": _event_id(record),
             **self._constants,
         }
-
-    def _timestamp(self, created: float) -> str:
-        """Return RFC 3339 in UTC with six digits; the text of a second is made once."""
-        microseconds = int(created * 1_000_000 + 0.5)
-        second = microseconds // 1_000_000
-        known, text = self._second
-        if known != second:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = (second, text)
-        rest = microseconds - second * 1_000_000
-        thousands = rest // 1000
-        return f"{text}.{_DIGITS[thousands]}{_DIGITS[rest - thousands * 1000]}Z"
 
 
 def _event_id(record: logging.LogRecord) -> str:
@@ -268,9 +247,6 @@ class JSONFormatter(ChainFormatter):
         max_bytes: int | None = None,
     ) -> None:
         processors = tuple(processors)
-        self._is_bare = not processors and all(
-            type(one) in {str, type(None)} for one in (service, version, environment)
-        )
         table = schema_named(schema)
         self._translate = None if table is None else Translation(table)
         super().__init__(
@@ -281,10 +257,12 @@ class JSONFormatter(ChainFormatter):
             stream=stream,
             max_bytes=max_bytes,
         )
-        if self._is_bare:
-            self._constant_text = "".join(
-                f',"{name}":{encode_text(clean_text(value))}' for name, value in self._constants.items()
-            )
+        is_plain = all(type(text) is str and len(text) <= SHORT_TEXT for text in self._constants.values())
+        self._shortcut = (
+            Shortcut(self._constants, self._translate, self._most_bytes, self._timestamps)
+            if is_plain and not processors
+            else None
+        )
 
     def end(self) -> tuple[Processor, ...]:
         """Translate into the schema, and render."""
@@ -298,9 +276,9 @@ class JSONFormatter(ChainFormatter):
         When a processor fails, which is reported once, the line is written with the fields of this package alone, and
         has ``format_error``.
         """
-        if self._is_bare:
+        if self._shortcut is not None:
             try:
-                line = self._shortcut(record)
+                line = self._shortcut.line(record, self._cleaner)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # noqa: BLE001 -- whatever is odd about the record is the chain's to see to
@@ -308,101 +286,6 @@ class JSONFormatter(ChainFormatter):
             if line is not None:
                 return line
         return super().format(record)
-
-    def _shortcut(self, record: logging.LogRecord) -> str | None:  # noqa: C901, PLR0912 -- done for each line, so calls little
-        """
-        Return what the chain would make of *record*, for a fifth of its price; None unless that is sure to be the same.
-
-        It is sure for a record without exception, ``extra`` and processors of the project's, with own fields of plain
-        types under names that were cleaned before, in a line in which nothing must be cut: for nearly all.
-        """
-        message: Any = record.msg
-        level = record.levelno
-        attributes = record.__dict__
-        if (
-            type(message) is not str
-            or len(attributes) > _RECORD_SIZE + ("event_id" in attributes)
-            or record.exc_info
-            or record.stack_info
-            or level not in _LEVELS
-            or (structlog.contextvars._CONTEXT_VARS and has_bound_contextvars())  # noqa: SLF001 -- held by a canary test
-        ):
-            return None
-        if record.args:
-            message = record.getMessage()
-        event = current_event.get()
-        has_own: Any = None
-        is_request_line = False
-        if event is None:
-            known: Mapping[str, Any] = _NOTHING
-        elif message is event.message:
-            if event.error is not None or event.refusal is not None:
-                return None
-            is_request_line = True
-            known = event.line()
-            has_own = event.bound or event.annotations or event.timings or "headers" in event.facts
-        elif event.bound:
-            known, has_own = event.context | event.bound, True
-        else:
-            known = event.context
-        if has_own and not self._cleaner.is_plain(known):
-            return None
-        if "event_id" in attributes and type(attributes["event_id"]) is str:
-            event_id = attributes["event_id"]
-        else:
-            event_id = attributes["event_id"] = new_event_id()
-        microseconds = int(record.created * 1_000_000 + 0.5)
-        second = microseconds // 1_000_000
-        known_second, timestamp = self._second
-        if known_second == second:
-            rest = microseconds - second * 1_000_000
-            timestamp = f"{timestamp}.{_DIGITS[rest // 1000]}{_DIGITS[rest % 1000]}Z"
-        else:
-            timestamp = self._timestamp(record.created)
-        if self._translate is None:
-            # Of the head every part is known to need no escaping, or was escaped before, but for the message.
-            name = record.name
-            name = self._names[name] if name in self._names else self._learn_name(name)
-            if is_request_line:
-                text = f'"{message}"'
-            elif len(message) <= SHORT_TEXT:
-                text = encode_text(message)
-            else:
-                return None
-            head = (
-                f'{{"timestamp":"{timestamp}","level":"{_LEVELS[level]}","logger":{name},"message":{text},'
-                f'"event_id":"{event_id}"{self._constant_text}'
-            )
-            line = f"{head},{encode_scalars(known)[1:]}" if known else f"{head}}}"
-        else:
-            fields = {
-                "timestamp": timestamp,
-                "level": _LEVELS[level],
-                "logger": record.name,
-                "message": message,
-                "event_id": event_id,
-                **self._constants,
-                **known,
-            }
-            line = encode_scalars(self._translate(None, "", fields))
-            known = fields
-        size = len(line)
-        # Most lines are decided here; what is_whole() looks at it says itself.
-        if (
-            size <= MAX_TEXT
-            and "\\" not in line
-            and line.isascii()
-            and size <= self._most_bytes
-            and "user_agent" not in known
-        ) or is_whole(line, known, self._most_bytes):
-            return line
-        return None
-
-    def _learn_name(self, name: str) -> str:
-        text = encode_text(self._cleaner.clean(name))
-        if len(self._names) < _MOST_NAMES:
-            self._names[name] = text
-        return text
 
 
 class LogfmtFormatter(ChainFormatter):

@@ -78,6 +78,7 @@ LINELESS = {
 }
 
 TWICE = {
+    "Timestamps.text",
     # Called in the shortcut and, when that has failed, again by the chain; which of them is the first depends on the
     # request, and only the chain's failure is worth a report.
     "ChainFormatter._head",
@@ -94,8 +95,10 @@ TWICE = {
 
 SILENT = {
     # A shortcut that fails, whatever fails in it, is not taken: what it calls is called again by the chain.
-    "JSONFormatter._shortcut",
-    "JSONFormatter._learn_name",
+    "Shortcut.line",
+    "Shortcut._flat",
+    "Shortcut._learn_name",
+    "_of_request",
     "Cleaner.is_plain",
     "_encode_orjson",
     "_encode_stdlib",
