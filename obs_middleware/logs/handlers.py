@@ -46,7 +46,19 @@ _Line = tuple[bytes, bool]
 """What is written, with its line feed; and whether it is a request line."""
 
 
-class LineFileHandler(logging.Handler):
+class _UnlockedHandler(logging.Handler):
+    """A handler that formats without holding its lock, so that a slow formatter holds up no other thread."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
+        kept: Any = self.filter(record)
+        if kept:
+            # Since Python 3.12 a filter may have put another record in its place.
+            self.emit(record if kept is True else kept)
+        return bool(kept)
+
+
+class LineFileHandler(_UnlockedHandler):
     """
     Append each line to a file, with one system call.
 
@@ -70,13 +82,6 @@ class LineFileHandler(logging.Handler):
         self._sink = FileSink(filename)
         self._looked = 0.0
         super().__init__()
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
-        kept: Any = self.filter(record)
-        if kept:
-            self.emit(record if kept is True else kept)
-        return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and append the line."""
@@ -122,7 +127,7 @@ class LineFileHandler(logging.Handler):
         super().close()
 
 
-class NonBlockingHandler(logging.Handler):
+class NonBlockingHandler(_UnlockedHandler):
     """
     Write lines from a thread of its own, so that a sink that takes none for a while makes no request wait.
 
@@ -204,13 +209,6 @@ class NonBlockingHandler(logging.Handler):
         self._figures.clear()
 
     # In the caller
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
-        kept: Any = self.filter(record)
-        if kept:
-            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
-        return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and queue the line; never raises."""
