@@ -49,7 +49,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "elastic-template": Command("print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"),
 }
 
-_EXTRAS: Final = {"duckdb": "cli", "rich": "cli"}
+_EXTRAS: Final = {"duckdb": "cli", "rich": "cli", "opensearchpy": "opensearch"}
 
 OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
 """Exit codes, beside 1, which is the verdict of ``check``. The last two are a shell's for SIGINT and SIGPIPE."""
@@ -93,15 +93,19 @@ def _run(arguments: list[str]) -> int:
     elif arguments and _looks_like_a_command(arguments[0]):
         print(f"{PROGRAM}: {arguments[0]}: neither a command nor a file; {PROGRAM} --help", file=sys.stderr)
         return BAD
-    command = COMMANDS[name]
     try:
-        module = importlib.import_module(command.module)
+        return _asked(name, arguments)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         print(f'{PROGRAM} {name} needs {error.name}: pip install "obs-middleware[{extra}]"', file=sys.stderr)
         return BAD
+
+
+def _asked(name: str, arguments: list[str]) -> int:
+    command = COMMANDS[name]
+    module = importlib.import_module(command.module)
     parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=command.summary.replace("%%", "%"))
     module.configure(parser)
     code: int = module.run(parser.parse_args(arguments))

@@ -282,7 +282,7 @@ def hostile() -> ReportData:
         filters=HOSTILE,
         statuses=tuple(Count(text, 1) for text in HOSTILE),
         outcomes=tuple(Count(text, 1) for text in HOSTILE),
-        lines=dataclasses.replace(data.lines, kinds=tuple(Count(text, 1) for text in HOSTILE)),
+        lines=Lines(9, 9, kinds=tuple(Count(text, 1) for text in HOSTILE)),
         routes=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.routes)),
         slowest=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.slowest)),
         failures=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.failures * 3)),

@@ -10,9 +10,9 @@ import argparse
 import re
 from typing import Any, Final
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, number, said_of
 from obs_middleware.read.expression import BadExpression, seconds_of
-from obs_middleware.read.queries import STATS_FIELDS, overview
+from obs_middleware.read.queries import STATS_FIELDS
 from obs_middleware.read.results import Overview, Verdict
 from obs_middleware.read.source import BadSource
 from obs_middleware.read.stats import notes_of
@@ -48,8 +48,8 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         limits["errors"] = _share(arguments.errors)
     if not limits:
         raise BadExpression("name a limit: --p95 300ms, --errors 1%.")
-    log = session.read(arguments.files, STATS_FIELDS)
-    everything = overview(session.connection)
+    requests = session.requests(arguments.files, STATS_FIELDS)
+    everything = requests.overview()
     if everything.durations.n < arguments.least:
         raise BadSource(f"{count(everything.durations.n)} requests are fewer than --least {count(arguments.least)}")
     if "errors" in limits and everything.errors is None:
@@ -66,12 +66,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         Column("", "verdict", plain, right=False),
     )
     rows = tuple(_row(verdict, raw=arguments.format == "csv") for verdict in verdicts)
-    data = {"sources": log.sources, "lines": lines_of(log), "kept": kept, "verdicts": [_data(one) for one in verdicts]}
+    data = {**said_of(requests), "kept": kept, "verdicts": [_data(one) for one in verdicts]}
     head = (
         "all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),
     )
     show(
-        Answer(data, head, (Table("", columns, rows),), (*skipped_notes(log), *notes_of(everything))),
+        Answer(data, head, (Table("", columns, rows),), (*requests.notes, *notes_of(everything))),
         arguments.format,
     )
     return 0 if kept else BROKEN

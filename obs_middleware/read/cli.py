@@ -1,7 +1,7 @@
 """
 What the commands have in common: their arguments, reading for them, and how a failure is said.
 
-Read. A command asks a question of a `Session` and shows the answer.
+Read. A command asks a question of a `Session`, which is one of files or one of a search engine, and shows the answer.
 """
 
 from __future__ import annotations
@@ -11,45 +11,53 @@ import datetime as dt
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol, TypeVar
 
 import duckdb
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from obs_middleware.read.expression import BadExpression, Predicate
-from obs_middleware.read.figures import Count, Lines
-from obs_middleware.read.filters import add_filters, predicate_of
-from obs_middleware.read.scan import Log, check_predicate, connect, read_log
+from obs_middleware.read.access import access_of, add_engine
+from obs_middleware.read.conditions import Condition, Every, predicate
+from obs_middleware.read.expression import BadExpression
+from obs_middleware.read.filters import add_filters, condition_of
+from obs_middleware.read.queries import FileRequests, changes
+from obs_middleware.read.results import Change, Requests
+from obs_middleware.read.scan import check_predicate, connect, matching_lines, read_log
 from obs_middleware.read.source import BadSource, Source, find_sources, scratch_folder
 from obs_middleware.read.tables import FORMATS, console, count
 
 __all__ = [
+    "FileSession",
     "Session",
     "add_files",
     "add_format",
     "add_memory",
     "answered",
-    "lines_of",
+    "answered_in",
+    "file_session",
     "number",
+    "said_of",
     "session",
-    "skipped_notes",
     "working",
 ]
+
+S = TypeVar("S")
 
 BAD: Final = 2
 _INTERRUPTED: Final = "Query interrupted"  # what the engine makes of Ctrl-C
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the files, the filters and ``--memory``."""
+    """Give *parser* the files, the filters, ``--memory`` and what names a search engine instead of files."""
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
     )
     add_filters(parser)
     add_memory(parser)
+    add_engine(parser)
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:
@@ -70,10 +78,40 @@ def number(text: str) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Protocol):
     """
-    One run of a command: an engine, a folder for what does not fit, and the filters.
+    One run of a command: where it asks, and the filters.
+
+    Attributes:
+        now: The moment from which ``--since 2h`` counts back.
+    """
+
+    @property
+    def now(self) -> dt.datetime: ...  # noqa: D102 -- above
+
+    def requests(self, names: Sequence[str], fields: Iterable[str]) -> Requests:
+        """
+        Return the requests in *names* that the filters let pass, with all that is needed to ask for *fields*.
+
+        Raises:
+            BadSource: There is none.
+        """
+
+    def changes(
+        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
+    ) -> tuple[Change, ...]:
+        """Return how p50, p95 and p99 of each group differ, and an interval for the difference."""
+
+    def lines(
+        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
+    ) -> Iterator[str]:
+        """Yield the lines in *names* that *condition* and the filters let pass; see `matching_lines`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSession:
+    """
+    One run of a command over files: an embedded engine, and a folder for what does not fit.
 
     Attributes:
         now: The moment from which ``--since 2h`` counts back.
@@ -81,45 +119,91 @@ class Session:
 
     connection: duckdb.DuckDBPyConnection
     scratch: Path
-    predicate: Predicate
+    condition: Condition
     now: dt.datetime
+    _tables: list[str] = field(default_factory=list)
 
     def sources(self, names: Iterable[str]) -> list[Source]:
         """Return what *names* stand for; see `find_sources`."""
         return find_sources(names, self.scratch)
 
-    def read(self, names: Sequence[str], fields: Iterable[str], table: str = "requests") -> Log:
+    def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
         """
-        Read what *names* stand for into *table*, as `read_log` does.
+        Read what *names* stand for, each time into a table of its own.
 
         Raises:
             BadSource: There is no request line in it, or none that the filters let pass.
         """
+        self._tables.append(f"requests_{len(self._tables)}")
         sources = self.sources(names)
         with working(self.connection, "Reading"):
-            log = read_log(self.connection, sources, fields, self.predicate, self.scratch, table)
+            log = read_log(self.connection, sources, fields, predicate(self.condition), self.scratch, self._tables[-1])
         if not log.requests:
             where = ", ".join(log.sources)
             if log.filtered:
                 raise BadSource(f"{where}: none of the {count(log.filtered)} request lines passes the filters")
             raise BadSource(f"{where}: no request line among {count(log.lines)} lines")
-        return log
+        return FileRequests(log, self._tables[-1])
+
+    def changes(
+        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
+    ) -> tuple[Change, ...]:
+        """Return how each group differs between what was read first and what was read then."""
+        old, new = (side.table for side in (before, after) if isinstance(side, FileRequests))
+        return changes(self.connection, by, old, new, limit)
+
+    def lines(
+        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
+    ) -> Iterator[str]:
+        """Yield the original lines that *condition* and the filters let pass; see `matching_lines`."""
+        wanted = predicate(Every((condition, self.condition)))
+        check_predicate(self.connection, wanted)
+        sources = self.sources(names)
+        yield from matching_lines(
+            self.connection, sources, wanted, self.scratch, containing=containing, by_time=by_time
+        )
+
+
+@contextmanager
+def file_session(arguments: argparse.Namespace) -> Iterator[FileSession]:
+    """Open a `FileSession` for *arguments*."""
+    now = dt.datetime.now(dt.UTC)
+    condition = condition_of(arguments, now)
+    with scratch_folder() as scratch, connect(scratch, arguments.memory) as connection:
+        check_predicate(connection, predicate(condition))
+        yield FileSession(connection, scratch, condition, now)
 
 
 @contextmanager
 def session(arguments: argparse.Namespace) -> Iterator[Session]:
-    """Open a `Session` for *arguments*."""
+    """Open a `Session` for *arguments*: of the search engine that they name, or of files."""
+    access = access_of(arguments)
+    if access is None:
+        with file_session(arguments) as opened:
+            yield opened
+        return
+    from obs_middleware.read.engine import Engine  # noqa: PLC0415 -- needs the extra `opensearch`
+    from obs_middleware.read.searching import EngineSession  # noqa: PLC0415 -- as above
+
     now = dt.datetime.now(dt.UTC)
-    predicate = predicate_of(arguments, now)
-    with scratch_folder() as scratch, connect(scratch, arguments.memory) as connection:
-        check_predicate(connection, predicate)
-        yield Session(connection, scratch, predicate, now)
+    condition = condition_of(arguments, now)
+    with Engine(access) as engine:
+        yield EngineSession(engine, tuple(arguments.index), condition, now)
 
 
 def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace, Session], int]) -> int:
     """Return what *answer* returns, or 2 with a message on standard error when it cannot be told."""
+    return answered_in(session, arguments, answer)
+
+
+def answered_in(
+    opener: Callable[[argparse.Namespace], AbstractContextManager[S]],
+    arguments: argparse.Namespace,
+    answer: Callable[[argparse.Namespace, S], int],
+) -> int:
+    """Return the same as `answered`, in the session that *opener* opens."""
     try:
-        with session(arguments) as opened:
+        with opener(arguments) as opened:
             return answer(arguments, opened)
     except (BadSource, BadExpression) as error:
         print(f"obs-middleware: {error}", file=sys.stderr)
@@ -166,19 +250,7 @@ def _watch(connection: duckdb.DuckDBPyConnection, what: str, done: threading.Eve
             bar.update(task, completed=max(connection.query_progress(), 0))
 
 
-def lines_of(log: Log) -> Lines:
-    """Return what was read, as the report has it."""
-    kinds = (Count("other log lines", log.others), Count("skipped, not understood", log.skipped))
-    return Lines(log.lines, log.requests, log.filtered, tuple(kind for kind in kinds if kind.count))
-
-
-def skipped_notes(log: Log) -> tuple[str, ...]:
-    """Return a line on what was read and is not in the answer."""
-    parts = [f"{count(log.requests)} request lines"]
-    if log.filtered:
-        parts.append(f"{count(log.filtered)} filtered out")
-    if log.others:
-        parts.append(f"{count(log.others)} other log lines")
-    if log.skipped:
-        parts.append(f"{count(log.skipped)} skipped, not understood")
-    return (f"{count(log.lines)} lines read: {', '.join(parts)}",)
+def said_of(found: Requests) -> dict[str, Any]:
+    """Return what every answer in JSON says of its source."""
+    approximate = {} if found.approximate is None else {"approximate": found.approximate}
+    return {"sources": found.sources, "lines": found.lines, **approximate}

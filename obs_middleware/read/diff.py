@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from obs_middleware.read.cli import Session, add_format, add_memory, answered, lines_of, number, skipped_notes
+from obs_middleware.read.access import add_engine
+from obs_middleware.read.cli import Session, add_format, add_memory, answered, number, said_of
+from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.filters import add_filters
-from obs_middleware.read.queries import CONFIDENCE, DRAWS, STATS_FIELDS, changes, overview
+from obs_middleware.read.queries import CONFIDENCE, DRAWS, STATS_FIELDS
 from obs_middleware.read.results import FEW, Change
 from obs_middleware.read.stats import add_by, by_of, head_of, notes_of
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, plain, route, show
@@ -21,10 +23,15 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``diff``."""
-    parser.add_argument("before", metavar="BEFORE", help="a log file or a pattern")
-    parser.add_argument("after", metavar="AFTER", help="another")
+    parser.add_argument(
+        "sides",
+        nargs="*",
+        metavar="BEFORE AFTER",
+        help="two log files or patterns; with --opensearch two expressions as --where has, or two --index instead",
+    )
     add_filters(parser)
     add_memory(parser)
+    add_engine(parser)
     add_by(parser)
     parser.add_argument("--limit", type=number, default=20, metavar="N", help="groups to compare, 0 for all (20)")
     add_format(parser)
@@ -37,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    logs = {side: session.read([getattr(arguments, side)], {*STATS_FIELDS, *by}, side) for side in ("before", "after")}
-    alls = {side: overview(session.connection, side) for side in logs}
-    found = changes(session.connection, by, "before", "after", arguments.limit or None)
+    sides = _sides(arguments)
+    asked = {side: session.requests([name], {*STATS_FIELDS, *by}) for side, name in zip(_SIDES, sides, strict=True)}
+    alls = {side: requests.overview() for side, requests in asked.items()}
+    found = session.changes(asked["before"], asked["after"], by, arguments.limit or None)
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in by),
         Column("", "figure", plain, right=False),
@@ -56,23 +64,37 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     rows = tuple(_row(one) for one in found)
     few = frozenset(n for n, one in enumerate(found) if one.real is None)
     data = {
-        **{
-            side: {"sources": logs[side].sources, "lines": lines_of(logs[side]), "overview": alls[side]}
-            for side in logs
-        },
+        **{side: {**said_of(requests), "overview": alls[side]} for side, requests in asked.items()},
         "confidence": CONFIDENCE,
         "draws": DRAWS,
         "changes": [_data(one) for one in found],
     }
-    head = tuple(f"{side:<7}{head_of(alls[side])[0]}" for side in logs)
+    head = tuple(f"{side:<7}{head_of(alls[side])[0]}" for side in asked)
     notes = (
-        *(f"{side}: {note}" for side in logs for note in (*skipped_notes(logs[side]), *notes_of(alls[side]))),
+        *(f"{side}: {note}" for side, requests in asked.items() for note in (*requests.notes, *notes_of(alls[side]))),
         f"from, to: bootstrap interval of the change, {CONFIDENCE:.0%}, {DRAWS:,} samples of each side",
         "slower, faster: the interval leaves zero out; by chance alone one figure in a hundred does",
         f"fewer than {FEW} requests on one side are too few to tell",
     )
     show(Answer(data, head, (Table(f"By {', '.join(by)}", columns, rows, few),), notes), arguments.format)
     return 0
+
+
+_SIDES = ("before", "after")
+
+
+def _sides(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of both sides: files, or what tells the sides apart in a search engine."""
+    sides: list[str] = arguments.sides
+    if arguments.opensearch is None:
+        if len(sides) != 2:
+            raise BadExpression("name two logs: BEFORE AFTER.")
+        return sides
+    if len(arguments.index) == 2 and not sides:
+        return list(arguments.index)
+    if len(arguments.index) != 1 or len(sides) != 2:
+        raise BadExpression("name two --index, or one and two expressions: \"version = '1.1'\" \"version = '1.2'\".")
+    return sides
 
 
 def _signed(seconds: float) -> str:

@@ -1,8 +1,7 @@
 """
 The small language of ``--where``: ``status >= 500 and duration_seconds > 300ms``.
 
-Read. A text becomes SQL in which every name is a quoted identifier that was looked up and every value a parameter; what
-a user types is never part of the SQL itself.
+Read. A text becomes a tree of `obs_middleware.read.conditions`.
 """
 
 from __future__ import annotations
@@ -11,40 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from obs_middleware.read.fields import quoted, type_of
+from obs_middleware.read.conditions import Compared, Condition, Every, Missing, Not, Some
+from obs_middleware.read.fields import type_of
 
-__all__ = ["BadExpression", "Predicate", "all_of", "parse", "seconds_of"]
+__all__ = ["BadExpression", "parse", "seconds_of"]
 
 
 class BadExpression(ValueError):  # noqa: N818 -- said to a user, who made no error of Python's
     """The text is not an expression; the message says where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """
-    A condition on a line.
-
-    Attributes:
-        sql: A boolean expression over columns named as the fields are; null counts as false.
-        parameters: The values of its question marks, in their order.
-        fields: The fields that it looks at.
-    """
-
-    sql: str = "true"
-    parameters: tuple[str | float | bool, ...] = ()
-    fields: frozenset[str] = frozenset()
-
-
-def all_of(predicates: list[Predicate]) -> Predicate:
-    """Return what holds when all *predicates* do; none of them always holds."""
-    if not predicates:
-        return Predicate()
-    return Predicate(
-        " AND ".join(f"({one.sql})" for one in predicates),
-        tuple(value for one in predicates for value in one.parameters),
-        frozenset[str]().union(*(one.fields for one in predicates)),
-    )
 
 
 _TOKEN: Final = re.compile(
@@ -72,7 +45,7 @@ class _Token:
     value: str | float | bool = ""
 
 
-def parse(text: str) -> Predicate:
+def parse(text: str) -> Condition:
     """
     Return the condition that *text* says.
 
@@ -105,8 +78,6 @@ class _Parser:
         self._tokens = self._split()
         self._at = 0
         self._depth = 0
-        self._parameters: list[str | float | bool] = []
-        self._fields: set[str] = set()
 
     def _split(self) -> list[_Token]:
         tokens, at = [], 0
@@ -125,11 +96,11 @@ class _Parser:
         where = f"at the {'end' if start >= len(self._text) else f'character {start + 1}'}"
         return BadExpression(f"{self._text!r}: {problem} ({where}).")
 
-    def whole(self) -> Predicate:
-        sql = self._either()
+    def whole(self) -> Condition:
+        condition = self._either()
         if self._next.kind != "end":
             raise self._error(self._next.start, f"did not expect {self._next.text!r}")
-        return Predicate(sql, tuple(self._parameters), frozenset(self._fields))
+        return condition
 
     @property
     def _next(self) -> _Token:
@@ -141,55 +112,54 @@ class _Parser:
         self._at += found
         return found
 
-    def _either(self) -> str:
-        sql = self._both()
+    def _either(self) -> Condition:
+        parts = [self._both()]
         while self._take("or"):
-            sql = f"({sql} OR {self._both()})"
-        return sql
+            parts.append(self._both())
+        return parts[0] if len(parts) == 1 else Some(tuple(parts))
 
-    def _both(self) -> str:
-        sql = self._one()
+    def _both(self) -> Condition:
+        parts = [self._one()]
         while self._take("and"):
-            sql = f"({sql} AND {self._one()})"
-        return sql
+            parts.append(self._one())
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
-    def _one(self) -> str:
+    def _one(self) -> Condition:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._error(self._next.start, "this is nested too deeply")
         try:
             if self._take("not"):
-                return f"(NOT {self._one()})"
+                return Not(self._one())
             if self._take("("):
-                sql = self._either()
+                condition = self._either()
                 if not self._take(")"):
                     raise self._error(self._next.start, "expected a closing parenthesis")
-                return sql
+                return condition
             return self._comparison()
         finally:
             self._depth -= 1
 
-    def _comparison(self) -> str:
+    def _comparison(self) -> Condition:
         token = self._next
         if token.kind != "name":
             raise self._error(token.start, "expected the name of a field")
         self._at += 1
-        self._fields.add(token.text)
         if self._take("is"):
-            negated = " NOT" if self._take("not") else ""
+            negated = self._take("not")
             if not self._take("null"):
                 raise self._error(self._next.start, "expected null")
-            return f"({quoted(token.text)} IS{negated} NULL)"
-        negated = "NOT " if self._take("not") else ""
+            return Not(Missing(token.text)) if negated else Missing(token.text)
+        negated = self._take("not")
         if self._take("in"):
-            return f"({negated}({self._among(token.text)}))"
+            return Not(self._among(token.text)) if negated else self._among(token.text)
         if negated or self._next.kind != "operator":
             raise self._error(self._next.start, f"expected a comparison behind {token.text}")
         operator = self._next.text
         self._at += 1
         return self._compared(token.text, operator, self._value())
 
-    def _among(self, field: str) -> str:
+    def _among(self, field: str) -> Condition:
         if not self._take("("):
             raise self._error(self._next.start, "expected a list in parentheses")
         parts = [self._compared(field, "=", self._value())]
@@ -197,7 +167,7 @@ class _Parser:
             parts.append(self._compared(field, "=", self._value()))
         if not self._take(")"):
             raise self._error(self._next.start, "expected a closing parenthesis")
-        return " OR ".join(parts)
+        return Some(tuple(parts))
 
     def _value(self) -> str | float | bool:
         token = self._next
@@ -210,23 +180,13 @@ class _Parser:
         self._at += 1
         return token.value
 
-    def _compared(self, field: str, operator: str, value: str | float | bool) -> str:
-        column, kind = quoted(field), type_of(field)
+    def _compared(self, field: str, operator: str, value: str | float | bool) -> Condition:
         if operator in {"~", "!~"}:
             if not isinstance(value, str):
                 raise self._error(len(self._text), f"{operator} takes a regular expression in quotes")
-            self._parameters.append(value)
-            negation = "NOT " if operator == "!~" else ""
-            return f"({negation}regexp_matches({column}::VARCHAR, ?))"
-        if isinstance(value, bool):
-            column = f"try_cast({column} AS BOOLEAN)"
-        elif isinstance(value, float) and kind == "VARCHAR":
-            column = f"try_cast({column} AS DOUBLE)"
-        elif isinstance(value, str) and kind not in {"VARCHAR", "TIMESTAMP"}:
+        elif isinstance(value, str) and type_of(field) not in {"VARCHAR", "TIMESTAMP"}:
             raise self._error(len(self._text), f"{field} is compared with a number, not with {value!r}")
-        self._parameters.append(value)
-        mark = "(try_cast(? AS TIMESTAMPTZ) AT TIME ZONE 'UTC')" if kind == "TIMESTAMP" else "?"
-        return f"({column} {_OPERATORS.get(operator, operator)} {mark})"
+        return Compared(field, _OPERATORS.get(operator, operator), value)
 
 
 def _token(kind: str, match: re.Match[str]) -> _Token:

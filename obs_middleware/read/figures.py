@@ -58,7 +58,7 @@ class Lines:
 @dataclass(frozen=True, slots=True)
 class Quantiles:
     """
-    Exact quantiles of durations, in seconds.
+    Quantiles of durations, in seconds; exact, if whoever computed them does not say otherwise.
 
     Attributes:
         n: How many durations they were taken from; lines, not weighted by anything. With 0 the others are None.
@@ -194,10 +194,11 @@ class ReportData:
     Attributes:
         title: Heading of the page; the service, or the name of the file.
         sources: Where the lines came from: names of files, a URL, ``standard input``.
-        lines: The lines that were read.
+        lines: The lines that were read; None if a search engine was asked.
         requests: Requests, weighted by their sample rate if they have one.
         errors: Those of them that failed: 5xx, an exception, a broken stream. None when the lines do not say.
         durations: The durations of all requests.
+        approximate: How the quantiles were computed, if they are not exact.
         estimated: Whether a sample rate weighed any count.
         first: When the first request line was written; None when the lines do not say.
         last: When the last was.
@@ -218,10 +219,11 @@ class ReportData:
 
     title: str
     sources: tuple[str, ...]
-    lines: Lines
+    lines: Lines | None
     requests: int
     errors: int | None
     durations: Quantiles
+    approximate: str | None = None
     estimated: bool = False
     first: dt.datetime | None = None
     last: dt.datetime | None = None

@@ -1,5 +1,5 @@
 """
-The filters that every command has, as one condition: `predicate_of`.
+The filters that every command has, as one condition: `condition_of`.
 
 Read. ``--since``, ``--until``, ``--route``, ``--method``, ``--status`` and ``--where`` all have to hold.
 """
@@ -12,15 +12,16 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from obs_middleware.read.expression import BadExpression, Predicate, all_of, parse, seconds_of
+from obs_middleware.read.conditions import Compared, Condition, Every, Some
+from obs_middleware.read.expression import BadExpression, parse, seconds_of
 
-__all__ = ["add_filters", "predicate_of", "said"]
+__all__ = ["add_filters", "condition_of", "said"]
 
 _STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?", re.IGNORECASE)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the options that `predicate_of` reads."""
+    """Give *parser* the options that `condition_of` reads."""
     group = parser.add_argument_group("filters, all of which have to hold")
     group.add_argument("--since", metavar="TIME", help="2026-11-02T10:00:00Z, or 15m, 2h, 1d: so long ago; UTC")
     group.add_argument("--until", metavar="TIME", help="the same; this moment is excluded")
@@ -30,7 +31,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--status", metavar="STATUS", action="append", help="404, 5xx, 400-499; several: 404,5xx")
 
 
-def predicate_of(arguments: argparse.Namespace, now: dt.datetime | None = None) -> Predicate:
+def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) -> Condition:
     """
     Return the condition that the options say.
 
@@ -46,15 +47,14 @@ def predicate_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
     for name, operator in (("since", ">="), ("until", "<")):
         text = getattr(arguments, name)
         if text is not None:
-            moment = _moment(name, text, now)
-            conditions.append(Predicate(f'"timestamp" {operator} (?::TIMESTAMP)', (moment,), frozenset({"timestamp"})))
+            conditions.append(Compared("timestamp", operator, _moment(name, text, now)))
     if arguments.route:
         conditions.append(_one_of("route", arguments.route))
     if arguments.method:
         conditions.append(_one_of("method", [method.upper() for method in arguments.method]))
     if arguments.status:
         conditions.append(_statuses([part for text in arguments.status for part in text.split(",")]))
-    return all_of(conditions)
+    return Every(tuple(conditions))
 
 
 def said(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -78,23 +78,21 @@ def _moment(name: str, text: str, now: dt.datetime) -> str:
                 f"--{name} {text!r} is no time; expected such as 2026-11-02T10:00:00Z, 2026-11-02, 15m or 2h."
             ) from None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ")
+    return moment.astimezone(dt.UTC).isoformat()
 
 
-def _one_of(field: str, values: Sequence[str]) -> Predicate:
-    marks = ", ".join("?" for _ in values)
-    return Predicate(f'"{field}" IN ({marks})', tuple(values), frozenset({field}))
+def _one_of(field: str, values: Sequence[str]) -> Condition:
+    return Some(tuple(Compared(field, "=", value) for value in values))
 
 
-def _statuses(parts: Sequence[str]) -> Predicate:
-    bounds: list[float] = []
+def _statuses(parts: Sequence[str]) -> Condition:
+    ranges: list[Condition] = []
     for part in parts:
         match = _STATUS.fullmatch(part.strip())
         if match is None:
             raise BadExpression(f"--status {part!r} is none; expected such as 404, 5xx or 400-499.")
-        if match[1]:
-            bounds += [int(match[1]) * 100, int(match[1]) * 100 + 99]
-        else:
-            bounds += [int(match[2]), int(match[3] or match[2])]
-    sql = " OR ".join('"status" BETWEEN ? AND ?' for _ in range(len(bounds) // 2))
-    return Predicate(sql, tuple(bounds), frozenset({"status"}))
+        low, high = (
+            (int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2]))
+        )
+        ranges.append(Every((Compared("status", ">=", float(low)), Compared("status", "<=", float(high)))))
+    return Some(tuple(ranges))

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Iterable
 
 from obs_middleware.read.cli import Session, add_files, answered
-from obs_middleware.read.expression import all_of, parse
-from obs_middleware.read.scan import check_predicate, matching_lines
+from obs_middleware.read.expression import parse
 from obs_middleware.read.tables import inert
 
 __all__ = ["configure", "run", "write_lines"]
@@ -34,10 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    predicate = all_of([parse(arguments.expression), session.predicate])
-    check_predicate(session.connection, predicate)
-    sources = session.sources(arguments.files)
-    lines = matching_lines(session.connection, sources, predicate, session.scratch)
+    lines = session.lines(parse(arguments.expression), arguments.files)
     if arguments.count:
         found = sum(1 for _ in lines)
         print(found)

@@ -14,23 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from obs_middleware.read.cli import Session, add_files, answered, lines_of
+from obs_middleware.read.cli import Session, add_files, answered
 from obs_middleware.read.filters import said
 from obs_middleware.read.queries import (
     SLOW_FIELDS,
     STATS_FIELDS,
-    Connection,
-    course,
-    failures,
-    groups,
-    heat_map,
-    outcomes,
-    overview,
-    slowest,
 )
 from obs_middleware.read.report import ReportData, RouteRow, render
-from obs_middleware.read.results import Group
-from obs_middleware.read.scan import Log
+from obs_middleware.read.results import Group, Requests
 from obs_middleware.read.source import BadSource
 
 __all__ = ["PAGE_FIELDS", "configure", "page_data", "run"]
@@ -62,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    log = session.read(arguments.files, PAGE_FIELDS)
-    data = page_data(session.connection, log, title=arguments.title, filters=said(arguments), generated=session.now)
+    requests = session.requests(arguments.files, PAGE_FIELDS)
+    data = page_data(requests, title=arguments.title, filters=said(arguments), generated=session.now)
     page = render(data)
     if arguments.output == "-":
         sys.stdout.write(page)
@@ -77,34 +68,33 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
 
 
 def page_data(
-    connection: Connection,
-    log: Log,
+    requests: Requests,
     *,
     title: str | None = None,
     filters: Sequence[str] = (),
     generated: dt.datetime | None = None,
 ) -> ReportData:
     """
-    Return all that the page shows of *log*, which was read with `PAGE_FIELDS`.
+    Return all that the page shows of *requests*, which were read with `PAGE_FIELDS`.
 
     Args:
-        connection: To the engine that has it.
-        log: What was read.
+        requests: What is shown.
         filters: How it was narrowed down, as the user wrote it.
         generated: When that was.
         title: Heading; None for the service that the lines name, or else the first file.
     """
-    everything = overview(connection)
-    routes = groups(connection, ("method", "route"), _ROUTES)
-    broken, kinds = failures(connection, _FAILURES)
+    everything = requests.overview()
+    routes = requests.groups(("method", "route"), _ROUTES)
+    broken, kinds = requests.failures(_FAILURES)
     span = 0.0
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
     step = max(span / _SLICES, 0.001)
     return ReportData(
-        title=title or _service(connection) or Path(log.sources[0]).name,
-        sources=log.sources,
-        lines=lines_of(log),
+        title=title or requests.service() or Path(requests.sources[0]).name,
+        sources=requests.sources,
+        lines=requests.lines,
+        approximate=requests.approximate,
         requests=everything.requests,
         errors=everything.errors,
         durations=everything.durations,
@@ -114,22 +104,17 @@ def page_data(
         generated=generated,
         filters=tuple(filters),
         statuses=everything.statuses,
-        outcomes=outcomes(connection),
+        outcomes=requests.outcomes(),
         histogram=everything.histogram,
-        heat_map=heat_map(connection, max(span / _COLUMNS, 0.001)),
-        course=course(connection, step) if everything.first is not None else (),
+        heat_map=requests.heat_map(max(span / _COLUMNS, 0.001)),
+        course=requests.course(step) if everything.first is not None else (),
         routes=tuple(_route(row) for row in routes.rows),
         other_routes=_route(replace(routes.rest, keys=(None, None))) if routes.rest else None,
         routes_total=routes.total,
-        slowest=slowest(connection, _SLOWEST),
+        slowest=requests.slowest(_SLOWEST),
         failures=broken,
         failures_total=kinds,
     )
-
-
-def _service(connection: Connection) -> str | None:
-    names = connection.execute("SELECT DISTINCT service FROM requests WHERE service IS NOT NULL LIMIT 2").fetchall()
-    return str(names[0][0]) if len(names) == 1 else None
 
 
 def _route(row: Group) -> RouteRow:

@@ -11,17 +11,21 @@ import datetime as dt
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
 from obs_middleware.read.fields import quoted
-from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Quantiles, Slice, SlowRequest
+from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Lines, Quantiles, Slice, SlowRequest
 from obs_middleware.read.results import FEW, Change, Group, Groups, Overview
+from obs_middleware.read.scan import Log
+from obs_middleware.read.tables import count
 
 __all__ = [
     "SLOW_FIELDS",
     "STATS_FIELDS",
+    "FileRequests",
     "changes",
     "course",
     "failures",
@@ -30,6 +34,8 @@ __all__ = [
     "histogram",
     "outcomes",
     "overview",
+    "ranks_of",
+    "service",
     "slowest",
 ]
 
@@ -102,11 +108,11 @@ def overview(connection: Connection, table: str = "requests") -> Overview:
     )
 
 
-_PER_DECADE: Final = 4
+PER_DECADE: Final = 4
 """Bars of the histogram for a factor of ten: each is 1.8 times as wide as the one before."""
 
 
-def histogram(connection: Connection, table: str = "requests", per_decade: int = _PER_DECADE) -> tuple[Bin, ...]:
+def histogram(connection: Connection, table: str = "requests", per_decade: int = PER_DECADE) -> tuple[Bin, ...]:
     """Return how many lines took how long, on a logarithmic scale; the first bar has what took no microsecond."""
     counts = dict(
         connection.execute(
@@ -233,7 +239,10 @@ def changes(
         n_old, n_new = (group.durations.n if group else 0 for group in (old, new))
         drawn = None
         if n_old >= FEW and n_new >= FEW:
-            drawn = tuple(_drawn(connection, table, by, keys, n) for table, n in ((before, n_old), (after, n_new)))
+            sides = ((before, "before", n_old), (after, "after", n_new))
+            drawn = tuple(
+                _drawn(connection, table, by, keys, ranks_of(n, f"{side} {keys}")) for table, side, n in sides
+            )
         for figure in FIGURES:
             low = high = None
             if drawn is not None:
@@ -246,20 +255,26 @@ def changes(
 
 
 def _drawn(
-    connection: Connection, table: str, by: Sequence[str], keys: Sequence[str | None], n: int
+    connection: Connection, table: str, by: Sequence[str], keys: Sequence[str | None], drawn: dict[str, list[float]]
 ) -> dict[str, list[float]]:
     """Return what each figure is in `DRAWS` bootstrap samples of a group."""
-    dice = random.Random(f"{_SEED} {table} {keys}")  # noqa: S311 -- the same answer every time is wanted
-    ranks = []
-    for share in FIGURES.values():
-        rank = min(math.floor(share * (n - 1)) + 1, n)
-        ranks += [dice.betavariate(rank, n - rank + 1) for _ in range(DRAWS)]
+    ranks = [rank for figure in FIGURES for rank in drawn[figure]]
     same = " AND ".join(f"{quoted(field)}::VARCHAR IS NOT DISTINCT FROM ?" for field in by) or "true"
     (values,) = connection.execute(
         f"SELECT quantile_disc(duration_seconds, [{', '.join(map(repr, ranks))}]) FROM {table} WHERE {same}",
         list(keys),
     ).fetchone() or ([],)
     return {figure: values[number * DRAWS : (number + 1) * DRAWS] for number, figure in enumerate(FIGURES)}
+
+
+def ranks_of(n: int, seed: str) -> dict[str, list[float]]:
+    """Return where, from 0 to 1, each figure lies among *n* durations, in `DRAWS` bootstrap samples of them."""
+    dice = random.Random(f"{_SEED} {seed}")  # noqa: S311 -- the same answer every time is wanted
+    drawn = {}
+    for figure, share in FIGURES.items():
+        rank = min(math.floor(share * (n - 1)) + 1, n)
+        drawn[figure] = [dice.betavariate(rank, n - rank + 1) for _ in range(DRAWS)]
+    return drawn
 
 
 def outcomes(connection: Connection, table: str = "requests") -> tuple[Count, ...]:
@@ -282,7 +297,7 @@ def heat_map(connection: Connection, every: float, table: str = "requests") -> H
     step = max(math.ceil(every * 1_000_000), 1)
     rows = connection.execute(
         f"SELECT epoch_us(timestamp) // {step},"
-        f" floor(log10(greatest(duration_seconds, 1e-6)) * {_PER_DECADE} + 1e-9)::INTEGER, count(*)"
+        f" floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9)::INTEGER, count(*)"
         f" FROM {table} WHERE timestamp IS NOT NULL GROUP BY 1, 2"
     ).fetchall()
     if not rows:
@@ -294,7 +309,7 @@ def heat_map(connection: Connection, every: float, table: str = "requests") -> H
     epoch = dt.datetime.fromtimestamp(0, dt.UTC)
     return HeatMap(
         tuple(epoch + dt.timedelta(microseconds=number * step) for number in (*across, across[-1] + 1)),
-        tuple(10 ** (number / _PER_DECADE) for number in (*up, up[-1] + 1)),
+        tuple(10 ** (number / PER_DECADE) for number in (*up, up[-1] + 1)),
         tuple(tuple(counts.get((column, row), 0) for row in up) for column in across),
     )
 
@@ -315,3 +330,87 @@ def failures(connection: Connection, limit: int, table: str = "requests") -> tup
         ErrorRow(round(number), *common, _utc(last), request_id)  # type: ignore[call-arg]  # six values in between
         for number, *common, last, request_id in rows
     ), total
+
+
+def service(connection: Connection, table: str = "requests") -> str | None:
+    """Return the name of the service, if all lines that name one name the same."""
+    names = connection.execute(f"SELECT DISTINCT service FROM {table} WHERE service IS NOT NULL LIMIT 2").fetchall()
+    return str(names[0][0]) if len(names) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequests:
+    """
+    The requests of files, which were read into a table.
+
+    Attributes:
+        log: What was read.
+        table: The name of the table.
+    """
+
+    log: Log
+    table: str = "requests"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the files."""
+        return self.log.sources
+
+    @property
+    def lines(self) -> Lines:
+        """What was read."""
+        kinds = (Count("other log lines", self.log.others), Count("skipped, not understood", self.log.skipped))
+        return Lines(self.log.lines, self.log.requests, self.log.filtered, tuple(kind for kind in kinds if kind.count))
+
+    @property
+    def approximate(self) -> None:
+        """Nothing is."""
+
+    @property
+    def most_slices(self) -> int:
+        """What still fits into memory."""
+        return 100_000
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A line on what was read and is not in the answer."""
+        parts = [f"{count(self.log.requests)} request lines"]
+        if self.log.filtered:
+            parts.append(f"{count(self.log.filtered)} filtered out")
+        if self.log.others:
+            parts.append(f"{count(self.log.others)} other log lines")
+        if self.log.skipped:
+            parts.append(f"{count(self.log.skipped)} skipped, not understood")
+        return (f"{count(self.log.lines)} lines read: {', '.join(parts)}",)
+
+    def overview(self) -> Overview:
+        """Return all requests at a glance."""
+        return overview(self.log.connection, self.table)
+
+    def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
+        """Return requests by the fields *by*."""
+        return groups(self.log.connection, by, limit, self.table)
+
+    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
+        """Return the requests that took longest."""
+        return slowest(self.log.connection, limit, self.table)
+
+    def course(self, every: float) -> tuple[Slice, ...]:
+        """Return the time span cut into slices."""
+        return course(self.log.connection, every, self.table)
+
+    def outcomes(self) -> tuple[Count, ...]:
+        """Return requests by outcome."""
+        return outcomes(self.log.connection, self.table)
+
+    def heat_map(self, every: float) -> HeatMap | None:
+        """Return how many lines took how long when."""
+        return heat_map(self.log.connection, every, self.table)
+
+    def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
+        """Return failed requests by what they have in common."""
+        return failures(self.log.connection, limit, self.table)
+
+    def service(self) -> str | None:
+        """Return the name of the service, if there is one only."""
+        return service(self.log.connection, self.table)

@@ -89,7 +89,7 @@ def render(data: ReportData) -> str:
 
 def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
     """Return name, title and content of what follows the heading."""
-    if not data.lines.requests:
+    if not data.requests:
         empty = element("p", "No line of a request was found.", class_="empty")
         return [("overview", "Overview", element("section", empty, id="overview"))]
     found = [
@@ -166,8 +166,11 @@ def _heading(data: ReportData) -> Markup:
     if data.filters:
         facts.append(("Filters", join(*_listed(data.filters))))
     lines = data.lines
-    left_out = f", {count(lines.filtered)} left out by the filters" if lines.filtered else ""
-    facts.append(("Lines", f"{count(lines.read)} read, {count(lines.requests)} of requests{left_out}"))
+    if lines is not None:
+        left_out = f", {count(lines.filtered)} left out by the filters" if lines.filtered else ""
+        facts.append(("Lines", f"{count(lines.read)} read, {count(lines.requests)} of requests{left_out}"))
+    if data.approximate is not None:
+        facts.append(("Quantiles", visible(data.approximate)))
     return element(
         "div",
         element("p", "Report of requests", class_="eyebrow"),
@@ -268,7 +271,11 @@ def _over_time(data: ReportData) -> Markup:
 def _durations(data: ReportData) -> Markup:
     lists = [
         element("div", element("h3", title), charts.stacked(counts), class_="kinds")
-        for title, counts in (("Status", data.statuses), ("Outcome", data.outcomes), ("Lines", data.lines.kinds))
+        for title, counts in (
+            ("Status", data.statuses),
+            ("Outcome", data.outcomes),
+            ("Lines", data.lines.kinds if data.lines else ()),
+        )
         if any(one.count for one in counts)
     ]
     return element(

@@ -10,9 +10,8 @@ import argparse
 import sys
 
 from obs_middleware.read.cli import Session, add_files, answered
-from obs_middleware.read.expression import Predicate, all_of
+from obs_middleware.read.conditions import Compared
 from obs_middleware.read.grep import NOTHING_FOUND, write_lines
-from obs_middleware.read.scan import matching_lines
 
 __all__ = ["configure", "run"]
 
@@ -31,16 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    wanted = Predicate('"request_id" = ?', (arguments.id,), frozenset({"request_id"}))
-    sources = session.sources(arguments.files)
-    lines = matching_lines(
-        session.connection,
-        sources,
-        all_of([wanted, session.predicate]),
-        session.scratch,
-        containing=arguments.id,
-        by_time=True,
-    )
+    wanted = Compared("request_id", "=", arguments.id)
+    lines = session.lines(wanted, arguments.files, containing=arguments.id, by_time=True)
     if write_lines(lines):
         return 0
     print(f"obs-middleware: no line of request {arguments.id!r}", file=sys.stderr)

@@ -1,17 +1,20 @@
 """
 The answers: what a question about requests yields, whoever computed it.
 
-Read. Plain data without behaviour. What is not known is None, never 0; durations are in seconds, times in UTC.
+Read. Plain data without behaviour, and `Requests`, which is what is asked. What is not known is None, never 0;
+durations are in seconds, times in UTC.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from obs_middleware.read.figures import Bin, Count, Quantiles
+from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Lines, Quantiles, Slice, SlowRequest
 
-__all__ = ["FEW", "Change", "Group", "Groups", "Overview", "Verdict"]
+__all__ = ["FEW", "Change", "Group", "Groups", "Overview", "Requests", "Verdict"]
 
 FEW = 20
 """Below so many requests a p95 is little more than the largest of them; such figures are marked."""
@@ -134,3 +137,55 @@ class Verdict:
     def kept(self) -> bool:
         """Whether the value is known and not above the limit."""
         return self.value is not None and self.value <= self.limit
+
+
+class Requests(Protocol):
+    """
+    The requests that a command asks about, wherever they are.
+
+    Attributes:
+        sources: The names of what they come from.
+        lines: What was read; None if nothing had to be.
+        approximate: How percentiles are computed, if they are not exact.
+        notes: Lines for people on what was read, and on what is approximate.
+        most_slices: How many slices there may be of a course.
+    """
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
+
+    @property
+    def lines(self) -> Lines | None: ...  # noqa: D102 -- above
+
+    @property
+    def approximate(self) -> str | None: ...  # noqa: D102 -- above
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
+
+    @property
+    def most_slices(self) -> int: ...  # noqa: D102 -- above
+
+    def overview(self) -> Overview:
+        """Return all requests at a glance."""
+
+    def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
+        """Return requests by the fields *by*, at most *limit* groups: those that took the most time together."""
+
+    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
+        """Return the requests that took longest."""
+
+    def course(self, every: float) -> tuple[Slice, ...]:
+        """Return the time span cut into slices of *every* seconds, which begin at whole multiples of it since 1970."""
+
+    def outcomes(self) -> tuple[Count, ...]:
+        """Return requests by outcome, the most frequent first."""
+
+    def heat_map(self, every: float) -> HeatMap | None:
+        """Return how many lines took how long when, in columns of *every* seconds; None if no line has a time."""
+
+    def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
+        """Return failed requests by what they have in common, and the number of such groups."""
+
+    def service(self) -> str | None:
+        """Return the name of the service, if all lines that name one name the same."""

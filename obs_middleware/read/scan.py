@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import duckdb
 
-from obs_middleware.read.expression import BadExpression, Predicate
+from obs_middleware.read.conditions import Predicate
+from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.fields import (
     ALL_SCHEMAS,
     TIME,

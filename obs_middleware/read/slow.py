@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
-from obs_middleware.read.queries import SLOW_FIELDS, slowest
+from obs_middleware.read.cli import Session, add_files, add_format, answered, number, said_of
+from obs_middleware.read.queries import SLOW_FIELDS
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, moment, plain, route, show
 
 __all__ = ["configure", "run"]
@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    log = session.read(arguments.files, SLOW_FIELDS)
-    found = slowest(session.connection, max(arguments.limit, 1))
+    requests = session.requests(arguments.files, SLOW_FIELDS)
+    found = requests.slowest(max(arguments.limit, 1))
     columns = {
         "duration_seconds": Column("took", "duration_seconds", duration),
         "timestamp": Column("at", "timestamp", moment, right=False),
@@ -52,6 +52,5 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         )
     else:
         table = Table("", tuple(columns.values()), rows)
-    data = {"sources": log.sources, "lines": lines_of(log), "slowest": found}
-    show(Answer(data, (), (table,), skipped_notes(log)), arguments.format)
+    show(Answer({**said_of(requests), "slowest": found}, (), (table,), requests.notes), arguments.format)
     return 0

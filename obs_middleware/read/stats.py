@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, number, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, number, said_of
 from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.figures import Bin, Quantiles
-from obs_middleware.read.queries import STATS_FIELDS, groups, overview
+from obs_middleware.read.queries import STATS_FIELDS
 from obs_middleware.read.results import FEW, Group, Groups, Overview
 from obs_middleware.read.tables import (
     FEW_NOTE,
@@ -73,18 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    log = session.read(arguments.files, {*STATS_FIELDS, *by})
-    everything = overview(session.connection)
-    found = groups(session.connection, by, arguments.limit or None)
-    lines = lines_of(log)
+    requests = session.requests(arguments.files, {*STATS_FIELDS, *by})
+    everything = requests.overview()
+    found = requests.groups(by, arguments.limit or None)
     table = group_table(found)
     known = any(key is not None for row in found.rows for key in row.keys)
     show(
         Answer(
-            {"sources": log.sources, "lines": lines, "overview": everything, "groups": found},
+            {**said_of(requests), "overview": everything, "groups": found},
             head_of(everything),
             (*_histogram(everything), *((table,) if known or arguments.format == "csv" else ())),
-            (*skipped_notes(log), *notes_of(everything, found, known=known)),
+            (*requests.notes, *notes_of(everything, found, known=known)),
         ),
         arguments.format,
     )

@@ -21,9 +21,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from obs_middleware.read.cli import Session, add_files, answered, number
+from obs_middleware.read.cli import FileSession, add_memory, answered_in, file_session, number
+from obs_middleware.read.conditions import predicate
 from obs_middleware.read.expression import seconds_of
 from obs_middleware.read.fields import quoted
+from obs_middleware.read.filters import add_filters
 from obs_middleware.read.follow import Follower, PipeFollower
 from obs_middleware.read.results import FEW
 from obs_middleware.read.scan import line_rows
@@ -51,7 +53,11 @@ _FIELDS: Final = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tail``."""
-    add_files(parser)
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
+    )
+    add_filters(parser)
+    add_memory(parser)
     parser.add_argument(
         "-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name"
     )
@@ -63,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow until the pipe ends or Ctrl-C is pressed."""
-    return answered(arguments, _answer)
+    return answered_in(file_session, arguments, _answer)
 
 
 class Summary:
@@ -108,14 +114,15 @@ class Summary:
         return "  ".join(parts)
 
 
-def _answer(arguments: argparse.Namespace, session: Session) -> int:
+def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
     every = seconds_of(arguments.every)
     followers = _followers(arguments)
     output, summary = console(), Summary()
-    filtered = bool(session.predicate.fields)
-    rows = line_rows(frozenset({*_FIELDS, *session.predicate.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
+    condition = predicate(session.condition)
+    filtered = bool(condition.fields)
+    rows = line_rows(frozenset({*_FIELDS, *condition.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
     query = (
-        f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({session.predicate.sql}) IS TRUE,"
+        f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({condition.sql}) IS TRUE,"
         f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
     )
     session.connection.execute("SET preserve_insertion_order = true")
@@ -126,7 +133,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
             lines = _read(followers)
             if lines:
                 # The parameters stand in the order of the text: those of the conditions come first.
-                found = session.connection.execute(query, [*session.predicate.parameters, lines]).fetchall()
+                found = session.connection.execute(query, [*condition.parameters, lines]).fetchall()
                 _print(output, summary, found, filtered=filtered)
                 sys.stdout.flush()
             elif all(follower.ended for follower in followers):

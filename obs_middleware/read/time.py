@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import math
 
-from obs_middleware.read.cli import Session, add_files, add_format, answered, lines_of, skipped_notes
+from obs_middleware.read.cli import Session, add_files, add_format, answered, said_of
 from obs_middleware.read.expression import BadExpression, seconds_of
 from obs_middleware.read.figures import Slice
-from obs_middleware.read.queries import STATS_FIELDS, course, overview
+from obs_middleware.read.queries import STATS_FIELDS
 from obs_middleware.read.results import FEW
 from obs_middleware.read.source import BadSource
 from obs_middleware.read.stats import head_of, notes_of
@@ -20,7 +20,6 @@ from obs_middleware.read.tables import Answer, Column, Table, blocks, count, dur
 
 __all__ = ["configure", "run", "sensible_step"]
 
-MOST_SLICES = 100_000
 _STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _WANTED = 30
 
@@ -50,17 +49,17 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     step = None if arguments.every is None else seconds_of(arguments.every)
     if step is not None and step < 0.001:
         raise BadExpression("--every is at least 1ms.")
-    log = session.read(arguments.files, STATS_FIELDS)
-    everything = overview(session.connection)
+    requests = session.requests(arguments.files, STATS_FIELDS)
+    everything = requests.overview()
     if everything.first is None or everything.last is None:
-        raise BadSource(f"{', '.join(log.sources)}: no line says when it was written")
+        raise BadSource(f"{', '.join(requests.sources)}: no line says when it was written")
     span = (everything.last - everything.first).total_seconds()
     step = step or sensible_step(span)
-    if span / step > MOST_SLICES:
+    if span / step > requests.most_slices:
         raise BadExpression(
-            f"--every {arguments.every} would be {count(span / step)} slices; at most {count(MOST_SLICES)}."
+            f"--every {arguments.every} would be {count(span / step)} slices; at most {count(requests.most_slices)}."
         )
-    slices = course(session.connection, step)
+    slices = requests.course(step)
     columns = (
         Column("from", "from", moment, right=False),
         Column("requests", "requests", count),
@@ -78,10 +77,10 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         ("p95", blocks([one.durations.p95 for one in slices])),
     ]
     shown = [f"{name:<9}|{line}|" for name, line in lines] if len(slices) <= 150 else []
-    data = {"sources": log.sources, "lines": lines_of(log), "every_seconds": step, "slices": slices}
+    data = {**said_of(requests), "every_seconds": step, "slices": slices}
     head = (*head_of(everything), f"slices of {duration(step)}", *shown)
     table = Table("Course", columns, rows, few)
-    show(Answer(data, head, (table,), (*skipped_notes(log), *notes_of(everything))), arguments.format)
+    show(Answer(data, head, (table,), (*requests.notes, *notes_of(everything))), arguments.format)
     return 0
 
 

@@ -10,8 +10,9 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from obs_middleware.read.expression import BadExpression, all_of, parse, seconds_of
-from obs_middleware.read.filters import add_filters, predicate_of, said
+from obs_middleware.read.conditions import Every, predicate
+from obs_middleware.read.expression import BadExpression, parse, seconds_of
+from obs_middleware.read.filters import add_filters, condition_of, said
 
 ROW = {
     "status": (404, "INTEGER"),
@@ -65,9 +66,9 @@ def holds(sql: str, parameters: tuple[object, ...]) -> bool:
     ],
 )
 def test_an_expression_means_what_it_says(text: str, expected: bool) -> None:
-    predicate = parse(text)
+    found = predicate(parse(text))
 
-    assert holds(predicate.sql, predicate.parameters) is expected
+    assert holds(found.sql, found.parameters) is expected
 
 
 @pytest.mark.parametrize(
@@ -96,16 +97,18 @@ def test_what_is_no_expression_is_told_where(text: str, message: str) -> None:
 @hypothesis.given(st.text(max_size=60))
 def test_any_text_is_an_expression_or_a_message(text: str) -> None:
     try:
-        predicate = parse(text)
+        found = predicate(parse(text))
     except BadExpression:
         return
-    assert predicate.sql.count("?") >= len(predicate.parameters)
+    assert found.sql.count("?") >= len(found.parameters)
 
 
 @hypothesis.given(st.text(st.characters(exclude_characters="\"'\\", exclude_categories=["Cs"]), max_size=40))
 def test_a_value_never_gets_into_the_sql(text: str) -> None:
-    assert parse(f"route = '{text}'").sql == parse("route = 'other'").sql
-    assert parse(f"route = '{text}'").parameters == (text,)
+    found = predicate(parse(f"route = '{text}'"))
+
+    assert found.sql == predicate(parse("route = 'other'")).sql
+    assert found.parameters == (text,)
 
 
 @pytest.mark.parametrize(
@@ -149,15 +152,15 @@ def filters(*arguments: str) -> argparse.Namespace:
 )
 def test_all_filters_have_to_hold(arguments: list[str], expected: bool) -> None:
     """Now is half past ten."""
-    predicate = predicate_of(filters(*arguments), dt.datetime(2026, 11, 2, 10, 30, tzinfo=dt.UTC))
+    found = predicate(condition_of(filters(*arguments), dt.datetime(2026, 11, 2, 10, 30, tzinfo=dt.UTC)))
 
-    assert holds(predicate.sql, predicate.parameters) is expected
+    assert holds(found.sql, found.parameters) is expected
 
 
 @pytest.mark.parametrize("arguments", [["--status", "ok"], ["--since", "yesterday"], ["--where", "1"]])
 def test_what_is_no_filter_is_a_message(arguments: list[str]) -> None:
     with pytest.raises(BadExpression):
-        predicate_of(filters(*arguments))
+        condition_of(filters(*arguments))
 
 
 def test_the_filters_can_be_said_again() -> None:
@@ -167,4 +170,4 @@ def test_the_filters_can_be_said_again() -> None:
 
 
 def test_no_condition_at_all_always_holds() -> None:
-    assert holds(all_of([]).sql, ())
+    assert holds(predicate(Every()).sql, ())

@@ -17,7 +17,8 @@ import duckdb
 import pytest
 from loglines import BARE, FORMATS, Event, events
 
-from obs_middleware.read.expression import Predicate, parse
+from obs_middleware.read.conditions import Predicate, predicate
+from obs_middleware.read.expression import parse
 from obs_middleware.read.queries import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
 from obs_middleware.read.scan import Log, connect, matching_lines, read_log
 from obs_middleware.read.source import BadSource, find_sources
@@ -38,8 +39,8 @@ def _connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _read(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> Read:
     def read(*names: str | Path, where: str | None = None, fields: set[str] = FIELDS) -> Log:
         scratch = tmp_path / "scratch"
-        predicate = Predicate() if where is None else parse(where)
-        return read_log(connection, find_sources(map(str, names), scratch), fields, predicate, scratch)
+        condition = Predicate() if where is None else predicate(parse(where))
+        return read_log(connection, find_sources(map(str, names), scratch), fields, condition, scratch)
 
     return read
 
@@ -347,7 +348,9 @@ def test_matching_lines_come_as_they_are_and_in_order(connection: duckdb.DuckDBP
     path = write(tmp_path / "a.log", [*lines, *FOREIGN, "tab\tand \x1b[31m"])
     scratch = tmp_path / "scratch"
 
-    found = list(matching_lines(connection, find_sources([str(path)], scratch), parse("status = 500"), scratch))
+    found = list(
+        matching_lines(connection, find_sources([str(path)], scratch), predicate(parse("status = 500")), scratch)
+    )
 
     assert found == [line for line, event in zip(lines, written, strict=True) if event["status"] == 500]
     assert found
