@@ -27,9 +27,9 @@ test-full: $(VENV)/.dev ## Run the tests that have a size at their full size: a 
 		tests/test_schemas.py tests/test_serialize.py tests/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
 	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
 
-test-elk: $(VENV)/.dev ## Run the tests of shipping: rsyslog into OpenSearch, or into osmem-server without Java and Maven
+test-elk: $(VENV)/.dev ## Run the tests of shipping, and of asking the store: rsyslog into OpenSearch, or into osmem-server without Java and Maven
 	$(BIN)/python tests/shipping/prepare.py build/elk
-	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping $(PYTEST_ARGS)
+	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping tests/read/test_searching.py $(PYTEST_ARGS)
 
 check: lint types coverage ## Everything a change must pass: format, lint, types, tests with coverage
 

@@ -15,7 +15,7 @@ from obs_middleware.read.expression import BadExpression, seconds_of
 from obs_middleware.read.queries import STATS_FIELDS
 from obs_middleware.read.results import Overview, Verdict
 from obs_middleware.read.source import BadSource
-from obs_middleware.read.stats import notes_of
+from obs_middleware.read.stats import exactness, notes_of
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, percent, plain, show
 
 __all__ = ["configure", "run"]
@@ -71,7 +71,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         "all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),
     )
     show(
-        Answer(data, head, (Table("", columns, rows),), (*requests.notes, *notes_of(everything))),
+        Answer(data, head, (Table("", columns, rows),), (*requests.notes, *exactness(requests), *notes_of(everything))),
         arguments.format,
     )
     return 0 if kept else BROKEN

@@ -107,6 +107,9 @@ class Session(Protocol):
     ) -> Iterator[str]:
         """Yield the lines in *names* that *condition* and the filters let pass; see `matching_lines`."""
 
+    def count(self, condition: Condition, names: Sequence[str]) -> int:
+        """Return how many lines `lines` would yield."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileSession:
@@ -162,6 +165,10 @@ class FileSession:
         yield from matching_lines(
             self.connection, sources, wanted, self.scratch, containing=containing, by_time=by_time
         )
+
+    def count(self, condition: Condition, names: Sequence[str]) -> int:
+        """Return how many lines `lines` would yield."""
+        return sum(1 for _ in self.lines(condition, names))
 
 
 @contextmanager

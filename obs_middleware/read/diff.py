@@ -14,8 +14,8 @@ from obs_middleware.read.cli import Session, add_format, add_memory, answered, n
 from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.filters import add_filters
 from obs_middleware.read.queries import CONFIDENCE, DRAWS, STATS_FIELDS
-from obs_middleware.read.results import FEW, Change
-from obs_middleware.read.stats import add_by, by_of, head_of, notes_of
+from obs_middleware.read.results import FEW, Change, Requests
+from obs_middleware.read.stats import add_by, by_of, exactness, head_of, notes_of
 from obs_middleware.read.tables import Answer, Column, Table, count, duration, plain, route, show
 
 __all__ = ["configure", "run"]
@@ -72,7 +72,9 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     head = tuple(f"{side:<7}{head_of(alls[side])[0]}" for side in asked)
     notes = (
         *(f"{side}: {note}" for side, requests in asked.items() for note in (*requests.notes, *notes_of(alls[side]))),
+        *exactness(asked["after"]),
         f"from, to: bootstrap interval of the change, {CONFIDENCE:.0%}, {DRAWS:,} samples of each side",
+        *_error(asked["after"]),
         "slower, faster: the interval leaves zero out; by chance alone one figure in a hundred does",
         f"fewer than {FEW} requests on one side are too few to tell",
     )
@@ -95,6 +97,10 @@ def _sides(arguments: argparse.Namespace) -> list[str]:
     if len(arguments.index) != 1 or len(sides) != 2:
         raise BadExpression("name two --index, or one and two expressions: \"version = '1.1'\" \"version = '1.2'\".")
     return sides
+
+
+def _error(requests: Requests) -> tuple[str, ...]:
+    return () if requests.approximate is None else ("the error of the percentiles is drawn too, and makes it wider",)
 
 
 def _signed(seconds: float) -> str:

@@ -147,16 +147,19 @@ def lucene(pattern: str) -> str:
     starts = inner != pattern
     ends = inner.endswith("$") and not inner.endswith(r"\$")
     inner = inner[:-1] if ends else inner
-    translated, at, depth = [], 0, 0
+    translated, at, depth, before = [], 0, 0, "("
     while at < len(inner):
         match = _PIECE.match(inner, at)
-        if match is None or (match["syntax"] in {"*", "+", "?"} and inner[at - 1 : at] in {"*", "+", "?", "}"}):
+        piece = "" if match is None else match["syntax"] or "x"
+        repeats = piece[:1] in {"*", "+", "?", "{"}
+        # What repeats nothing, or repeats a repetition, is of another language or means something else there.
+        if match is None or (repeats and before[:1] in {"*", "+", "?", "{", "(", "|"}):
             raise _unsayable(pattern)
-        depth += {"(": 1, "(?:": 1, ")": -1}.get(match[0], 0)
-        if match[0] == "|" and depth == 0 and (starts or ends):
+        depth += {"(": 1, "(?:": 1, ")": -1}.get(piece, 0)
+        if piece == "|" and depth == 0 and (starts or ends):
             raise _unsayable(pattern, "put what stands between ^ and $ in parentheses")
         translated.append(_piece(match))
-        at = match.end()
+        at, before = match.end(), piece
     return f"{'' if starts else '.*'}({''.join(translated)}){'' if ends else '.*'}"
 
 

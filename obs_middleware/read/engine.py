@@ -8,6 +8,7 @@ whose server it talks to. Whatever goes wrong is one line, a `BadSource`.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -23,6 +24,7 @@ from obs_middleware.read.source import BadSource
 
 __all__ = ["Engine", "Fields"]
 
+_FOREIGN: Final = "the answer is not that of a search engine"
 _FULL_TEXT: Final = frozenset({"text", "match_only_text"})
 _ECS: Final = {field: ".".join(place.path) for field, place in PLACES["ecs"].items()}
 _NANOSECONDS: Final = frozenset(field for field, place in PLACES["ecs"].items() if place.form == "ns")
@@ -42,6 +44,8 @@ class Engine:
         # It would print each failure, with a traceback, where no handler is.
         logging.getLogger("opensearch").addHandler(logging.NullHandler())
         self._access = access
+        if access.insecure:
+            print(f"obs-middleware: {access.url}: the certificate is not checked (--insecure)", file=sys.stderr)
         secure: dict[str, Any] = {}
         if access.scheme == "https":
             secure = {"verify_certs": not access.insecure, "ssl_show_warn": False, "ca_certs": access.ca_certs}
@@ -80,6 +84,8 @@ class Engine:
                 body=dict(body),
                 params={"allow_no_indices": "false", "allow_partial_search_results": "false"},
             )
+        if not {"_shards", "hits"} <= set(answer):
+            raise BadSource(f"{self.url}: {_FOREIGN}")
         if answer.get("timed_out") or answer["_shards"]["failed"]:
             raise BadSource(f"{self.url}/{index}: the engine answered for a part of its shards only")
         return answer
@@ -108,6 +114,8 @@ class Engine:
         wanted = dict.fromkeys([*names, *(f"{name}.keyword" for name in names)])
         with self._explained(index):
             answer = self._client.field_caps(index=index, params={"fields": ",".join(wanted)})
+        if not {"indices", "fields"} <= set(answer):
+            raise BadSource(f"{self.url}: {_FOREIGN}")
         if not answer["indices"]:
             raise BadSource(f"{self.url}: no such index: {index}")
         return Fields(f"{self.url}/{index}", answer["fields"])
@@ -126,15 +134,15 @@ class Engine:
         except exceptions.ConnectionError as error:
             raise BadSource(f"{url}: cannot be reached: {_cause(error)}") from error
         except exceptions.AuthenticationException as error:
-            raise BadSource(f"{url}: 401, it wants to know who asks: {_known(self._access)}") from error
+            raise BadSource(f"{url}: 401, {_unknown(self._access)}") from error
         except exceptions.AuthorizationException as error:
-            raise BadSource(f"{url}: 403, {_known(self._access)} may not read {index}") from error
+            raise BadSource(f"{url}: 403, {_who(self._access)} may not read {index}") from error
         except exceptions.NotFoundError as error:
             raise BadSource(f"{url}: no such index: {index}") from error
         except exceptions.TransportError as error:
             raise BadSource(f"{url}: {error.status_code}, {_reason(error)}") from error
         except exceptions.SerializationError as error:
-            raise BadSource(f"{url}: the answer is not that of a search engine") from error
+            raise BadSource(f"{url}: {_FOREIGN}") from error
 
 
 def _cause(error: exceptions.ConnectionError) -> str:
@@ -150,10 +158,16 @@ def _cause(error: exceptions.ConnectionError) -> str:
     return str(cause).splitlines()[0]
 
 
-def _known(access: Access) -> str:
+def _who(access: Access) -> str:
     if access.user is not None:
         return f"the user {access.user[0]!r}"
-    return "the API key" if access.api_key is not None else "neither --user nor --api-key was given"
+    return "whoever has no name" if access.api_key is None else "the API key"
+
+
+def _unknown(access: Access) -> str:
+    if access.user is None and access.api_key is None:
+        return "it wants to know who asks: --user or --api-key"
+    return f"it does not know {_who(access)}{', or the password is another' if access.user else ''}"
 
 
 def _reason(error: exceptions.TransportError) -> str:

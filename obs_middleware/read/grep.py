@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    lines = session.lines(parse(arguments.expression), arguments.files)
+    condition = parse(arguments.expression)
     if arguments.count:
-        found = sum(1 for _ in lines)
+        found = session.count(condition, arguments.files)
         print(found)
     else:
-        found = write_lines(lines)
+        found = write_lines(session.lines(condition, arguments.files))
     return 0 if found else NOTHING_FOUND
 
 

@@ -147,7 +147,7 @@ class Requests(Protocol):
         sources: The names of what they come from.
         lines: What was read; None if nothing had to be.
         approximate: How percentiles are computed, if they are not exact.
-        notes: Lines for people on what was read, and on what is approximate.
+        notes: Lines for people on what was read.
         most_slices: How many slices there may be of a course.
     """
 

@@ -12,7 +12,7 @@ from obs_middleware.read.cli import Session, add_files, add_format, answered, nu
 from obs_middleware.read.expression import BadExpression
 from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.queries import STATS_FIELDS
-from obs_middleware.read.results import FEW, Group, Groups, Overview
+from obs_middleware.read.results import FEW, Group, Groups, Overview, Requests
 from obs_middleware.read.tables import (
     FEW_NOTE,
     Answer,
@@ -28,7 +28,7 @@ from obs_middleware.read.tables import (
     spent,
 )
 
-__all__ = ["add_by", "by_of", "configure", "group_table", "head_of", "notes_of", "run"]
+__all__ = ["add_by", "by_of", "configure", "exactness", "group_table", "head_of", "notes_of", "run"]
 
 QUANTILES = ("p50", "p90", "p95", "p99", "max")
 
@@ -83,7 +83,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
             {**said_of(requests), "overview": everything, "groups": found},
             head_of(everything),
             (*_histogram(everything), *((table,) if known or arguments.format == "csv" else ())),
-            (*requests.notes, *notes_of(everything, found, known=known)),
+            (*requests.notes, *exactness(requests), *notes_of(everything, found, known=known)),
         ),
         arguments.format,
     )
@@ -174,6 +174,11 @@ def _row(group: Group) -> tuple[object, ...]:
         *(getattr(durations, name) for name in QUANTILES),
         durations.n,
     )
+
+
+def exactness(requests: Requests) -> tuple[str, ...]:
+    """Return what must be said of percentiles, if they are not exact."""
+    return () if requests.approximate is None else (f"percentiles are {requests.approximate}",)
 
 
 def notes_of(everything: Overview, found: Groups | None = None, *, known: bool = True) -> tuple[str, ...]:

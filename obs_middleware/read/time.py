@@ -15,7 +15,7 @@ from obs_middleware.read.figures import Slice
 from obs_middleware.read.queries import STATS_FIELDS
 from obs_middleware.read.results import FEW
 from obs_middleware.read.source import BadSource
-from obs_middleware.read.stats import head_of, notes_of
+from obs_middleware.read.stats import exactness, head_of, notes_of
 from obs_middleware.read.tables import Answer, Column, Table, blocks, count, duration, moment, percent, show
 
 __all__ = ["configure", "run", "sensible_step"]
@@ -80,7 +80,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     data = {**said_of(requests), "every_seconds": step, "slices": slices}
     head = (*head_of(everything), f"slices of {duration(step)}", *shown)
     table = Table("Course", columns, rows, few)
-    show(Answer(data, head, (table,), (*requests.notes, *notes_of(everything))), arguments.format)
+    show(Answer(data, head, (table,), (*requests.notes, *exactness(requests), *notes_of(everything))), arguments.format)
     return 0
 
 
