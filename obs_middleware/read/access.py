@@ -51,6 +51,13 @@ class Access:
     timeout_seconds: float = 60.0
 
     @property
+    def headers(self) -> dict[str, str]:
+        """What says who asks; a password is UTF-8 in it, which a client library might not make it."""
+        if self.user is not None:
+            return {"Authorization": f"Basic {base64.b64encode(':'.join(self.user).encode()).decode()}"}
+        return {"Authorization": f"ApiKey {self.api_key}"} if self.api_key else {}
+
+    @property
     def url(self) -> str:
         """The URL without secrets."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -53,8 +53,7 @@ class Engine:
         self._client = opensearchpy.OpenSearch(
             hosts=[{"host": access.host, "port": access.port, "url_prefix": access.path}],
             use_ssl=access.scheme == "https",
-            http_auth=access.user,
-            headers={"Authorization": f"ApiKey {access.api_key}"} if access.api_key else {},
+            headers=access.headers,
             timeout=access.timeout_seconds,
             max_retries=0,
             **secure,

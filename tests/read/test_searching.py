@@ -183,6 +183,28 @@ def test_the_slowest_are_those_of_the_lines(run: Run, shop: Shop) -> None:
     assert there["slowest"] == here["slowest"]
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_percentiles_are_as_near_as_they_say(shards: int, run: Run, engine: Engine) -> None:
+    """The median lies between two humps, where there is little to hold on to; shards have a digest each."""
+    dice = random.Random(1)
+    values = [dice.choice([0.001, 0.1]) * dice.lognormvariate(0, 0.7) for _ in range(20_000)]
+    index = f"other-{uuid4().hex}"
+    number, keyword, date = {"type": "long"}, {"type": "keyword"}, {"type": "date"}
+    event, obs = {"properties": {"duration": number}}, {"properties": {"outcome": keyword}}
+    mappings = {"properties": {"@timestamp": date, "event": event, "obs": obs}}
+    engine.ask("PUT", f"/{index}", {"settings": {"number_of_shards": shards}, "mappings": mappings})
+    line = {"@timestamp": "2026-11-02T10:00:00Z", "obs": {"outcome": "ok"}}
+    lines = [json.dumps({**line, "event": {"duration": round(value * 1e9)}}) for value in values]
+    engine.ask("POST", f"/{index}/_bulk?refresh=true", "".join(f'{{"index":{{}}}}\n{one}\n' for one in lines))
+
+    there = ["--opensearch", f"http://127.0.0.1:{engine.port}", "--index", index]
+    durations = json.loads(run("stats", *there, "--format", "json")[1])["overview"]["durations"]
+
+    assert durations["n"] == len(values)
+    for figure, share in FIGURES.items():
+        assert is_percentile(durations[figure], 100 * share, values, slack=rank_error(share)), figure
+
+
 @pytest.mark.parametrize("every", ["10s", "7m", "1h"])
 def test_the_course_is_that_of_the_lines(every: str, run: Run, shop: Shop) -> None:
     here, there = both(run, shop, "time", "--every", every)
