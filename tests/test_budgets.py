@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from typing import Final
 
 import pytest
@@ -18,17 +19,20 @@ from benchmarks.counting import Calls, Peak
 from benchmarks.processes import workers
 from obs_middleware.testing import parse_line
 
+_NEWER: Final = 4 if sys.version_info >= (3, 12) else 0
+"""More calls inside Python's own logging, which lets filters replace records and notes the task of each."""
+
 CALLS: Final = {
-    ("async chain", "ours"): 110,
-    ("async chain", "ours-std"): 115,
+    ("async chain", "ours"): 110 + _NEWER,
+    ("async chain", "ours-std"): 115 + _NEWER,
     ("async chain", "ours-excluded"): 38,
     ("async chain", "ours-sampled"): 41,
-    ("sync chain", "ours"): 110,
-    ("sync chain", "ours-std"): 115,
+    ("sync chain", "ours"): 110 + _NEWER,
+    ("sync chain", "ours-std"): 115 + _NEWER,
     ("sync chain", "ours-excluded"): 38,
     ("sync chain", "ours-sampled"): 41,
-    ("ASGI handler", "ours"): 126,
-    ("WSGI handler", "ours"): 122,
+    ("ASGI handler", "ours"): 126 + _NEWER,
+    ("WSGI handler", "ours"): 122 + _NEWER,
     ("further line", "ours"): 74,
     ("further line", "ours-std"): 77,
     ("query", "ours"): 5,
