@@ -52,6 +52,7 @@ coverage: $(VENV)/.dev
 
 matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Django that is here
 	$(BIN)/tox run
+
 bench-read: $(VENV)/.dev ## Measure how fast a log is read, beside DuckDB, jq and GoAccess
 	$(BIN)/python -m benchmarks.reading.bench $(BENCH_READ_ARGS)
 

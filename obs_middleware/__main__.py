@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None for those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _mend_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -73,10 +75,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads has seen enough; Python would complain of it once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever reads has seen enough
         return CLOSED_PIPE
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"{PROGRAM}: {named}{error.strerror or error}", file=sys.stderr)
+        _give_up_output()  # the disk may be full
+        return BAD
     return code
+
+
+def _mend_streams() -> None:
+    """Let nothing go wrong because a stream is closed, or because of what the locale cannot say."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 -- as long as the process
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 -- as above
+        elif isinstance(stream, io.TextIOWrapper):
+            # Lines are UTF-8, and so are pages, whatever a terminal here would show.
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Keep Python from complaining once more at its end of what it could not write."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ from obs_middleware.read.queries import FileRequests, changes
 from obs_middleware.read.results import Change, Requests
 from obs_middleware.read.scan import check_predicate, connect, matching_lines, read_log
 from obs_middleware.read.source import BadSource, Source, find_sources, scratch_folder
-from obs_middleware.read.tables import FORMATS, console, count
+from obs_middleware.read.tables import FORMATS, console, count, inert
 
 __all__ = [
     "FileSession",
@@ -213,9 +213,9 @@ def answered_in(
         with opener(arguments) as opened:
             return answer(arguments, opened)
     except (BadSource, BadExpression) as error:
-        print(f"obs-middleware: {error}", file=sys.stderr)
+        print(f"obs-middleware: {inert(str(error))}", file=sys.stderr)
     except duckdb.Error as error:
-        print(f"obs-middleware: the engine gave up: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"obs-middleware: the engine gave up: {inert(str(error).splitlines()[0])}", file=sys.stderr)
     except RuntimeError as error:
         if str(error) != _INTERRUPTED:
             raise

@@ -50,16 +50,16 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     found = session.changes(asked["before"], asked["after"], by, arguments.limit or None)
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in by),
-        Column("", "figure", plain, right=False),
+        Column("", "figure", plain, right=False, whole=True),
         Column("before", "before_seconds", duration),
         Column("after", "after_seconds", duration),
         Column("change", "change_seconds", _signed),
         Column("by", "change_ratio", lambda ratio: f"{ratio:+.0%}"),
-        Column("from", "low_seconds", _signed),
-        Column("to", "high_seconds", _signed),
-        Column("n before", "n_before", count),
-        Column("n after", "n_after", count),
-        Column("", "verdict", plain, right=False),
+        Column("from", "low_seconds", _signed, spare=3),
+        Column("to", "high_seconds", _signed, spare=3),
+        Column("n before", "n_before", count, spare=2),
+        Column("n after", "n_after", count, spare=1),
+        Column("", "verdict", plain, right=False, whole=True),
     )
     rows = tuple(_row(one) for one in found)
     few = frozenset(n for n, one in enumerate(found) if one.real is None)

@@ -231,9 +231,11 @@ _FORMS: Final[Mapping[str, str]] = {
     "url": r"regexp_extract({}, '^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?]*)?([^?]*)', 1)",
     "trace": "regexp_extract({}, '[^/]*$')",
 }
-# What comes without an offset is taken for UTC; a cast to TIMESTAMP would silently drop an offset.
+# What comes without an offset is taken for UTC; a cast to TIMESTAMP would silently drop an offset. What says to be of
+# another age is damaged, and Python's dates do not reach as far as the engine's.
 TIME: Final = (
-    "CASE WHEN ends_with({0}, 'Z') THEN try_cast({0} AS TIMESTAMP)"
+    "CASE WHEN NOT {0} BETWEEN '1970' AND '2200' OR contains({0}, '(BC)') THEN NULL"
+    " WHEN ends_with({0}, 'Z') THEN try_cast({0} AS TIMESTAMP)"
     " ELSE try_cast(replace({0}, ',', '.') AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
 )
 """What makes a time, in UTC, of text."""

@@ -17,6 +17,7 @@ from obs_middleware.read.expression import BadExpression, parse, seconds_of
 
 __all__ = ["add_filters", "condition_of", "said"]
 
+_FIRST: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 _STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?", re.IGNORECASE)
 
 
@@ -69,16 +70,17 @@ def said(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _moment(name: str, text: str, now: dt.datetime) -> str:
     if re.fullmatch(r"\s*[\d.]+\s*(?:ms|s|m|h|d)\s*", text):
-        moment = now - dt.timedelta(seconds=seconds_of(text))
-    else:
-        try:
-            moment = dt.datetime.fromisoformat(text)
-        except ValueError:
-            raise BadExpression(
-                f"--{name} {text!r} is no time; expected such as 2026-11-02T10:00:00Z, 2026-11-02, 15m or 2h."
-            ) from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return moment.astimezone(dt.UTC).isoformat()
+        ago = seconds_of(text)
+        # Longer ago than there are years is ever since.
+        past = (now - _FIRST).total_seconds()
+        return (now - dt.timedelta(seconds=ago) if ago < past else _FIRST).astimezone(dt.UTC).isoformat()
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
+    except (ValueError, OverflowError):  # the latter: in no year of UTC
+        raise BadExpression(
+            f"--{name} {text!r} is no time; expected such as 2026-11-02T10:00:00Z, 2026-11-02, 15m or 2h."
+        ) from None
 
 
 def _one_of(field: str, values: Sequence[str]) -> Condition:

@@ -407,7 +407,8 @@ def _of_text(field: str) -> str:
     # CASE, so that no expression is looked for where there is no text, or where the first word does.
     if field == "timestamp":
         word = "split_part(text, ' ', 1)"
-        first = f"CASE WHEN ends_with({word}, 'Z') THEN TRY_CAST({word} AS TIMESTAMP) END"
+        is_ours = f"ends_with({word}, 'Z') AND {word} BETWEEN '1970' AND '2200'"
+        first = f"CASE WHEN {is_ours} THEN TRY_CAST({word} AS TIMESTAMP) END"
         stamp = f"coalesce({value}, CASE WHEN text IS NOT NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
         return f"CASE WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
     if field == "level":

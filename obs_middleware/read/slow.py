@@ -32,16 +32,16 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     found = requests.slowest(max(arguments.limit, 1))
     columns = {
         "duration_seconds": Column("took", "duration_seconds", duration),
-        "timestamp": Column("at", "timestamp", moment, right=False),
-        "method": Column("method", "method", plain, right=False),
+        "timestamp": Column("at", "timestamp", moment, right=False, whole=True),
+        "method": Column("method", "method", plain, right=False, spare=1),
         "status": Column("status", "status", str),
         "path": Column("path", "path", plain, right=False),
         "route": Column("route", "route", route, right=False),
-        "outcome": Column("outcome", "outcome", plain, right=False),
-        "db_seconds": Column("database", "db_seconds", duration),
-        "db_queries": Column("queries", "db_queries", count),
-        "user_id": Column("user", "user_id", plain, right=False),
-        "request_id": Column("request id", "request_id", plain, right=False),
+        "outcome": Column("outcome", "outcome", plain, right=False, spare=5),
+        "db_seconds": Column("database", "db_seconds", duration, spare=3),
+        "db_queries": Column("queries", "db_queries", count, spare=4),
+        "user_id": Column("user", "user_id", plain, right=False, spare=2),
+        "request_id": Column("request id", "request_id", plain, right=False, whole=True),
     }
     rows = tuple(tuple(getattr(one, name) for name in columns) for one in found)
     if arguments.format == "table":

@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
 
 
 def _expand(name: str) -> list[str]:
-    if glob.has_magic(name) and not Path(name).exists():
+    if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
         matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
         if not matching:
             raise BadSource(f"{name}: no file matches")
@@ -123,8 +124,11 @@ def _named(name: str, scratch: Path) -> Source:
 
 def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
     descriptor, path = tempfile.mkstemp(dir=scratch)
-    with os.fdopen(descriptor, "wb") as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
+    try:
+        with os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+    except OSError as error:
+        raise BadSource(f"{name}: {error.strerror}, while it was copied to {scratch}") from error
     return _looked_at(name, Path(path))
 
 
@@ -152,7 +156,7 @@ def _head_of_archive(path: Path) -> bytes:
     try:
         with gzip.open(path) as file:
             return file.read(_SAMPLE_BYTES)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return b""
 
 
@@ -191,7 +195,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
                     elif not inside:
                         left_out += 1
                     inside = not ends
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             if not copy.tell():
                 raise BadSource(f"{source.name}: {error}") from error
             left_out += 1  # the one in which it breaks off

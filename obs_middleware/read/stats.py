@@ -31,6 +31,7 @@ from obs_middleware.read.tables import (
 __all__ = ["add_by", "by_of", "configure", "exactness", "group_table", "head_of", "notes_of", "run"]
 
 QUANTILES = ("p50", "p90", "p95", "p99", "max")
+_SPARE = {"p90": 2, "max": 1}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +125,7 @@ def _histogram(everything: Overview) -> tuple[Table, ...]:
         Column("from", "from_seconds", duration),
         Column("to", "to_seconds", duration),
         Column("requests", "lines", count),
-        Column("", "bar", plain, right=False),
+        Column("", "bar", plain, right=False, whole=True),
     )
     rows = tuple((bar.low, bar.high, bar.count, _bar(bar, most)) for bar in everything.histogram)
     return (Table("Durations", columns, rows),)
@@ -146,9 +147,9 @@ def group_table(found: Groups) -> Table:
         Column("requests", "requests", count),
         Column("errors", "errors", count),
         Column("time", "seconds", spent),
-        Column("share", "share", percent),
-        *(Column(name, f"{name}_seconds", duration) for name in QUANTILES),
-        Column("n", "n", count),
+        Column("share", "share", percent, spare=3),
+        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 0)) for name in QUANTILES),
+        Column("n", "n", count, spare=4),
     )
     rows = [_row(row) for row in found.rows]
     if found.rest is not None:

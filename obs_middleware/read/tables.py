@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -46,6 +47,9 @@ FEW_NOTE: Final = f"* of fewer than {FEW} requests: take it with care"
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _WIDTH: Final = 200
 """Of tables that go into a file or a pipe, where there is no edge to keep within."""
+_GAP: Final = 2
+_FOLDED: Final = 12
+"""Characters that text keeps, however narrow the terminal is."""
 
 
 class Column(NamedTuple):
@@ -56,13 +60,17 @@ class Column(NamedTuple):
         title: Its heading for people.
         key: Its heading in CSV, with the unit.
         text: Makes text for people of a value that is not None.
-        right: Whether it is a number.
+        right: Whether it is a number; such a one is never cut nor folded.
+        spare: Left out first, the highest before the others, where a terminal is too narrow; 0 is never left out.
+        whole: Whether text is not folded either: what is copied from, such as an id.
     """
 
     title: str
     key: str
     text: Callable[[Any], str]
     right: bool = True
+    spare: int = 0
+    whole: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,6 +119,8 @@ def inert(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return *seconds* with three digits and a unit."""
+    if seconds >= 1e9:  # no duration, but a line may say so
+        return f"{seconds:.2e} s"
     if seconds >= 100:
         return f"{seconds:,.0f} s"
     if seconds >= 1:
@@ -239,25 +249,51 @@ def _show_table(answer: Answer) -> None:
 def _print_answer(out: Console, answer: Answer) -> None:
     for line in answer.head:
         out.print(Text(line))
+    left_out: list[str] = []
     for table in answer.tables:
-        if not table.rows:
-            continue
-        out.print()
-        if table.title:
-            out.print(Text(table.title, style="bold"))
-        rich = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
-        for column in table.columns:
-            rich.add_column(
-                Text(column.title), justify="right" if column.right else "left", no_wrap=column.right, overflow="fold"
-            )
-        for cells in _cells(table):
-            rich.add_row(*map(Text, cells))
-        out.print(rich, soft_wrap=False)
-    notes = _marked(answer)
+        if table.rows:
+            out.print()
+            left_out += _print_table(out, table)
+    notes = [*_marked(answer), *([f"too narrow for: {', '.join(left_out)}"] if left_out else [])]
     if notes:
         out.print()
     for note in notes:
         out.print(Text(note, style="dim"))
+
+
+def _print_table(out: Console, table: Table) -> list[str]:
+    """Print *table*, over the edge if it must be, for half a number is a wrong one; return the columns left out."""
+    rows = list(_cells(table))
+    titles = [column.title for column in table.columns]
+    longest = [max(map(cell_len, cells)) for cells in zip(titles, *rows, strict=True)]
+    least = [
+        length if column.right or column.whole else min(length, _FOLDED)
+        for column, length in zip(table.columns, longest, strict=True)
+    ]
+    shown, left_out = list(range(len(table.columns))), []
+    spare = sorted((index for index in shown if table.columns[index].spare), key=lambda one: -table.columns[one].spare)
+    while sum(least[index] + _GAP for index in shown) > out.width and spare:
+        shown.remove(spare[0])
+        left_out.append(table.columns[spare.pop(0)].title)
+    if table.title:
+        out.print(Text(table.title, style="bold"))
+    rich = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
+    for index in shown:
+        column = table.columns[index]
+        whole = column.right or column.whole
+        rich.add_column(
+            Text(column.title),
+            justify="right" if column.right else "left",
+            no_wrap=whole,
+            min_width=least[index],
+            overflow="fold",
+        )
+    for cells in rows:
+        rich.add_row(*(Text(cells[index]) for index in shown))
+    edge, out.width = out.width, max(out.width, sum(least[index] + _GAP for index in shown))
+    out.print(rich, soft_wrap=False)
+    out.width = edge
+    return left_out
 
 
 def _show_markdown(answer: Answer) -> None:

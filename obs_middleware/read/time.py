@@ -22,6 +22,7 @@ __all__ = ["configure", "run", "sensible_step"]
 
 _STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _WANTED = 30
+_LONGEST = 100 * 365 * 86_400
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,19 +56,21 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         raise BadSource(f"{', '.join(requests.sources)}: no line says when it was written")
     span = (everything.last - everything.first).total_seconds()
     step = step or sensible_step(span)
+    if step > _LONGEST:
+        raise BadExpression(f"--every {arguments.every} is too long.")
     if span / step > requests.most_slices:
         raise BadExpression(
             f"--every {arguments.every} would be {count(span / step)} slices; at most {count(requests.most_slices)}."
         )
     slices = requests.course(step)
     columns = (
-        Column("from", "from", moment, right=False),
+        Column("from", "from", moment, right=False, whole=True),
         Column("requests", "requests", count),
-        Column("a second", "requests_per_second", lambda rate: f"{rate:,.2f}"),
+        Column("a second", "requests_per_second", lambda rate: f"{rate:,.2f}", spare=1),
         Column("errors", "errors", count),
         Column("share", "errors_share", percent),
         *(Column(name, f"{name}_seconds", duration) for name in ("p50", "p95", "max")),
-        Column("n", "n", count),
+        Column("n", "n", count, spare=2),
     )
     rows = tuple(_row(one, step) for one in slices)
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)

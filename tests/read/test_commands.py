@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import io
 import json
 import os
@@ -187,6 +188,57 @@ def test_a_regular_expression_that_is_none_is_a_message(run: Run, log: Path) -> 
 
 def test_a_memory_that_is_none_is_a_message(run: Run, log: Path) -> None:
     assert "--memory 'much' is no size" in run(log, "--memory", "much")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stats", "--until", "0001-01-01T00:00:00+14:00"],
+        ["stats", "--since", "9999-12-31T23:59:59-14:00"],
+        ["time", "--every", "999999999d"],
+    ],
+)
+def test_a_time_that_no_calendar_has_is_a_message(arguments: list[str], run: Run, log: Path) -> None:
+    code, out, err = run(*arguments, log)
+
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_longer_ago_than_there_are_years_is_ever_since(run: Run, log: Path) -> None:
+    assert run("stats", log, "--since", "99999999999999d") == run("stats", log)
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["290000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0044-03-15 (BC) 00:00:00", "infinity", "epoch"]
+)
+@pytest.mark.parametrize("name", ["stats", "time", "slow", "report"])
+def test_a_damaged_timestamp_is_none(name: str, timestamp: str, run: Run, tmp_path: Path, written: list[Event]) -> None:
+    lines = [FORMATS["flat"](event) for event in written[:30]]
+    text = BARE["text"](written[30] | {"timestamp": timestamp})
+    log = write(tmp_path / "a.log", [*lines, FORMATS["flat"](written[30] | {"timestamp": timestamp}), text])
+
+    code, out, err = run(name, log)
+
+    assert (code, err) == (0, "")
+    if name == "stats":
+        assert "to 2026-11-02T10:00:29Z" in out
+        assert "32 lines read: 32 request lines" in out
+
+
+def test_a_damaged_archive_is_read_as_far_as_it_goes(run: Run, tmp_path: Path) -> None:
+    lines = "".join(FORMATS["flat"](event) + "\n" for event in events(5_000)).encode()
+    damaged = bytearray(gzip.compress(lines))
+    damaged[len(damaged) // 2 :] = b"\xff" * (len(damaged) // 2)
+    log = tmp_path / "a.log.gz"
+    log.write_bytes(damaged)
+
+    code, out, err = run(log)
+
+    assert (code, err) == (0, "")
+    assert re.search(r"2,\d\d\d request lines, \d+ skipped", out)
+    log.write_bytes(damaged[:30] + b"\xff" * 1_000)
+    assert run(log)[0] == 2
 
 
 # stats, slow, time
@@ -451,6 +503,52 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 141
 
 
+@pytest.mark.parametrize("name", ["stats", "slow", "grep", "report", "elastic-template"])
+def test_a_full_disk_is_a_message(name: str, log: Path) -> None:
+    arguments = {"grep": ["status > 0", str(log)], "elastic-template": []}.get(name, [str(log)])
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*COMMAND, name, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE
+        )
+
+    assert (result.returncode, result.stderr) == (2, "obs-middleware: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_a_closed_stream_does_no_harm(closed: str, log: Path) -> None:
+    command = f'exec "$@" {closed}>&-'
+    result = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", *COMMAND, "stats", str(log)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_closed_input_is_an_empty_one() -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "stats"], capture_output=True, text=True, check=False
+    )
+
+    assert result.stderr == "obs-middleware: standard input: no request line among 0 lines\n"
+    assert result.returncode == 2
+
+
+def test_output_is_utf_8_whatever_the_locale(log: Path, run: Run) -> None:
+    result = subprocess.run(
+        [*COMMAND, "stats", str(log)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+        timeout=DEADLINE,
+    )
+
+    assert result.stdout.decode() == run(log)[1]
+
+
 def test_standard_input_is_read(tmp_path: Path, written: list[Event]) -> None:
     text = "".join(f"{FORMATS['gcp'](event)}\n" for event in written)
     for names in ([], ["stats"], ["stats", "-"]):
@@ -494,6 +592,30 @@ def test_there_is_colour_only_on_a_terminal(log: Path, run: Run) -> None:
     assert "\x1b[" in on_a_terminal(log)
     assert "\x1b[3" not in on_a_terminal(log, NO_COLOR="1")
     assert "\x1b" not in run(log)[1]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> None:
+    """What does not fit is left out as a whole, and said; what stays is what the wide table has."""
+    names = ["method", "route", "requests", "errors", "time", "share", "p50", "p90", "p95", "p99", "max", "n"]
+    shown = on_a_terminal(log, COLUMNS=str(width), NO_COLOR="1").replace("\x1b[1m", "").replace("\x1b[0m", "")
+    table = list(csv.DictReader(io.StringIO(run(log, "--format", "csv")[1])))
+    wide = [re.split(r" {2,}", line.strip()) for line in run(log)[1].splitlines()]
+    rows = {tuple(row[:2]): dict(zip(names, row, strict=True)) for row in wide if len(row) == len(names)}
+
+    left_out = re.search(r"too narrow for: (.*?)(?:\x1b|\r)", shown)
+    spared = left_out[1].split(", ") if left_out else []
+    kept = [name for name in names if name not in spared]
+    narrow = [re.split(r" {2,}", line.strip()) for line in shown.splitlines()]
+    found = [dict(zip(kept, row, strict=True)) for row in narrow if len(row) == len(kept) and row[0] in {"GET", "POST"}]
+
+    assert (not spared) == (width >= 120)
+    assert len(found) == len(table)
+    for row in found:
+        full = next(full for full in rows.values() if full["requests"] == row["requests"])
+        assert {name: row[name] for name in kept if name != "route"} == {
+            name: full[name] for name in kept if name != "route"
+        }
 
 
 def test_control_characters_are_inert_on_a_terminal_also_in_lines(tmp_path: Path) -> None:
