@@ -19,8 +19,9 @@ from loglines import BARE, FORMATS, Event, events
 
 from obs_middleware.read.conditions import Predicate, predicate
 from obs_middleware.read.expression import parse
+from obs_middleware.read.fields import ALL_SCHEMAS
 from obs_middleware.read.queries import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
-from obs_middleware.read.scan import Log, connect, matching_lines, read_log
+from obs_middleware.read.scan import Log, _not_opening_like, connect, matching_lines, read_log
 from obs_middleware.read.source import BadSource, find_sources
 
 Read = Callable[..., Log]
@@ -163,6 +164,42 @@ def test_what_the_samples_do_not_show_is_read_all_the_same(rare: str, read: Read
     assert (log.requests, log.skipped) == (2_000, 0)
     row = log.connection.execute("SELECT count(status), count(DISTINCT request_id) FROM requests").fetchone()
     assert row == ((1_999, 1_999) if rare == "traceback" else (2_000, 2_000))
+
+
+@pytest.mark.parametrize("schema", ALL_SCHEMAS)
+def test_a_second_look_leaves_out_the_lines_of_the_schemas_that_are_known(
+    schema: str, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """As the package writes them, a half one excepted; lines in other schemas are looked at."""
+    event = events(1)[0]
+    lines = {name: FORMATS[name](event) for name in ALL_SCHEMAS}
+    lines["half"] = lines[schema][:150]
+    condition = _not_opening_like([schema])
+
+    looked_at = {
+        name
+        for name, line in lines.items()
+        if connection.execute(f"SELECT {condition} FROM (SELECT ?::VARCHAR AS line)", [line]).fetchone() == (True,)
+    }
+
+    assert looked_at == {*lines} - {schema}
+
+
+def test_a_bare_line_that_begins_like_one_of_ours_is_read(read: Read, tmp_path: Path) -> None:
+    """Another formatter's JSON among ours, where no sample is taken, with the damage that asks for a second look."""
+    written = events(2_000)
+    lines = [FORMATS["flat"](event) for event in written]
+    lines[600] = json.dumps(
+        {name: written[600][name] for name in ("timestamp", "level", "message")}, separators=(",", ":")
+    )
+    lines[601] = lines[601][:100]
+    lines[602] = OTHER
+
+    log = read(write(tmp_path / "a.log", lines))
+
+    assert (log.requests, log.others, log.skipped) == (1_998, 1, 1)
+    row = log.connection.execute("SELECT count(*) FROM requests WHERE outcome IS NULL").fetchone()
+    assert row == (1,)
 
 
 def test_damaged_lines_cost_only_themselves(read: Read, tmp_path: Path) -> None:
