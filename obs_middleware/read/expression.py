@@ -6,6 +6,7 @@ Read. A text becomes a tree of `obs_middleware.read.conditions`.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +27,7 @@ _TOKEN: Final = re.compile(
     |(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?P<unit>ms|us|µs|s|m|h)?(?![\w.])
     |(?P<operator><=|>=|!=|<>|==|!~|=|<|>|~)
     |(?P<mark>[(),])
-    |(?P<name>[A-Za-z_@][\w.@-]*)
+    |(?P<name>(?:[^\W\d]|@)[\w.@-]*)
     )""",
     re.VERBOSE,
 )
@@ -186,7 +187,16 @@ class _Parser:
                 raise self._error(len(self._text), f"{operator} takes a regular expression in quotes")
         elif isinstance(value, str) and type_of(field) not in {"VARCHAR", "TIMESTAMP"}:
             raise self._error(len(self._text), f"{field} is compared with a number, not with {value!r}")
+        if type_of(field) == "TIMESTAMP" and not _is_time(value):
+            raise self._error(len(self._text), f"{field} is compared with a time such as '2026-11-02T10:00:00Z'")
         return Compared(field, _OPERATORS.get(operator, operator), value)
+
+
+def _is_time(value: str | float | bool) -> bool:
+    try:
+        return isinstance(value, str) and bool(dt.datetime.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def _token(kind: str, match: re.Match[str]) -> _Token:

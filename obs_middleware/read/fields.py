@@ -308,7 +308,11 @@ def expression_of(field: str, schemas: Iterable[str], columns: Columns, prefix: 
     for path, form in _places(field, schemas):
         raw = _value(path, columns, prefix)
         template = TIME if type_of(field) == "TIMESTAMP" else _FORMS[form]
-        forms.append(template.format(raw, type=type_of(field)))
+        form_sql = template.format(raw, type=type_of(field))
+        if form == "ns" and "outcome" in columns.get("obs", ()):
+            # Many programs have a `duration`, in units of their own; ours says beside it how the request ended.
+            form_sql = f"CASE WHEN {_value(('obs', 'outcome'), columns, prefix)} IS NOT NULL THEN {form_sql} END"
+        forms.append(form_sql)
     return forms[0] if len(forms) == 1 else f"coalesce({', '.join(forms)})" if forms else f"NULL::{type_of(field)}"
 
 

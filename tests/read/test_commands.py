@@ -618,6 +618,40 @@ def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> No
         }
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bool, log: Path, run: Run) -> None:
+    """Without the patience that spares short work the bar; what is asked for comes out as ever."""
+    ours, theirs = pty.openpty()
+    script = (
+        "import sys; from obs_middleware.__main__ import main; from obs_middleware.read import cli;"
+        " cli._PATIENCE_SECONDS = 0; sys.exit(main(sys.argv[1:]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, "stats", str(log)],
+        stdout=subprocess.PIPE,
+        stderr=theirs if terminal else subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        check=True,
+        timeout=DEADLINE,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            shown += piece
+    except OSError:  # how a terminal tells its end
+        pass
+    os.close(ours)
+
+    assert result.stdout.decode() == run(log)[1]
+    if terminal:
+        assert b"Reading" in shown
+        assert b"%" in shown
+        assert shown.endswith(b"\x1b[2K")  # the bar has wiped itself away
+    else:
+        assert (result.stderr, shown) == (b"", b"")
+
+
 def test_control_characters_are_inert_on_a_terminal_also_in_lines(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text(BARE["root logger"](events(1)[0]).replace("INFO", "INFO\x1b]0;title\x07") + "\n")

@@ -38,10 +38,10 @@ def _connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(name="read")
 def _read(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> Read:
-    def read(*names: str | Path, where: str | None = None, fields: set[str] = FIELDS) -> Log:
+    def read(*names: str | Path, where: str | None = None, fields: set[str] = FIELDS, table: str = "requests") -> Log:
         scratch = tmp_path / "scratch"
         condition = Predicate() if where is None else predicate(parse(where))
-        return read_log(connection, find_sources(map(str, names), scratch), fields, condition, scratch)
+        return read_log(connection, find_sources(map(str, names), scratch), fields, condition, scratch, table)
 
     return read
 
@@ -133,6 +133,24 @@ TRACEBACK = [
 ]
 FOREIGN = ['{"a":1}', '{"ts":"x","msg":"hello"}', "[1, 2]", "5", "null", '"text"', "ts=1 duration_seconds=5 status=200"]
 OTHER = '{"timestamp":"2026-11-02T10:00:00.000001Z","level":"info","logger":"shop","message":"Paid","request_id":"r"}'
+
+
+def test_the_duration_of_another_program_is_none_of_a_request(read: Read, tmp_path: Path) -> None:
+    """Neither in files where its key is one of ours nor in others, with an outcome of its own or without."""
+    foreign = [
+        '{"level":"info","job":"mail","outcome":"ok","duration":0.5}',
+        '{"level":"info","job":"mail","outcome":"ok","duration":12000000}',
+        '{"@timestamp":"2026-11-02T10:00:00.000001Z","log.level":"info","event":{"duration":9,"outcome":"success"}}',
+        '{"timestamp":"2026-11-02T10:00:00.000001Z","status":"info","duration":9,"message":"took long"}',
+        '{"duration":0.1,"msg":"hello"}',
+    ]
+    written = events(300)
+    for form in ("flat", "datadog", "ecs"):
+        lines = [FORMATS[form](event) for event in written]
+        log = read(write(tmp_path / f"{form}.log", [*lines[:150], *foreign, *lines[150:]]), table=form)
+
+        assert log.requests == len(written), form
+        assert log.others + log.skipped == len(foreign)
 
 
 def test_any_mix_is_told_apart(read: Read, tmp_path: Path) -> None:
