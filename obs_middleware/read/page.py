@@ -89,7 +89,8 @@ def page_data(
     span = 0.0
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
-    step = max(span / _SLICES, 0.001)
+    # Of less than a second there is no rate to speak of: eighteen requests at once are not 18,000 a second.
+    step = span / _SLICES if span >= 1 else 1.0
     return ReportData(
         title=title or requests.service() or Path(requests.sources[0]).name,
         sources=requests.sources,
