@@ -8,6 +8,7 @@ Imports nothing but the standard library until a command is asked for; the modul
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import importlib.metadata
 import io
@@ -15,7 +16,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 
 __all__ = ["COMMANDS", "Command", "main"]
 
@@ -88,15 +89,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _mend_streams() -> None:
     """Let nothing go wrong because a stream is closed, or because of what the locale cannot say."""
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 -- as long as the process
+        sys.stdin = _nothing("r")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 -- as above
+            setattr(sys, name, _nothing("w"))
         elif isinstance(stream, io.TextIOWrapper):
             # Lines are UTF-8, and so are pages, whatever a terminal here would show.
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _nothing(mode: str) -> TextIO:
+    """Return a stream that stands for one that is closed, until the process ends."""
+    stream: TextIO = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at the end
+    atexit.register(stream.close)
+    return stream
 
 
 def _give_up_output() -> None:

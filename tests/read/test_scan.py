@@ -338,7 +338,12 @@ def test_a_fifo_is_read(read: Read, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("missing.log", "No such file"), ("*.nothing", "no file matches"), (".", "is a directory"), ("a\0b", "null byte")],
+    [
+        ("missing.log", "No such file"),
+        ("*.nothing", "no file matches"),
+        (".", "is a directory"),
+        ("a\0b", "embedded null"),
+    ],
 )
 def test_what_cannot_be_read_is_a_message(name: str, message: str, read: Read, tmp_path: Path) -> None:
     with pytest.raises(BadSource, match=message):

@@ -379,7 +379,7 @@ def test_filters_let_the_same_pass(filters: list[str], run: Run, shop: Shop) -> 
         ("message = 'x'", "message is match_only_text in the index"),
         ("user_id > 3", "user_id is keyword in the index, where > 3.0 cannot be asked"),
         ("payment_seconds = 'x'", "payment_seconds is double in the index"),
-        ("timestamp > 'soon'", "timestamp is compared with a time, not with 'soon'"),
+        ("timestamp > 'soon'", "timestamp is compared with a time such as"),
         ("nosuch = 1", "has no such field; looked for labels.nosuch, app.nosuch, nosuch"),
     ],
 )
