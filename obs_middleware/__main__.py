@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple
 
 __all__ = ["COMMANDS", "Command", "main"]
 
@@ -100,9 +100,9 @@ def _mend_streams() -> None:
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-def _nothing(mode: str) -> TextIO:
+def _nothing(mode: str) -> Any:
     """Return a stream that stands for one that is closed, until the process ends."""
-    stream: TextIO = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at the end
+    stream: Any = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at the end
     atexit.register(stream.close)
     return stream
 
