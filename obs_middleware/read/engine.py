@@ -226,6 +226,11 @@ class Fields:
             raise BadExpression(f"{field}: may be {' or '.join(one.name for one in found)}; name it in full.")
         return found[0]
 
+    def name(self, field: str) -> str:
+        """Return what a field of the package is called; in an index that has not got it that finds nothing."""
+        found = self.find(field)
+        return _ECS[field] if found is None else found.name
+
     def summed_up(self, field: str) -> IndexField | None:
         """
         Return the same, if lines can be grouped by it.

@@ -228,7 +228,7 @@ class EngineRequests:
 
     def __init__(self, engine: Engine, index: str, fields: Fields, filters: Query) -> None:
         self._engine, self._index, self._fields = engine, index, fields
-        self._names = {field: found.name if (found := fields.find(field)) else field for field in TYPES}
+        self._names = {field: fields.name(field) for field in TYPES}
         self._duration = self._names["duration_seconds"]
         requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
         self._query: Query = {"bool": {"filter": [*requests, filters]}}
@@ -317,10 +317,9 @@ class EngineRequests:
         rows = self.figures(by, kept, everything)
         rest = None
         if len(kept) < len(ranking):
-            others = {"bool": {"must_not": [self._group(by, one.raw) for one in kept]}}
+            others: Query = {"bool": {"must_not": [self._group(by, one.raw) for one in kept]}}
             answer = self._ask(self._figures(), others)
-            if answer["doc_count"]:
-                rest = self._row((), answer, everything)
+            rest = self._row((), answer, everything)
         return Groups(tuple(by), rows, rest, len(ranking))
 
     def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
@@ -514,9 +513,8 @@ class EngineRequests:
         known = {f"k{number}": field for number, field in enumerate(fields) if field is not None}
         if not known:
             answer = self._ask(aggregations, also)
-            if answer["doc_count"]:
-                nothing = tuple(None for _ in by)
-                yield answer, nothing, nothing
+            nothing = tuple(None for _ in by)
+            yield answer, nothing, nothing
             return
         sources = [{name: {"terms": {"field": one.name, "missing_bucket": True}}} for name, one in known.items()]
         groups: dict[str, Any] = {"size": _PAGE, "sources": sources}

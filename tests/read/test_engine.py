@@ -260,6 +260,30 @@ def test_nobody_there_is_a_message(run: Run) -> None:
     assert run("stats", *there(url)) == (2, "", f"obs-middleware: {url}: cannot be reached: Connection refused\n")
 
 
+def test_an_answer_that_breaks_off_is_a_message(run: Run) -> None:
+    def hang_up(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(1 << 16)
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=hang_up, args=(listener,))
+        thread.start()
+        code, _, err = run("stats", *there(url))
+        thread.join()
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"obs-middleware: {url}: cannot be reached: Remote end closed connection")
+
+
+def test_another_server_is_a_message(run: Run) -> None:
+    with serving(lambda *_: (200, b'{"hello": "world"}')) as url:
+        message = f"obs-middleware: {url}: the answer is not that of a search engine\n"
+
+        assert run("stats", *there(url)) == (2, "", message)
+
+
 def test_no_answer_in_time_is_a_message(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -22,6 +22,8 @@ from loglines import FORMATS, Event, events
 from shipping.parts import Engine, engine_name, is_percentile
 
 from obs_middleware.__main__ import main
+from obs_middleware.read import searching
+from obs_middleware.read.figures import Quantiles
 from obs_middleware.read.searching import rank_error
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,7 +87,10 @@ def _shop(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     dice = random.Random(3)
     lines = []
     for number, event in enumerate(events(3_000, seed=3)):
-        lines.append(event | {"payment_seconds": round(dice.random(), 3), "vip": number % 2 == 0, "cart": {"a": 1}})
+        slow = {"slow": True} if event["duration_seconds"] > 0.3 else {}
+        lines.append(
+            event | slow | {"payment_seconds": round(dice.random(), 3), "vip": number % 2 == 0, "cart": {"a": 1}}
+        )
         if number % 10 == 0:
             lines.append(hello(number, event["request_id"]))
     return Shop(engine, tmp_path_factory.mktemp("shop"), lines)
@@ -112,8 +117,6 @@ def both(run: Run, shop: Shop, name: str, *arguments: str) -> tuple[Any, Any]:
 def assert_alike(durations: Any, expected: Any, values: list[float]) -> None:
     """Assert that all is the same but for the percentiles, and that these are where their error allows."""
     assert durations["n"] == expected["n"] == len(values)
-    if not values:
-        return
     assert durations["max"] == pytest.approx(expected["max"])
     assert durations["mean"] == pytest.approx(expected["mean"])
     for figure, share in FIGURES.items():
@@ -146,6 +149,7 @@ def test_the_overview_is_that_of_the_lines(run: Run, shop: Shop) -> None:
         (["status"], 0),
         (["user_id", "tenant"], 5),
         (["vip"], 0),
+        (["slow", "method"], 0),
         (["view", "outcome", "error_type"], 3),
         (["client_ip"], 0),
     ],
@@ -267,7 +271,7 @@ def test_check_has_the_same_verdict(run: Run, shop: Shop) -> None:
 def test_the_report_has_the_same_figures(run: Run, shop: Shop, tmp_path: Path) -> None:
     pages = []
     for name, where in (("here", [str(shop.file)]), ("there", shop.there)):
-        code, _, err = run("report", *where, "-o", tmp_path / name, "--title", "Shop")
+        code, _, err = run("report", *where, "-o", tmp_path / name)
         assert code == 0, err
         pages.append((tmp_path / name).read_text())
 
@@ -501,7 +505,74 @@ def test_diff_without_two_sides_is_a_message(arguments: list[str], run: Run, sho
     assert (code, "name two --index" in err) == (2, True)
 
 
+def test_diff_says_when_there_is_too_little(run: Run, shop: Shop) -> None:
+    sides = ["status < 999", "duration_seconds > 1.5"]
+    data = json.loads(run("diff", *shop.there, *sides, "--format", "json")[1])
+
+    assert {one["real"] for one in data["changes"]} == {None}
+
+
+def test_diff_of_one_file_is_a_message(run: Run, shop: Shop) -> None:
+    assert run("diff", shop.file) == (2, "", "obs-middleware: name two logs: BEFORE AFTER.\n")
+
+
 # What is not there, or is otherwise
+
+
+def test_there_may_be_more_groups_than_a_page_has(run: Run, shop: Shop) -> None:
+    for by in ("request_id", "duration_seconds"):
+        here, there = both(run, shop, "stats", "--by", by, "--limit", "3")
+
+        assert there["groups"]["total"] == here["groups"]["total"] > 2_000
+        assert [row["keys"] for row in there["groups"]["rows"]] == [row["keys"] for row in here["groups"]["rows"]]
+
+
+def test_too_many_groups_are_a_message(run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "MOST_GROUPS", 2_000)
+    code, _, err = run("stats", *shop.there, "--by", "request_id")
+
+    assert (code, "more than 2,000 groups by request_id: narrow it down" in err) == (2, True)
+
+
+def test_too_many_sample_rates_are_a_message(
+    run: Run, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(engine, tmp_path, [line | {"sample_rate": 1 / (n % 5 + 1)} for n, line in enumerate(events(40))])
+    monkeypatch.setattr(searching, "_RATES", 4)
+
+    code, _, err = run("stats", *shop.there)
+
+    assert (code, "more than 4 different sample rates" in err) == (2, True)
+
+
+def test_requests_without_a_time_are_counted(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """And in the document, dots in keys are levels, as the index has them."""
+    types = {"event": {"properties": {"duration": {"type": "long"}}}, "@timestamp": {"type": "date"}}
+    document = {
+        "event.duration": 5_000_000,
+        "obs": {"outcome": "ok"},
+        "http.request": {"method": "GET"},
+        "url": "x",
+        "path": "y",
+    }
+    there = made(engine, {**types, "obs": {"properties": {"outcome": {"type": "keyword"}}}}, document)
+
+    code, out, _ = run("stats", *there, "--by", "view,user_id")
+    assert (code, out.splitlines()[0]) == (0, "1 requests  0 errors (0.00%)  5.00 ms together")
+    assert "no line says view or user_id" in out
+    assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["method"] == "GET"
+    assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["path"] is None
+    assert "no line says when it was written" in run("time", *there)[2]
+    assert run("report", *there, "-o", tmp_path / "page.html")[0] == 0
+
+
+def test_half_a_character_is_printed_as_an_escape() -> None:
+    assert searching._line({"a": "ä"}) == '{"a":"ä"}'
+    assert searching._line({"a": "\ud800"}) == '{"a":"\\ud800"}'
+
+
+def test_a_group_that_has_gone_since_it_was_found_has_no_durations() -> None:
+    assert searching._quantiles({"doc_count": 0}) == Quantiles(0)
 
 
 def test_no_such_index_is_a_message(run: Run, shop: Shop) -> None:
