@@ -140,13 +140,13 @@ def groups(connection: Connection, by: Sequence[str], limit: int | None = None, 
     """
     keys = ", ".join(f"{quoted(field)}::VARCHAR" for field in by)
     marked = ", ".join(f"{quoted(field)}::VARCHAR AS k{number}" for number, field in enumerate(by))
+    if limit is None or _are_few(connection, keys, limit, table):
+        rows = connection.execute(f"SELECT {marked}, {TOTALS}, {QUANTILES} FROM {table} GROUP BY {keys}").fetchall()
+        if limit is None or len(rows) <= limit:
+            together = sum(row[len(by) + 3] or 0.0 for row in rows)
+            return Groups(tuple(by), _sorted(_group(row, len(by), together) for row in rows), None, len(rows))
     ranking = f"SELECT {marked}, sum(duration_seconds * {WEIGHT}) AS together FROM {table} GROUP BY {keys}"
     (total, everything) = connection.execute(f"SELECT count(*), sum(together) FROM ({ranking})").fetchone() or (0, None)
-    if not total:
-        return Groups(tuple(by), ())
-    if limit is None or total <= limit:
-        rows = connection.execute(f"SELECT {marked}, {TOTALS}, {QUANTILES} FROM {table} GROUP BY {keys}").fetchall()
-        return Groups(tuple(by), _sorted(_group(row, len(by), everything) for row in rows), None, total)
     tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
     same = " AND ".join(f"best.k{n} IS NOT DISTINCT FROM r.{quoted(f)}::VARCHAR" for n, f in enumerate(by))
     rows = connection.execute(
@@ -157,6 +157,12 @@ def groups(connection: Connection, by: Sequence[str], limit: int | None = None, 
     kept = _sorted(_group(row, len(by), everything) for row in rows if not row[-1])
     rest = next((_group(row, len(by), everything) for row in rows if row[-1]), None)
     return Groups(tuple(by), kept, rest, total)
+
+
+def _are_few(connection: Connection, keys: str, limit: int, table: str) -> bool:
+    """Return whether there are probably few groups; an estimate costs much less than to count them."""
+    row = connection.execute(f"SELECT approx_count_distinct(hash({keys})) FROM {table}").fetchone()
+    return row is not None and row[0] <= 2 * limit
 
 
 def _group(row: Sequence[Any], keys: int, everything: float | None) -> Group:
