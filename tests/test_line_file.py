@@ -1,4 +1,4 @@
-"""`obs_middleware.logs.handlers.LineFileHandler`: one system call a line, and the file that its name leads to."""
+"""`obs_middleware.logs.handlers.LineFileHandler`: one write a line, to the file that its name leads to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from obs_middleware.logs import handlers
 from obs_middleware.logs.handlers import LineFileHandler
 
 Write = Callable[..., bool]
@@ -31,12 +30,10 @@ def _handler(path: Path) -> Iterator[LineFileHandler]:
 
 @pytest.fixture(name="write")
 def _write(handler: LineFileHandler) -> Write:
-    """Write a line that is made so many seconds after the first."""
+    """Write a line."""
 
-    def write(text: Any, seconds: float = 0.0) -> bool:
-        record = logging.makeLogRecord({"msg": text})
-        record.created = 1_000.0 + seconds
-        return handler.handle(record)
+    def write(text: Any) -> bool:
+        return handler.handle(logging.makeLogRecord({"msg": text}))
 
     return write
 
@@ -48,44 +45,39 @@ def test_each_line_is_in_the_file_as_soon_as_it_is_logged(path: Path, write: Wri
     assert path.read_bytes() == "one\nzwei \u00e4?\n".encode()
 
 
-def test_a_line_is_one_system_call(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
+def test_a_line_is_one_write_and_one_look(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
     write("one")
-    real = os.write
 
-    def counted(file: int, data: Any) -> int:
-        calls.append(len(data))
-        return real(file, data)
+    def count(name: str) -> None:
+        real = getattr(os, name)
 
-    monkeypatch.setattr(os, "write", counted)
-    monkeypatch.setattr(os, "stat", lambda *_: calls.append(-1))
+        def counted(*arguments: Any) -> Any:
+            calls.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, name, counted)
+
+    for name in ("write", "stat", "fstat", "open"):
+        count(name)
     write("two")
 
-    assert calls == [4]
+    assert calls == ["stat", "write"]
 
 
 @pytest.mark.parametrize("gone", ["renamed", "removed"])
 def test_the_file_is_found_again_when_its_name_leads_elsewhere(path: Path, write: Write, gone: str) -> None:
-    """Within a tenth of a second of the last look nobody looks, and the line is at the end of the file that was."""
+    """At once: a shipper may never look again at the end of a file that was renamed."""
     old = path.with_suffix(".1")
     write("one")
     path.rename(old)
     if gone == "removed":
         old.unlink()
-    write("two", 0.09)
-    assert not path.exists()
-    write("three", 0.11)
+    write("two")
+    write("three")
 
-    assert path.read_text() == "three\n"
-    assert gone == "removed" or old.read_text() == "one\ntwo\n"
-
-
-def test_a_clock_that_was_set_back_does_not_stop_the_looking(path: Path, write: Write) -> None:
-    write("one")
-    path.unlink()
-    write("two", -3600.0)
-
-    assert path.read_text() == "two\n"
+    assert path.read_text() == "two\nthree\n"
+    assert gone == "removed" or old.read_text() == "one\n"
 
 
 def test_a_file_that_is_copied_and_truncated_is_written_from_its_start(path: Path, write: Write) -> None:
@@ -258,8 +250,3 @@ def test_a_slow_formatter_holds_up_nobody_else(path: Path, handler: LineFileHand
     thread.join()
 
     assert path.read_text() == "quick\nslow\n"
-
-
-def test_the_name_is_looked_up_often_enough() -> None:
-    """What the documentation says of a line that is written at the moment of a rename."""
-    assert handlers.LOOK_SECONDS == 0.1

@@ -28,7 +28,6 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 
 from obs_middleware import bind, logging_config, structlog_config
 from obs_middleware.event import FIELDS
-from obs_middleware.logs import handlers
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
@@ -158,16 +157,13 @@ def test_further_loggers_are_added() -> None:
     assert config["loggers"]["own"] == {"level": "DEBUG", "propagate": False}
 
 
-def test_a_file_is_appended_to_and_opened_again_after_rotation(
-    configured: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_appended_to_and_opened_again_after_rotation(configured: Any, tmp_path: Any) -> None:
     path = tmp_path / "app.json"
     logging.config.dictConfig(logging_config(file=path))
     (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, LineFileHandler)]
 
     logger.info("one")
     path.rename(tmp_path / "app.json.1")
-    monkeypatch.setattr(handlers, "LOOK_SECONDS", 0.0)
     logger.info("two")
     handler.close()
 

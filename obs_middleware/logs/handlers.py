@@ -29,9 +29,6 @@ from obs_middleware.logs.sinks import FileSink, Sink, StreamSink
 
 __all__ = ["LineFileHandler", "NonBlockingHandler", "mail_admins"]
 
-LOOK_SECONDS: Final = 0.1
-"""How long `LineFileHandler` takes it for granted that its file is still the one of that name."""
-
 DRAIN_SECONDS: Final = 5.0
 """How long an exit waits for a sink that does not take its lines."""
 
@@ -60,11 +57,11 @@ class _UnlockedHandler(logging.Handler):
 
 class LineFileHandler(_UnlockedHandler):
     """
-    Append each line to a file, with one system call.
+    Append each line to a file, with one write, to the file that its name leads to.
 
-    What `logging.handlers.WatchedFileHandler` does, for a third of its price: the lock is held for the write alone and
-    not while a line is formatted, nothing is buffered, and the name of the file is looked up at most every 0.1 seconds
-    instead of before each line. A line that is written within that time of a rename is at the end of the renamed file.
+    What `logging.handlers.WatchedFileHandler` does, for less: the lock is held while the line is written and not while
+    it is formatted, and nothing is buffered. The name is looked up before each line, for a shipper may never look again
+    at the end of a file that was renamed.
 
     The file may also be truncated, and be a FIFO with a name. A half line at its end, as a killed process leaves it, is
     ended before the first line. A line that cannot be written is dealt with as in every handler (`handleError`).
@@ -80,7 +77,6 @@ class LineFileHandler(_UnlockedHandler):
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self._sink = FileSink(filename)
-        self._looked = 0.0
         super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -89,12 +85,17 @@ class LineFileHandler(_UnlockedHandler):
             formatter = self.formatter
             text = self.format(record) if formatter is None else formatter.format(record)
             line = f"{text}\n".encode("utf-8", "replace")
+            sink = self._sink
             with self.lock:
-                now = record.created
-                if not 0 <= now - self._looked < LOOK_SECONDS:
-                    self._look(now)
                 try:
-                    written = os.write(self._sink.file, line)  # type: ignore[arg-type]  # after a look it is open
+                    named = os.stat(sink.name)  # noqa: PTH116 -- half the cost of Path's
+                    is_there = named.st_ino == sink.inode and named.st_dev == sink.device
+                except FileNotFoundError:
+                    is_there = False
+                if not is_there:
+                    sink.renew()
+                try:
+                    written = os.write(sink.file, line)  # type: ignore[arg-type]  # it is open now
                 except BlockingIOError:  # a FIFO whose reader is slow
                     written = 0
                 if written < len(line):
@@ -102,14 +103,8 @@ class LineFileHandler(_UnlockedHandler):
         except RecursionError:  # as in every handler: bpo-36272
             raise
         except Exception as error:  # noqa: BLE001 -- as in every handler
-            self._looked = 0.0
             self._sink.recover(error)
             self.handleError(record)
-
-    def _look(self, now: float) -> None:
-        """Open the file again if its name does not lead to it any more."""
-        self._sink.renew()
-        self._looked = now
 
     def _write_rest(self, line: bytes) -> None:
         """Write what the first write did not take, as long as that may take; the lock is held by the caller."""
@@ -122,7 +117,6 @@ class LineFileHandler(_UnlockedHandler):
     def close(self) -> None:
         """Close the file; a line that comes later opens it again."""
         with self.lock:
-            self._looked = 0.0
             self._sink.close()
         super().close()
 

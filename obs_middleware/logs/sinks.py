@@ -135,6 +135,8 @@ class FileSink:
     Attributes:
         name: The path.
         file: The descriptor; None as long as none is open.
+        device: Where the file that was made ready by `renew` is; with *inode* its identity.
+        inode: Its number there; None as long as there is none.
 
     Args:
         path: Where; a relative one stays what it meant when the sink was made.
@@ -146,6 +148,8 @@ class FileSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.path.abspath(path)  # noqa: PTH100 -- Path would not make it any clearer
         self.file: int | None = None
+        self.device: int | None = None
+        self.inode: int | None = None
         self._is_new = True
         try:
             self._open()
@@ -158,7 +162,7 @@ class FileSink:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
         file, before = os.open(self.name, flags, 0o666), self.file
         # In this order, so that a fork in between leaves the child no number that may be another file's by then.
-        self.file, self._is_new = file, True
+        self.file, self.inode, self._is_new = file, None, True
         if before is not None:
             os.close(before)
         return file
@@ -176,6 +180,8 @@ class FileSink:
             return False
         self._end_half_line(file)
         self._is_new = False
+        opened = os.fstat(file)
+        self.device, self.inode = opened.st_dev, opened.st_ino
         return True
 
     def _is_the_one(self, file: int) -> bool:
@@ -218,7 +224,7 @@ class FileSink:
     def close(self) -> None:
         """Close the file."""
         if self.file is not None:
-            file, self.file = self.file, None
+            file, self.file, self.inode = self.file, None, None
             os.close(file)
 
 
