@@ -1,5 +1,5 @@
 """
-What the chain of `JSONFormatter` makes of most records, for a fifth of its price: `Shortcut`.
+What the chain of `JSONFormatter` makes of most records, for a third of its price: `Shortcut`.
 
 Write. Nothing is decided here about how a line looks: what is not sure to come out as the chain would have it is left
 to the chain. Hostile events hold the two to the same line in the tests.
