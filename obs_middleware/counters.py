@@ -11,7 +11,7 @@ import itertools
 import os
 from typing import Final
 
-__all__ = ["SinkFigures", "count", "register_sink", "stats"]
+__all__ = ["COUNTERS", "SinkFigures", "register_sink", "stats"]
 
 _NAMES: Final = ("written", "excluded", "suppressed", "sampled_out", "failed")
 
@@ -37,13 +37,14 @@ class SinkFigures:
         self.depth = self.written = self.dropped = self.dropped_requests = 0
 
 
-_counts = {name: itertools.count() for name in _NAMES}
+COUNTERS: Final = {name: itertools.count() for name in _NAMES}
+"""
+What became of a line -> the counter of such requests; ``next()`` counts one.
+
+That is atomic, where += may lose counts between threads, at a third of the price of a lock.
+"""
+
 _sinks: list[SinkFigures] = []
-
-
-def count(name: str) -> None:
-    """Count one request that is over, by what became of its line."""
-    next(_counts[name])  # atomic, where += may lose counts between threads, and a third of the price of a lock
 
 
 def _value(counter: itertools.count[int]) -> int:
@@ -74,7 +75,7 @@ def stats() -> dict[str, int]:
     written; ``sink_written``; ``sink_dropped``. Without one they are 0. With more than one, each has its own copy of a
     line, and all are counted.
     """
-    counts = {name: _value(counter) for name, counter in _counts.items()}
+    counts = {name: _value(counter) for name, counter in COUNTERS.items()}
     requests = sum(counts.values())
     # A line may be dropped a moment before its request is counted, and twice by two sinks.
     dropped = min(sum(sink.dropped_requests for sink in _sinks), counts["written"])
@@ -90,7 +91,7 @@ def stats() -> dict[str, int]:
 
 
 def _reset() -> None:
-    _counts.update((name, itertools.count()) for name in _NAMES)
+    COUNTERS.update((name, itertools.count()) for name in _NAMES)
     for sink in _sinks:
         sink.clear()
 

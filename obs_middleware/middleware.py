@@ -20,8 +20,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
 from obs_middleware.conf import Settings, keep_configured, resolve
-from obs_middleware.correlation import HAS_OPENTELEMETRY, is_request_id, meta_key, new_request_id, trace_of
-from obs_middleware.counters import count
+from obs_middleware.correlation import is_request_id, meta_key, new_request_id, opentelemetry_context, trace_of
+from obs_middleware.counters import COUNTERS
 from obs_middleware.database import is_installed
 from obs_middleware.ending import follow, is_departure
 from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
@@ -148,8 +148,10 @@ class TimingMiddleware:
             except AttributeError:
                 pass  # as above
             traceparent = meta.get("HTTP_TRACEPARENT")
-            if (HAS_OPENTELEMETRY or traceparent is not None) and (trace := trace_of(traceparent)) is not None:
-                event.set_trace(*trace)
+            if traceparent is not None or (opentelemetry_context is not None and opentelemetry_context()):
+                trace = trace_of(traceparent)
+                if trace is not None:
+                    event.set_trace(*trace)
             if self._measures_queries:
                 event.queries = []
             RUNNING[event] = request
@@ -332,7 +334,7 @@ class LineWriter:
             report_once("writing the request line", error)
         finally:
             event.error = event.refusal = None
-            count(fate)
+            next(COUNTERS[fate])
 
     def _decide(self, event: RequestEvent) -> str:
         try:

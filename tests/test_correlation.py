@@ -107,7 +107,7 @@ def test_a_span_that_is_not_recording_is_no_span() -> None:
 
 
 def test_without_the_library_the_header_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlation, "HAS_OPENTELEMETRY", False)
+    monkeypatch.setattr(correlation, "opentelemetry_context", None)
     found = trace_of(f"00-{TRACE}-{SPAN}-01")
 
     assert found is not None
