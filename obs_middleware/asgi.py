@@ -121,7 +121,7 @@ class _Observer:
                 event.outcome = "aborted" if event.outcome != "stream_error" else "stream_error"
             else:
                 event.outcome, event.error = "stream_error", error
-            event.facts["response_bytes"] = sender.bytes
+            event.note("response_bytes", sender.bytes)
         self._writer.conclude(event, seconds)
 
 

@@ -26,7 +26,7 @@ def bind(**fields: Any) -> None:
     """
     event = current_event.get()
     if event is not None:
-        event.bound.update({own_name(name): value for name, value in fields.items()})
+        event.say().bound.update({own_name(name): value for name, value in fields.items()})
 
 
 def annotate(**fields: Any) -> None:
@@ -37,7 +37,7 @@ def annotate(**fields: Any) -> None:
     """
     event = current_event.get()
     if event is not None:
-        event.annotations.update({own_name(name): value for name, value in fields.items()})
+        event.say().annotations.update({own_name(name): value for name, value in fields.items()})
 
 
 def get_request_id() -> str | None:
@@ -76,7 +76,7 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
         event = current_event.get()
         if event is not None:
             # append is atomic; adding to a number from several threads of one request would lose time
-            event.timings.setdefault(self.name, []).append(seconds)
+            event.say().timings.setdefault(self.name, []).append(seconds)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -61,8 +61,7 @@ def new_request_id() -> str:
     try:
         return _stock.pop()  # atomic; an id is given to one thread only
     except IndexError:
-        random = os.urandom(16 * _STOCKED).hex()
-        _stock.extend(random[start : start + 32] for start in range(0, len(random), 32))
+        _stock.extend(os.urandom(16 * _STOCKED).hex(":", 16).split(":"))
         return os.urandom(16).hex()
 
 

@@ -53,7 +53,7 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
         ending.is_file = True
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and length.isascii():
-            event.facts["response_bytes"] = int(length)
+            event.note("response_bytes", int(length))
     if is_whole_file or event.method == "HEAD" or response.status_code in {204, 304}:
         # A server need not iterate what it does not send.
         ending.outcome_if_closed = "ok"
@@ -90,7 +90,7 @@ class _Ending:
         except IndexError:
             return
         if not self.is_file:
-            self.event.facts["response_bytes"] = self.bytes_sent
+            self.event.note("response_bytes", self.bytes_sent)
         self._conclude(self.event, outcome, error)
 
     def raised(self, error: BaseException) -> None:

@@ -10,12 +10,23 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-__all__ = ["FIELDS", "Field", "RequestEvent", "current_event", "event_of", "is_event_id", "new_event_id", "own_name"]
+__all__ = [
+    "FIELDS",
+    "Field",
+    "RequestEvent",
+    "Said",
+    "current_event",
+    "event_of",
+    "is_event_id",
+    "new_event_id",
+    "own_name",
+]
 
 
 class Field(NamedTuple):
@@ -111,6 +122,24 @@ def own_name(name: str) -> str:
     return f"app_{name}" if name in _RESERVED else name
 
 
+class Said:
+    """
+    What the application has said of a request.
+
+    Attributes:
+        bound: What `bind` added: on every later line.
+        annotations: What `annotate` added: on the request line only.
+        timings: Name of a `timed` block -> its durations in seconds, one item a block.
+    """
+
+    __slots__ = ("annotations", "bound", "timings")
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Any] = {}
+        self.annotations: dict[str, Any] = {}
+        self.timings: dict[str, list[float]] = {}
+
+
 class RequestEvent:
     """
     All that is known of one request; mutable, one object for every task and thread of the request.
@@ -120,9 +149,8 @@ class RequestEvent:
 
     Attributes:
         started: ``time.perf_counter()`` at entry, in seconds.
-        bound: What `bind` added: on every later line.
-        annotations: What `annotate` added: on the request line only.
-        timings: Name of a `timed` block -> its durations in seconds, one item a block.
+        trace: The fields of the trace that the request belongs to, or None.
+        said: What the application said; None as long as that is nothing. `say` makes it.
         queries: Durations in seconds of the database queries, one item a query; None if they are not measured.
         facts: The request line in the making, field by field; `line` completes it.
         rule: What a decorator said beside the view (`obs_middleware.policy.Rule`), or None.
@@ -137,10 +165,8 @@ class RequestEvent:
 
     __slots__ = (
         "__weakref__",
+        "_context",
         "_line",
-        "annotations",
-        "bound",
-        "context",
         "done",
         "duration_seconds",
         "error",
@@ -155,9 +181,10 @@ class RequestEvent:
         "refusal",
         "request_id",
         "rule",
+        "said",
         "started",
         "status",
-        "timings",
+        "trace",
         "watched",
     )
 
@@ -166,43 +193,58 @@ class RequestEvent:
         self.request_id = request_id
         self.method = method
         self.path = path
-        self.bound: dict[str, Any] = {}
-        self.annotations: dict[str, Any] = {}
-        self.timings: dict[str, list[float]] = {}
+        self.trace: dict[str, Any] | None = None
+        self.said: Said | None = None
         self.message: str | None = None
-        self.done = False
-        self.observed = False
-        self.watched = False
+        self.done = self.observed = self.watched = False
         self.previous: RequestEvent | None = None
         self.error: BaseException | None = None
         self.refusal: BaseException | None = None
         self.status: int | None = None
         self.outcome = "ok"
         self.duration_seconds = 0.0
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] | None = None
         self.queries: list[float] | None = None
         self.rule: Any = None
+        self._context: dict[str, Any] | None = None
         self._line: dict[str, Any] | None = None
-        self.context: dict[str, Any] = {"request_id": request_id, "method": method, "path": path}
-        """The fields of every line inside the request, without those bound."""
-        if method is None or path is None:
-            self.context = {name: value for name, value in self.context.items() if value is not None}
+
+    def say(self) -> Said:
+        """Return `said`, made at the first call: most requests are spared three dicts."""
+        if self.said is None:
+            with _saying:  # two threads of one request may be the first at once
+                if self.said is None:
+                    self.said = Said()
+        return self.said
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The fields of every line inside the request, without those bound; shared, so copy before changing."""
+        if self._context is None:
+            named = {"request_id": self.request_id, "method": self.method, "path": self.path}
+            self._context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
+        return self._context
 
     def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
         """Say which trace the request belongs to; on every line from now on."""
-        self.context["trace_id"] = trace_id
-        self.context["span_id"] = span_id
+        self.trace = {"trace_id": trace_id, "span_id": span_id}
         if parent_span_id is not None:
-            self.context["parent_span_id"] = parent_span_id
+            self.trace["parent_span_id"] = parent_span_id
+        self._context = None
 
     def set_target(self, method: str | None, path: str | None) -> None:
-        """Say what was asked for; None for what is not known."""
-        self.method = method
-        self.path = path
+        """Say what was asked for; None for what is not known, which then stays as it was on the lines."""
         if method is not None:
-            self.context["method"] = method
+            self.method = method
         if path is not None:
-            self.context["path"] = path
+            self.path = path
+        self._context = None
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a fact on the request line."""
+        if self.facts is None:
+            self.facts = {}
+        self.facts[name] = value
 
     def line(self) -> dict[str, Any]:
         """
@@ -213,9 +255,11 @@ class RequestEvent:
         line = self._line
         if line is None:
             line = self.facts
-            if "request_id" not in line:
+            if line is None or "request_id" not in line:
                 # Nobody has read the facts; the policy may have said something.
-                line = {**self.context, "route": None, **line}
+                line = {**self.context, "route": None, **(line or {})}
+                if self.queries is not None:
+                    line["db_queries"] = line["db_seconds"] = 0
             line["status"] = self.status
             line["outcome"] = self.outcome
             line["duration_seconds"] = int(self.duration_seconds * 1_000_000 + 0.5) / 1_000_000
@@ -223,18 +267,14 @@ class RequestEvent:
                 queries = self.queries.copy()
                 line["db_queries"] = len(queries)
                 line["db_seconds"] = round(sum(queries), 6)
-            elif self.queries is not None:
-                line["db_queries"] = line["db_seconds"] = 0
-            if self.timings:
+            if self.said is not None:
                 # A copy first: another task of the request may still be measuring.
-                for name, durations in self.timings.copy().items():
+                for name, durations in self.said.timings.copy().items():
                     line[own_name(f"{name}_seconds")] = round(sum(durations), 6)
                     line[own_name(f"{name}_count")] = len(durations)
-            # Names that clash were renamed when they were bound, so nothing above can be overwritten here.
-            if self.bound:
-                line.update(self.bound)
-            if self.annotations:
-                line.update(self.annotations)
+                # Names that clash were renamed when they were bound, so nothing above can be overwritten here.
+                line.update(self.said.bound)
+                line.update(self.said.annotations)
             self._line = line
         return line
 
@@ -259,13 +299,17 @@ _counter = itertools.count(1)
 _token = os.urandom(8).hex()
 
 
-def _renew_token() -> None:
-    global _counter, _token  # noqa: PLW0603 -- the process's identity is process-wide by nature
+_saying = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _counter, _token, _saying  # noqa: PLW0603 -- the process's identity is process-wide by nature
     _counter = itertools.count(1)
     _token = os.urandom(8).hex()
+    _saying = threading.Lock()  # the thread that may have held it is not in this process
 
 
-os.register_at_fork(after_in_child=_renew_token)
+os.register_at_fork(after_in_child=_after_fork)
 
 
 is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch

@@ -9,8 +9,8 @@ about the line is read of every request, the rest only of one whose line is writ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -22,8 +22,11 @@ from obs_middleware.event import RequestEvent, own_name
 from obs_middleware.failures import report_once
 from obs_middleware.policy import RULE_ATTRIBUTE, Rule
 from obs_middleware.redaction import Secrets
+from obs_middleware.request import normal_address
 
 __all__ = ["Facts"]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Facts:
@@ -72,7 +75,7 @@ class Facts:
             return  # nothing matched, or no request of Django
         rule = getattr(view, RULE_ATTRIBUTE, None)
         # By exact type: a Mock has every attribute.
-        if type(rule) is Rule:
+        if rule is not None and type(rule) is Rule:
             event.rule = rule
 
     def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
@@ -84,44 +87,61 @@ class Facts:
             request: The request; any object, which then tells little.
             response: What the chain answered, if it did.
         """
-        said = event.facts  # by the policy
-        facts = event.facts = {
-            **event.context,
-            "route": None,
-            "status": event.status,
-            "outcome": event.outcome,
-            "duration_seconds": event.duration_seconds,
-        }
-        if said:
-            facts.update(said)
-        meta = None
         try:
-            meta, known = request.META, request.__dict__
+            meta = request.META
+            known = request.__dict__
             match = request.resolver_match
-            route, view = match.route, match.view_name
-        except AttributeError:
-            pass  # nothing matched, or no request of Django
-        else:
-            # By exact type: a Mock has every attribute, and none of them is text.
-            if type(route) is str:
-                facts["route"] = route
-            if type(view) is str and view:
-                facts["view"] = view
+            route = match.route
+            view = match.view_name
+        except AttributeError:  # nothing matched, or no request of Django
+            meta = getattr(request, "META", None)
+            known = getattr(request, "__dict__", _NOTHING)
+            route = view = None
         if type(response) is HttpResponse and event.method != "HEAD":
-            facts["response_bytes"] = len(response.content)
-        elif (size := read.response_bytes(response, event.method)) is not None:
-            facts["response_bytes"] = size
+            size: int | None = len(response.content)
+        else:
+            size = read.response_bytes(response, event.method)
+        address = None
+        if type(meta) is dict:
+            peer = meta.get("REMOTE_ADDR")
+            if not self._trusted and type(peer) is str:
+                address = normal_address(peer)
+            else:
+                address = read.client_address(meta, self._trusted)
+        # One dict of the right size, for one that grows is copied; what is not known is taken out again. What is None
+        # here is known at the end. By exact type: a Mock has every attribute, and none of them is text.
+        facts = {
+            "request_id": event.request_id,
+            "method": event.method,
+            "path": event.path,
+            "route": route if type(route) is str else None,
+            "view": view,
+            "status": None,
+            "outcome": None,
+            "duration_seconds": None,
+            "response_bytes": size,
+            "client_ip": address,
+            "db_queries": 0,
+            "db_seconds": 0,
+        }
+        if type(view) is not str or not view:
+            del facts["view"]
+        if size is None:
+            del facts["response_bytes"]
+        if address is None:
+            del facts["client_ip"]
+        if event.queries is None:
+            del facts["db_queries"], facts["db_seconds"]
+        if event.trace is not None or event.method is None or event.path is None:
+            del facts["method"], facts["path"]
+            facts = event.context | facts
+        if event.facts is not None:
+            facts.update(event.facts)  # what the policy said
+        event.facts = facts
         if type(meta) is dict:
             length = meta.get("CONTENT_LENGTH")
             if length and (size := read.declared_bytes(length)) is not None:
                 facts["request_bytes"] = size
-            peer: Any = meta.get("REMOTE_ADDR")
-            if not self._trusted and type(peer) is str:
-                address = read.normal_address(peer)
-            else:
-                address = read.client_address(meta, self._trusted)
-            if address is not None:
-                facts["client_ip"] = address
             if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
                 user = read.user_id(request)
                 if user is not None:
@@ -149,7 +169,7 @@ class Facts:
 def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: Any, response: Any) -> None:
     try:
         for name, value in dict(enrich(request, response) or {}).items():
-            event.annotations[own_name(str(name))] = value
+            event.say().annotations[own_name(str(name))] = value
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
@@ -161,7 +181,7 @@ def _add_server_timing(event: RequestEvent, response: HttpResponseBase, seconds:
     metrics = [f"total;dur={seconds * 1000:.1f}"]
     if event.queries is not None:
         metrics.append(f'db;dur={sum(event.queries) * 1000:.1f};desc="{len(event.queries)} queries"')
-    for name, durations in event.timings.copy().items():
+    for name, durations in ({} if event.said is None else event.said.timings.copy()).items():
         # A token by RFC 9110, section 5.6.2.
         token = re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
         metrics.append(f"{token};dur={sum(durations) * 1000:.1f}")

@@ -106,7 +106,7 @@ class Policy:
         """
         slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
         if slow:
-            event.facts["slow"] = True
+            event.note("slow", True)
         if slow or event.outcome != "ok":
             return "written"
         rule = event.rule
@@ -124,13 +124,13 @@ class Policy:
             if silenced is None:
                 return "suppressed"
             if silenced:
-                event.facts["suppressed"] = silenced
+                event.note("suppressed", silenced)
             return "written"
         rate = self._sample_rate if rule is None or rule.rate is None else rule.rate
         if rate < 1:
             if not keeps(event.request_id, rate):
                 return "sampled_out"
-            event.facts["sample_rate"] = rate
+            event.note("sample_rate", rate)
         return "written"
 
 

@@ -113,7 +113,7 @@ class Watchdog:
     def _warn(self, event: RequestEvent, request: Any) -> None:
         # A stand-in of its own, so that what only this line says is not on later lines of the request.
         shown = RequestEvent(event.started, event.request_id, event.method, event.path)
-        shown.bound = event.bound.copy()
+        shown.said = event.said
         shown.context["route"] = _route(request)
         shown.context["age_seconds"] = round(perf_counter() - event.started, 6)
         stack = "".join(traceback.format_list(self._stack(request)))

@@ -64,9 +64,9 @@ def test_every_field_of_the_event_is_documented() -> None:
 
 def test_a_line_is_built_once_and_later_bindings_do_not_show() -> None:
     event = RequestEvent(0.0, "id", "GET", "/")
-    event.bound["a"] = 1
+    event.say().bound["a"] = 1
     line = event.line()
-    event.bound["b"] = 2
+    event.say().bound["b"] = 2
 
     assert event.line() is line
     assert "b" not in line
@@ -153,6 +153,6 @@ def test_new_ids_are_well_formed_and_different() -> None:
 
 def test_the_token_of_the_process_is_random() -> None:
     before = event_module._token
-    event_module._renew_token()
+    event_module._after_fork()
 
     assert event_module._token != before

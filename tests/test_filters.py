@@ -135,7 +135,7 @@ def test_no_value_breaks_a_published_formatter(printed: Any, site: Site) -> None
 
 def test_two_names_that_become_one_are_both_kept(lines: CapturedRequests) -> None:
     event = RequestEvent(0.0, "id", "GET", "/")
-    event.bound = {"name": 1, "app_name": 2}
+    event.say().bound.update({"name": 1, "app_name": 2})
     current_event.set(event)
     record = logging.makeLogRecord({"msg": "x"})
 
@@ -151,7 +151,7 @@ def test_two_names_that_become_one_are_both_kept(lines: CapturedRequests) -> Non
 @given(bound=st.dictionaries(names, values, max_size=10), failing=st.booleans())
 def test_no_hostile_event_breaks_a_published_formatter(name: str, bound: dict[str, Any], failing: bool) -> None:
     event = RequestEvent(0.0, "id", "GET", "/")
-    event.bound = bound
+    event.say().bound.update(bound)
     event.message = "Request took 0.1234 seconds"
     event.error = ValueError("no good") if failing else None
     record = logging.LogRecord("root", 20, __file__, 1, event.message, None, None)

@@ -40,7 +40,7 @@ def request_line(formatter: logging.Formatter, **fields: Any) -> str:
     event.set_target("GET", fields.pop("path", "/orders/7/"))
     event.facts = {"route": "orders/<int:number>/"}
     event.facts |= {name: fields.pop(name) for name in list(fields) if name in FIELDS}
-    event.bound = fields
+    event.say().bound.update(fields)
     current_event.set(event)
     return formatter.format(logging.LogRecord("root", 20, __file__, 1, event.message, None, None))
 

@@ -475,7 +475,7 @@ def test_a_signal_during_the_line_is_not_swallowed(stop: type[BaseException]) ->
 
 @pytest.mark.parametrize("where", ["begin", "finish"])
 def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: CapturedRequests) -> None:
-    target = "middleware.new_request_id" if where == "begin" else "facts.read.normal_address"
+    target = "middleware.new_request_id" if where == "begin" else "facts.normal_address"
     real = ["given"]
 
     def once() -> str:

@@ -806,10 +806,11 @@ def write_hostile(
 
 def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_request_line: bool) -> RequestEvent:
     event = RequestEvent(0.0, "id", method, path)
-    event.bound.update(bound)
+    event.say().bound.update(bound)
     if on_the_request_line:
         event.message = "Request took 0.1234 seconds"
-        event.facts["route"], event.status = path, 200
+        event.note("route", path)
+        event.status = 200
     return event
 
 

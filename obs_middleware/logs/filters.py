@@ -94,7 +94,8 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
         if event.error is not None:
             record.exc_info = (type(event.error), event.error, event.error.__traceback__)
     else:
-        fields = {**event.bound, **event.context}
+        bound = {} if event.said is None else event.said.bound.copy()
+        fields = bound | event.context
     attributes = record.__dict__
     taken = _RECORD_ATTRIBUTES | _ROOTS_OF_ECS
     # Where a call gave `a.b` in `extra`, ecs-logging makes an object of `a`.

@@ -63,9 +63,9 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
             event_dict.update(error_fields(event))
     else:
         event_dict.update(event.context)
-        if event.bound:
+        if event.said is not None:
             # A copy first: another task of the request may still be binding.
-            for name, value in event.bound.copy().items():
+            for name, value in event.said.bound.copy().items():
                 event_dict.setdefault(name, value)
     return event_dict
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from obs_middleware.event import RequestEvent, current_event, is_event_id, new_event_id
+from obs_middleware.event import current_event, is_event_id, new_event_id
 from obs_middleware.logs.limits import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.processors import has_bound_contextvars
 from obs_middleware.logs.serialize import Cleaner, clean_text, encode_scalars, encode_text, is_whole
@@ -56,6 +56,7 @@ class Shortcut:
         self._constant_text = "".join(f',"{name}":{encode_text(clean_text(text))}' for name, text in constants.items())
         self._translate = translate
         self._most_bytes = most_bytes
+        self._short_bytes = min(most_bytes, MAX_TEXT)
         self._timestamp = timestamps.text
         self._names: dict[str, str] = {}
 
@@ -71,70 +72,74 @@ class Shortcut:
             Exception: As None: a lone surrogate, NaN, arguments that do not fit the message.
         """
         message: Any = record.msg
-        level = record.levelno
         attributes = record.__dict__
+        level = LEVELS.get(record.levelno)
         if (
             type(message) is not str
-            or len(attributes) > RECORD_SIZE + ("event_id" in attributes)
+            or level is None
             or record.exc_info
             or record.stack_info
-            or level not in LEVELS
             or (structlog.contextvars._CONTEXT_VARS and has_bound_contextvars())  # noqa: SLF001 -- held by a canary test
         ):
             return None
+        if len(attributes) == RECORD_SIZE:
+            event_id = attributes["event_id"] = new_event_id()
+        else:
+            # A second handler's, or the call's own, in which anything may be; and nothing else.
+            event_id = attributes.get("event_id")
+            if len(attributes) > RECORD_SIZE + 1 or type(event_id) is not str or not is_event_id(event_id):
+                return None
         if record.args:
             message = record.getMessage()
         event = current_event.get()
+        text = None
         if event is None:
-            fields: Mapping[str, Any] | None = _NOTHING
+            fields: Mapping[str, Any] = _NOTHING
         elif message is event.message:
-            fields = _of_request(event, cleaner)
-        else:
-            fields = event.context | event.bound if event.bound else event.context
-            if event.bound and not cleaner.is_plain(fields):
+            if event.error is not None or event.refusal is not None:
                 return None
-        if fields is None or len(message) > SHORT_TEXT:
-            return None
-        if "event_id" not in attributes:
-            attributes["event_id"] = new_event_id()
-        elif type(attributes["event_id"]) is not str or not is_event_id(attributes["event_id"]):
-            return None  # the call's own, and anything may be in it
-        if self._translate is None:
-            # Of the request's own message it is known that nothing in it needs escaping.
-            text = f'"{message}"' if event is not None and message is event.message else encode_text(message)
-            line = self._flat(record, level, text, fields)
+            text = f'"{message}"'  # in which nothing needs escaping
+            fields = event.line()
+            if (event.said is not None or "headers" in fields) and not cleaner.is_plain(fields):
+                return None
+        elif event.said is None:
+            fields = event.context
         else:
-            fields = {
-                "timestamp": self._timestamp(record.created),
-                "level": LEVELS[level],
-                "logger": record.name,
-                "message": message,
-                "event_id": attributes["event_id"],
-                **self._constants,
-                **fields,
-            }
-            line = encode_scalars(self._translate(None, "", fields))
-        size = len(line)
+            fields = event.context | event.said.bound
+            if not cleaner.is_plain(fields):
+                return None
+        if text is None and len(message) > SHORT_TEXT:
+            return None
+        if self._translate is None:
+            name = record.name
+            line = (
+                f'{{"timestamp":"{self._timestamp(record.created)}","level":"{level}",'
+                f'"logger":{self._names[name] if name in self._names else self._learn_name(name)},'
+                f'"message":{text or encode_text(message)},"event_id":"{event_id}"{self._constant_text}'
+                f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
+            )
+        else:
+            line = encode_scalars(
+                self._translate(
+                    None,
+                    "",
+                    {
+                        "timestamp": self._timestamp(record.created),
+                        "level": level,
+                        "logger": record.name,
+                        "message": message,
+                        "event_id": event_id,
+                        **self._constants,
+                        **fields,
+                    },
+                )
+            )
         # Most lines are decided here; what is_whole() looks at it says itself.
         if (
-            size <= MAX_TEXT
-            and "\\" not in line
-            and line.isascii()
-            and size <= self._most_bytes
-            and "user_agent" not in fields
+            len(line) <= self._short_bytes and "\\" not in line and line.isascii() and "user_agent" not in fields
         ) or is_whole(line, fields, self._most_bytes):
             return line
         return None
-
-    def _flat(self, record: Any, level: int, text: str, fields: Mapping[str, Any]) -> str:
-        """Return head and *fields* as JSON; *text* is the message as such."""
-        name = record.name
-        head = (
-            f'{{"timestamp":"{self._timestamp(record.created)}","level":"{LEVELS[level]}",'
-            f'"logger":{self._names[name] if name in self._names else self._learn_name(name)},'
-            f'"message":{text},"event_id":"{record.event_id}"{self._constant_text}'
-        )
-        return f"{head},{encode_scalars(fields)[1:]}" if fields else f"{head}}}"
 
     def _learn_name(self, name: str) -> str:
         if len(name) > SHORT_TEXT:
@@ -143,12 +148,3 @@ class Shortcut:
         if len(self._names) < _MOST_NAMES:
             self._names[name] = text
         return text
-
-
-def _of_request(event: RequestEvent, cleaner: Cleaner) -> Mapping[str, Any] | None:
-    """Return the fields of the request line, or None if there is more to them than plain values."""
-    if event.error is not None or event.refusal is not None:
-        return None
-    fields = event.line()
-    has_own = event.bound or event.annotations or event.timings or "headers" in fields
-    return None if has_own and not cleaner.is_plain(fields) else fields

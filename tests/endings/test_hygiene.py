@@ -73,7 +73,7 @@ def test_a_pipelined_request_shows_nothing_of_the_one_before(outside: bool, line
 def test_a_request_that_starts_in_a_dirty_context_is_its_own(server: str, lines: CapturedRequests) -> None:
     """As it is after a large body on uvicorn with httptools, and in every thread that a WSGI server uses again."""
     stale = RequestEvent(0.0, "stale", "GET", "/stale/")
-    stale.bound["stale"] = True
+    stale.say().bound["stale"] = True
     stale.done = True
     current_event.set(stale)
 
