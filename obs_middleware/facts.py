@@ -97,17 +97,17 @@ class Facts:
             meta = getattr(request, "META", None)
             known = getattr(request, "__dict__", _NOTHING)
             route = view = None
+        if type(meta) is not dict:
+            meta = known = _NOTHING
         if type(response) is HttpResponse and event.method != "HEAD":
             size: int | None = len(response.content)
         else:
             size = read.response_bytes(response, event.method)
-        address = None
-        if type(meta) is dict:
-            peer = meta.get("REMOTE_ADDR")
-            if not self._trusted and type(peer) is str:
-                address = normal_address(peer)
-            else:
-                address = read.client_address(meta, self._trusted)
+        peer = meta.get("REMOTE_ADDR")
+        if self._trusted or type(peer) is not str:
+            address = read.client_address(meta, self._trusted)
+        else:
+            address = normal_address(peer)
         # One dict of the right size, for one that grows is copied; what is not known is taken out again. What is None
         # here is known at the end. By exact type: a Mock has every attribute, and none of them is text.
         facts = {
@@ -138,16 +138,15 @@ class Facts:
         if event.facts is not None:
             facts.update(event.facts)  # what the policy said
         event.facts = facts
-        if type(meta) is dict:
-            length = meta.get("CONTENT_LENGTH")
-            if length and (size := read.declared_bytes(length)) is not None:
-                facts["request_bytes"] = size
-            if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
-                user = read.user_id(request)
-                if user is not None:
-                    facts["user_id"] = user
-            if self._reads_more:
-                self._read_more(facts, request)
+        length = meta.get("CONTENT_LENGTH")
+        if length and (size := read.declared_bytes(length)) is not None:
+            facts["request_bytes"] = size
+        if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
+            user = read.user_id(request)
+            if user is not None:
+                facts["user_id"] = user
+        if self._reads_more and meta is not _NOTHING:
+            self._read_more(facts, request)
         if self._enrich is not None:
             _add_enrichment(self._enrich, event, request, response)
 

@@ -16,6 +16,8 @@ from typing import Any, Final, Self
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
@@ -32,7 +34,7 @@ from obs_middleware.running import RUNNING, watchdog
 
 __all__ = ["LineWriter", "TimingMiddleware"]
 
-_NOTHING: Final[Mapping[str, Any]] = {}
+_OF_DJANGO: Final = frozenset({ASGIRequest, WSGIRequest})
 
 
 class TimingMiddleware:
@@ -120,19 +122,12 @@ class TimingMiddleware:
                     outer = None  # left over in this thread or connection
                 elif event_of(request) is outer:
                     return None
-            try:
-                method, path, meta = request.method, request.path, request.META
-            except AttributeError:
-                method = path = None  # not a Django request; the contract takes any object
-                meta = _NOTHING
+            if type(request) in _OF_DJANGO:
+                method = request.method
+                path = request.path
+                meta = request.META
             else:
-                # By exact type: a Mock has every attribute, and none of them is text.
-                if type(meta) is not dict:
-                    meta = _NOTHING
-                if type(method) is not str:
-                    method = None
-                if type(path) is not str:
-                    path = None
+                method, path, meta = _target(request)
             if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
                 event = outer
                 event.set_target(method, path)
@@ -253,6 +248,20 @@ class _SyncTwin(TimingMiddleware):
         return self.finish(event, request, response)
 
 
+def _target(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
+    """Return method, path and META of any object; the contract takes any."""
+    try:
+        method, path, meta = request.method, request.path, request.META
+    except AttributeError:
+        return None, None, {}
+    # By exact type: a Mock has every attribute, and none of them is text.
+    return (
+        method if type(method) is str else None,
+        path if type(path) is str else None,
+        meta if type(meta) is dict else {},
+    )
+
+
 def _is_awaitable(response: Any) -> bool:
     """Return whether *response* is one that is still to come; any object may be asked."""
     try:
@@ -286,6 +295,7 @@ class LineWriter:
             sample_rate=settings.sample_rate,
             slow_seconds=settings.slow_seconds,
         )
+        self._keeps_all = self._policy.keeps_all
         self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
         self._logger = settings.logger
         self._is_plain = self._level is None and self._logger is None
@@ -309,24 +319,28 @@ class LineWriter:
             return
         event.done = True
         event.duration_seconds = seconds
-        RUNNING.pop(event, None)
         fate = "written"
         try:
-            if event.rule is not None or not self._policy.keeps_all:
+            del RUNNING[event]
+        except KeyError:
+            pass  # its begin has failed, or a fork has cleared the dict
+        try:
+            if event.rule is not None or not self._keeps_all:
                 fate = self._decide(event)
-            if fate == "written":
-                if facts is not None:
-                    try:
-                        facts.read(event, request, response)
-                    except (KeyboardInterrupt, SystemExit):
-                        raise
-                    except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
-                        report_once("TimingMiddleware.finish", error)
-                event.message = f"Request took {seconds:.4f} seconds"
-                if self._is_plain and current_event.get() is event:
-                    _say(event.message)
-                else:
-                    self._write(event)
+                if fate != "written":
+                    return
+            if facts is not None:
+                try:
+                    facts.read(event, request, response)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
+                    report_once("TimingMiddleware.finish", error)
+            event.message = f"Request took {seconds:.4f} seconds"
+            if self._is_plain and current_event.get() is event:
+                _say(event.message)
+            else:
+                self._write(event)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)

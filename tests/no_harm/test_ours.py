@@ -60,11 +60,11 @@ GUARDS = {
     "_Observer._conclude",
     "_Sender.__init__",
     "_Sender.__call__",
-    # Leaves that cannot fail: an attribute read, a type compared, a number added, an entry removed.
+    # Leaves that cannot fail: an attribute read, a type compared, an entry set.
     "event_of",
     "is_departure",
-    "count",
     "report_once",
+    "RequestEvent.note",
     # With which the fallback line begins.
     "RequestEvent.__init__",
     "RequestEvent.set_target",
@@ -250,6 +250,7 @@ def _functions(ask: Callable[[], Any]) -> list[str]:
 
     _with_profile(profile, ask)
     applications = {"bind", "annotate", "timed.__init__", "timed.__enter__", "timed.__exit__", "own_name"}
+    applications |= {"RequestEvent.say", "Said.__init__"}
     return [name for name in called if name not in GUARDS | applications and "<" not in name]
 
 
