@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from obs_middleware.logs import sinks
 from obs_middleware.logs.handlers import LineFileHandler
+from obs_middleware.logs.watch import Watch
 
 Write = Callable[..., bool]
 
@@ -19,6 +21,19 @@ Write = Callable[..., bool]
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
+
+
+@pytest.fixture(name="watch", params=["watch", "no watch"], autouse=True)
+def _watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether there is a watch to be had: each test is to pass with it, and where the system has none."""
+
+    def none() -> Watch:
+        raise OSError("none")
+
+    if request.param == "no watch":
+        monkeypatch.setattr(sinks, "Watch", none)
+        return False
+    return True
 
 
 @pytest.fixture(name="handler")
@@ -32,8 +47,8 @@ def _handler(path: Path) -> Iterator[LineFileHandler]:
 def _write(handler: LineFileHandler) -> Write:
     """Write a line."""
 
-    def write(text: Any) -> bool:
-        return handler.handle(logging.makeLogRecord({"msg": text}))
+    def write(text: Any, **attributes: Any) -> bool:
+        return handler.handle(logging.makeLogRecord({"msg": text, **attributes}))
 
     return write
 
@@ -45,39 +60,161 @@ def test_each_line_is_in_the_file_as_soon_as_it_is_logged(path: Path, write: Wri
     assert path.read_bytes() == "one\nzwei \u00e4?\n".encode()
 
 
-def test_a_line_is_one_write_and_one_look(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of each system call on files."""
     calls: list[str] = []
-    write("one")
 
     def count(name: str) -> None:
         real = getattr(os, name)
 
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **keywords: Any) -> Any:
             calls.append(name)
-            return real(*arguments)
+            return real(*arguments, **keywords)
 
         monkeypatch.setattr(os, name, counted)
 
     for name in ("write", "stat", "fstat", "open"):
         count(name)
-    write("two")
-
-    assert calls == ["stat", "write"]
+    return calls
 
 
-@pytest.mark.parametrize("gone", ["renamed", "removed"])
+def test_a_line_is_one_write_and_its_name_is_looked_up_once_a_second(path: Path, write: Write, watch: bool) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        write("one", created=100.0)
+        calls = count_calls(monkeypatch)
+        write("two", created=100.9)
+        within = calls.copy()
+        calls.clear()
+        write("three", created=101.0)
+        after = calls.copy()
+        calls.clear()
+        write("four", created=99.0)
+
+    assert within == (["write"] if watch else ["stat", "write"])
+    assert after == calls == ["stat", "write"]
+
+
+@pytest.mark.parametrize("gone", ["renamed", "removed", "replaced", "linked"])
 def test_the_file_is_found_again_when_its_name_leads_elsewhere(path: Path, write: Write, gone: str) -> None:
     """At once: a shipper may never look again at the end of a file that was renamed."""
-    old = path.with_suffix(".1")
-    write("one")
-    path.rename(old)
-    if gone == "removed":
-        old.unlink()
-    write("two")
-    write("three")
+    old, other = path.with_suffix(".1"), path.with_suffix(".new")
+    for number in range(3):
+        write(f"before {number}")
+        if gone == "linked":
+            old.unlink(missing_ok=True)
+            os.link(path, old)
+        if gone == "replaced":
+            other.touch()
+            other.rename(path)
+        elif gone == "renamed":
+            path.rename(old)
+        else:
+            path.unlink()
+        write(f"after {number}")
+        write(f"and {number}")
 
-    assert path.read_text() == "two\nthree\n"
-    assert gone == "removed" or old.read_text() == "one\n"
+        assert path.read_text() == f"after {number}\nand {number}\n"
+        if gone in {"renamed", "linked"}:
+            assert old.read_text().endswith(f"before {number}\n")
+        path.write_text("")
+
+
+def test_a_file_that_was_only_touched_is_written_on(path: Path, write: Write, handler: LineFileHandler) -> None:
+    write("one")
+    file = handler._sink.file
+    path.touch()
+    path.chmod(0o600)
+    write("two")
+
+    assert path.read_text() == "one\ntwo\n"
+    assert handler._sink.file == file
+
+
+def test_what_the_kernel_does_not_tell_is_found_within_a_second(tmp_path: Path) -> None:
+    """A link that leads elsewhere, as with one folder for each day."""
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+    link = tmp_path / "today"
+    link.symlink_to("monday")
+    handler = LineFileHandler(link / "app.log")
+    handler.handle(logging.makeLogRecord({"msg": "one", "created": 100.0}))
+    link.unlink()
+    link.symlink_to("tuesday")
+    handler.handle(logging.makeLogRecord({"msg": "two", "created": 101.0}))
+    handler.close()
+
+    assert (tmp_path / "monday" / "app.log").read_text() == "one\n"
+    assert (tmp_path / "tuesday" / "app.log").read_text() == "two\n"
+
+
+def test_parent_and_child_both_find_the_file_again(path: Path, write: Write) -> None:
+    """What the kernel tells is told once, to whoever reads it first."""
+    write("one")
+    path.rename(path.with_suffix(".1"))
+    pid = os.fork()
+    if pid == 0:
+        write("child")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    path.rename(path.with_suffix(".2"))
+    write("parent")
+
+    assert path.read_text() == "parent\n"
+    assert path.with_suffix(".2").read_text() == "child\n"
+    assert path.with_suffix(".1").read_text() == "one\n"
+
+
+def test_a_child_has_a_watch_of_its_own(path: Path, write: Write) -> None:
+    write("one")
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        write("child")
+        os.write(ready[1], b".")
+        os.read(go[0], 1)
+        write("child again")
+        os._exit(0)
+    os.read(ready[0], 1)
+    path.rename(path.with_suffix(".1"))
+    write("parent")
+    os.write(go[1], b".")
+    assert os.waitpid(pid, 0)[1] == 0
+    for descriptor in (*ready, *go):
+        os.close(descriptor)
+
+    assert path.read_text() == "parent\nchild again\n"
+
+
+def test_a_handler_leaves_no_descriptor_behind(path: Path, write: Write, handler: LineFileHandler) -> None:
+    before = os.listdir("/proc/self/fd") if Path("/proc/self/fd").exists() else []
+    for number in range(5):
+        write("one")
+        path.rename(path.with_suffix(f".{number}"))
+        write("two")
+    handler.close()
+
+    assert len(os.listdir("/proc/self/fd") if before else []) <= len(before)
+
+
+def test_a_watch_that_is_not_to_be_had_is_tried_again_with_the_next_file(
+    path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def none() -> Watch:
+        tried.append("watch")
+        raise OSError("too many")
+
+    monkeypatch.setattr(sinks, "Watch", none)
+    for _ in range(3):
+        write("one")
+    assert tried == ["watch"]
+    path.rename(path.with_suffix(".1"))
+    monkeypatch.undo()
+    for _ in range(2):
+        write("two")
+
+    assert path.read_text() == "two\ntwo\n"
 
 
 def test_a_file_that_is_copied_and_truncated_is_written_from_its_start(path: Path, write: Write) -> None:

@@ -25,7 +25,7 @@ from django.utils.log import AdminEmailHandler
 from obs_middleware.counters import register_sink
 from obs_middleware.event import current_event
 from obs_middleware.failures import report_once
-from obs_middleware.logs.sinks import FileSink, Sink, StreamSink
+from obs_middleware.logs.sinks import FileSink, Sink, StreamSink, WatchedFileSink
 
 __all__ = ["LineFileHandler", "NonBlockingHandler", "mail_admins"]
 
@@ -76,7 +76,7 @@ class LineFileHandler(_UnlockedHandler):
     lock: Any  # of the base class, where its type says that there may be none
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
-        self._sink = FileSink(filename)
+        self._sink = WatchedFileSink(filename)
         super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -87,13 +87,8 @@ class LineFileHandler(_UnlockedHandler):
             line = f"{text}\n".encode("utf-8", "replace")
             sink = self._sink
             with self.lock:
-                try:
-                    named = os.stat(sink.name)  # noqa: PTH116 -- half the cost of Path's
-                    is_there = named.st_ino == sink.inode and named.st_dev == sink.device
-                except FileNotFoundError:
-                    is_there = False
-                if not is_there:
-                    sink.renew()
+                if not sink.is_current(record.created):
+                    sink.follow(record.created)
                 try:
                     written = os.write(sink.file, line)  # type: ignore[arg-type]  # it is open now
                 except BlockingIOError:  # a FIFO whose reader is slow

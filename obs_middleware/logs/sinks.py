@@ -15,12 +15,17 @@ import select
 import stat
 import sys
 import time
+import weakref
 from typing import Any, Final, Protocol
 
-__all__ = ["FileSink", "Sink", "StreamSink"]
+from obs_middleware.logs.watch import Watch
+
+__all__ = ["FileSink", "Sink", "StreamSink", "WatchedFileSink"]
 
 MOST_BYTES: Final = 65_536
 """Bytes of one write to a regular file."""
+
+_LOOK_SECONDS: Final = 1.0
 
 _MAY_PASS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOBUFS, errno.ENOMEM})
 _TRIES: Final = 20
@@ -135,8 +140,6 @@ class FileSink:
     Attributes:
         name: The path.
         file: The descriptor; None as long as none is open.
-        device: Where the file that was made ready by `renew` is; with *inode* its identity.
-        inode: Its number there; None as long as there is none.
 
     Args:
         path: Where; a relative one stays what it meant when the sink was made.
@@ -148,8 +151,7 @@ class FileSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.path.abspath(path)  # noqa: PTH100 -- Path would not make it any clearer
         self.file: int | None = None
-        self.device: int | None = None
-        self.inode: int | None = None
+        self._identity: tuple[int, int] | None = None
         self._is_new = True
         try:
             self._open()
@@ -162,9 +164,11 @@ class FileSink:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
         file, before = os.open(self.name, flags, 0o666), self.file
         # In this order, so that a fork in between leaves the child no number that may be another file's by then.
-        self.file, self.inode, self._is_new = file, None, True
+        self.file, self._is_new = file, True
         if before is not None:
             os.close(before)
+        opened = os.fstat(file)
+        self._identity = opened.st_dev, opened.st_ino
         return file
 
     def batch_bytes(self) -> int:
@@ -174,22 +178,20 @@ class FileSink:
     def renew(self) -> bool:
         """Open the file again if its name does not lead to it any more; end the half line at the end of a new one."""
         file = self.file
-        if file is None or not self._is_the_one(file):
+        if file is None or not self._is_the_one():
             file = self._open()
         if not self._is_new:
             return False
         self._end_half_line(file)
         self._is_new = False
-        opened = os.fstat(file)
-        self.device, self.inode = opened.st_dev, opened.st_ino
         return True
 
-    def _is_the_one(self, file: int) -> bool:
+    def _is_the_one(self) -> bool:
         try:
             named = os.stat(self.name)  # noqa: PTH116 -- half the cost of Path's
         except FileNotFoundError:
             return False
-        return os.path.samestat(named, os.fstat(file))
+        return (named.st_dev, named.st_ino) == self._identity
 
     def _end_half_line(self, file: int) -> None:
         if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -224,8 +226,77 @@ class FileSink:
     def close(self) -> None:
         """Close the file."""
         if self.file is not None:
-            file, self.file, self.inode = self.file, None, None
+            file, self.file = self.file, None
             os.close(file)
+
+
+class WatchedFileSink(FileSink):
+    """
+    A `FileSink` that the kernel tells of a renaming or a removal, so that its name need not be looked up for each write.
+
+    It is looked up all the same once a second, for what the kernel does not tell: that a folder above the file was
+    renamed, that a link leads elsewhere, that another machine renames in a file system of the network. Where there is
+    no inotify, it is looked up for each write.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._watch: Watch | None = None
+        self._may_watch = True
+        self._looked = 0.0
+        super().__init__(path)
+        _watching.add(self)
+
+    def is_current(self, now: float) -> bool:
+        """
+        Return whether the next write may go to the file as it is; if not, call `follow` first.
+
+        Args:
+            now: Seconds of any clock, the same for `follow`.
+        """
+        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.has_news()
+
+    def follow(self, now: float) -> None:
+        """Look up the name, open the file that it leads to, and have it watched."""
+        if self._watch is not None:
+            self._watch.clear()
+        is_another = self.renew()
+        # Where there is no watch to be had, it is not tried again before there is another file.
+        while is_another or (self._watch is None and self._may_watch):
+            self._may_watch = self._watch_name()
+            is_another = self._may_watch and self.renew()  # it may have been renamed before it was watched
+        self._looked = now
+
+    def _watch_name(self) -> bool:
+        try:
+            self._watch = self._watch or Watch()
+            self._watch.add(self.name)
+        except OSError:
+            self._unwatch()
+            return False
+        return True
+
+    def _unwatch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    def close(self) -> None:
+        """Close the file, and the watch."""
+        self._unwatch()
+        super().close()
+
+
+_watching: weakref.WeakSet[WatchedFileSink] = weakref.WeakSet()
+
+
+def _unwatch_all() -> None:
+    # What happens is told to whoever reads it first, parent or child: each must have a watch of its own.
+    for sink in tuple(_watching):
+        sink._unwatch()  # noqa: SLF001 -- of the class above
+        sink._may_watch = True  # noqa: SLF001 -- as above
+
+
+os.register_at_fork(after_in_child=_unwatch_all)
 
 
 def _batch_bytes(descriptor: int) -> int:

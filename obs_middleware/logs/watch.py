@@ -1,0 +1,78 @@
+"""
+What happens to a file's name, told by the kernel: inotify, which Python has no module for.
+
+Write. To look up a name before each line costs as much as to write the line, above all because a file system that was
+asked for the times of a file keeps finer ones at its next write. A watch is asked for a tenth of that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+import termios
+from typing import Any, Final
+
+__all__ = ["Watch"]
+
+# Source: linux/inotify.h. The number of links to a file, which tells of a removal, is one of its attributes.
+_IN_ATTRIB: Final = 0x4
+_IN_DELETE_SELF: Final = 0x400
+_IN_MOVE_SELF: Final = 0x800
+
+_MOST_EVENTS: Final = 65_536
+_NOTHING: Final = struct.pack("i", 0)
+
+
+class Watch:
+    """
+    Tells whether anything may have happened to the names of the files that were added.
+
+    It belongs to the process that made it: a child must make its own.
+
+    Raises:
+        OSError: There is none to be had: another system than Linux, or too many of them (fs.inotify.max_user_instances).
+    """
+
+    def __init__(self) -> None:
+        try:
+            libc: Any = ctypes.CDLL(None, use_errno=True)
+            self._add_watch = libc.inotify_add_watch
+            self._file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except AttributeError as error:
+            raise OSError("This system has no inotify.") from error
+        if self._file < 0:
+            raise _error()
+        self._waiting = bytearray(_NOTHING)
+
+    def add(self, path: str) -> None:
+        """
+        Watch the file that *path* leads to, beside those that are watched already.
+
+        Raises:
+            OSError: There is no such file, or too many are watched (fs.inotify.max_user_watches).
+        """
+        if self._add_watch(self._file, os.fsencode(path), _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF) < 0:
+            raise _error()
+
+    def has_news(self) -> bool:
+        """Return whether anything has happened since `clear`; one system call."""
+        fcntl.ioctl(self._file, termios.FIONREAD, self._waiting)
+        return self._waiting != _NOTHING
+
+    def clear(self) -> None:
+        """Forget what has happened so far; what that was is left for the caller to find out, after this."""
+        while self.has_news():
+            os.read(self._file, _MOST_EVENTS)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
