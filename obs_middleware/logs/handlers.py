@@ -48,11 +48,18 @@ class _UnlockedHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
-        kept: Any = self.filter(record)
-        if kept:
-            # Since Python 3.12 a filter may have put another record in its place.
-            self.emit(record if kept is True else kept)
-        return bool(kept)
+        for each in self.filters:
+            try:
+                accepts: Any = each.filter  # type: ignore[union-attr]
+            except AttributeError:  # a function
+                accepts = each
+            kept = accepts(record)
+            if not kept:
+                return False
+            if kept is not True and isinstance(kept, logging.LogRecord):
+                record = kept  # another in its place, as it may be since Python 3.12
+        self.emit(record)
+        return True
 
 
 class LineFileHandler(_UnlockedHandler):

@@ -8,10 +8,8 @@ asked for the times of a file keeps finer ones at its next write. A watch is ask
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
-import struct
-import termios
+import select
 from typing import Any, Final
 
 __all__ = ["Watch"]
@@ -22,14 +20,13 @@ _IN_DELETE_SELF: Final = 0x400
 _IN_MOVE_SELF: Final = 0x800
 
 _MOST_EVENTS: Final = 65_536
-_NOTHING: Final = struct.pack("i", 0)
 
 
 class Watch:
     """
     Tells whether anything may have happened to the names of the files that were added.
 
-    It belongs to the process that made it: a child must make its own.
+    It belongs to the process that made it, a child must make its own; and to one thread at a time.
 
     Raises:
         OSError: There is none to be had: another system than Linux, or too many of them (fs.inotify.max_user_instances).
@@ -44,7 +41,9 @@ class Watch:
             raise OSError("This system has no inotify.") from error
         if self._file < 0:
             raise _error()
-        self._waiting = bytearray(_NOTHING)
+        poll = select.poll()
+        poll.register(self._file, select.POLLIN)
+        self._poll = poll.poll
 
     def add(self, path: str) -> None:
         """
@@ -58,8 +57,7 @@ class Watch:
 
     def has_news(self) -> bool:
         """Return whether anything has happened since `clear`; one system call."""
-        fcntl.ioctl(self._file, termios.FIONREAD, self._waiting)
-        return self._waiting != _NOTHING
+        return bool(self._poll(0))
 
     def clear(self) -> None:
         """Forget what has happened so far; what that was is left for the caller to find out, after this."""
