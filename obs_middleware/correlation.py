@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+opentelemetry_context: Callable[[], Mapping[str, Any]] | None
 try:
     from opentelemetry import trace as opentelemetry
     from opentelemetry.context import get_current as opentelemetry_context

@@ -262,7 +262,7 @@ class RequestEvent:
                     line["db_queries"] = line["db_seconds"] = 0
             line["status"] = self.status
             line["outcome"] = self.outcome
-            line["duration_seconds"] = int(self.duration_seconds * 1_000_000 + 0.5) / 1_000_000
+            line["duration_seconds"] = (self.duration_seconds * 1_000_000 + 0.5) // 1 / 1_000_000
             if self.queries:
                 queries = self.queries.copy()
                 line["db_queries"] = len(queries)
@@ -318,4 +318,4 @@ is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch
 
 def new_event_id() -> str:
     """Return an id that no other line has: a random token of the process, renewed after a fork, and a counter."""
-    return f"{_token}-{next(_counter):x}"
+    return f"{_token}-{next(_counter)}"

@@ -2,25 +2,21 @@
 What a request and its response tell, collected when the chain is through with them.
 
 Measure. Which facts are wanted is resolved from the settings once; each is read by a pure reader of
-`obs_middleware.request`. The only thing that is written is the response's headers, as the settings say. What decides
-about the line is read of every request, the rest only of one whose line is written.
+`obs_middleware.request`, of a request whose line is written.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 
 from obs_middleware import request as read
-from obs_middleware.conf import Settings, django_setting, resolve
+from obs_middleware.conf import Settings, resolve
 from obs_middleware.correlation import meta_key
 from obs_middleware.event import RequestEvent, own_name
 from obs_middleware.failures import report_once
-from obs_middleware.policy import RULE_ATTRIBUTE, Rule
 from obs_middleware.redaction import Secrets
 from obs_middleware.request import normal_address
 
@@ -38,8 +34,6 @@ class Facts:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._id_header = settings.request_id_header if settings.response_header else None
-        self._id_header_key = settings.request_id_header.lower()
         self._reads_user = settings.user
         trusted = settings.trusted_proxies
         self._trusted = trusted if isinstance(trusted, int) else read.networks(trusted)
@@ -48,39 +42,10 @@ class Facts:
         self._optional = [(name, read.OPTIONAL_FIELDS[name]) for name in settings.fields]
         self._headers = [(name.lower(), meta_key(name)) for name in settings.headers]
         self._enrich: Callable[..., Any] | None = None if settings.enrich is None else resolve(settings.enrich)
-        timing = settings.server_timing
-        self._writes_timing = bool(django_setting("DEBUG", default=False)) if timing == "debug" else timing
-
-    def answer(self, event: RequestEvent, request: Any, response: Any, seconds: float) -> None:
-        """
-        Put on *event* what decides about its line, and on *response* the headers that the settings ask for.
-
-        Args:
-            event: The event of the request.
-            request: The request; any object, which then tells little.
-            response: What the chain answered, if it did.
-            seconds: How long that took.
-        """
-        if type(response) is HttpResponse or isinstance(response, HttpResponseBase):
-            event.status = response.status_code
-            if self._id_header is not None:
-                # Past the checks of a header's name and value, which cost ten times as much and find nothing: both are
-                # ASCII tokens, the one by the settings' check, the other by is_request_id.
-                response.headers._store[self._id_header_key] = (self._id_header, event.request_id)  # noqa: SLF001 -- held by a canary test
-            if self._writes_timing:
-                _add_server_timing(event, response, seconds)
-        try:
-            view = request.resolver_match.func
-        except AttributeError:
-            return  # nothing matched, or no request of Django
-        rule = getattr(view, RULE_ATTRIBUTE, None)
-        # By exact type: a Mock has every attribute.
-        if rule is not None and type(rule) is Rule:
-            event.rule = rule
 
     def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
         """
-        Put all other facts on *event*.
+        Put the facts on *event*.
 
         Args:
             event: The event of the request.
@@ -115,10 +80,10 @@ class Facts:
             "method": event.method,
             "path": event.path,
             "route": route if type(route) is str else None,
-            "view": view,
             "status": None,
             "outcome": None,
             "duration_seconds": None,
+            "view": view,
             "response_bytes": size,
             "client_ip": address,
             "db_queries": 0,
@@ -173,16 +138,3 @@ def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: An
         raise
     except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
         report_once('OBS_MIDDLEWARE["ENRICH"]', error)
-
-
-def _add_server_timing(event: RequestEvent, response: HttpResponseBase, seconds: float) -> None:
-    """Write total, database and timed blocks in milliseconds, behind what the application wrote itself."""
-    metrics = [f"total;dur={seconds * 1000:.1f}"]
-    if event.queries is not None:
-        metrics.append(f'db;dur={sum(event.queries) * 1000:.1f};desc="{len(event.queries)} queries"')
-    for name, durations in ({} if event.said is None else event.said.timings.copy()).items():
-        # A token by RFC 9110, section 5.6.2.
-        token = re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
-        metrics.append(f"{token};dur={sum(durations) * 1000:.1f}")
-    own = response.headers.get("Server-Timing")
-    response.headers["Server-Timing"] = ", ".join([own, *metrics] if own else metrics)

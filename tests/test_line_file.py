@@ -186,14 +186,15 @@ def test_a_child_has_a_watch_of_its_own(path: Path, write: Write) -> None:
 
 
 def test_a_handler_leaves_no_descriptor_behind(path: Path, write: Write, handler: LineFileHandler) -> None:
-    before = os.listdir("/proc/self/fd") if Path("/proc/self/fd").exists() else []
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     for number in range(5):
         write("one")
         path.rename(path.with_suffix(f".{number}"))
         write("two")
     handler.close()
 
-    assert len(os.listdir("/proc/self/fd") if before else []) <= len(before)
+    assert not before or len(list(descriptors.iterdir())) <= before
 
 
 def test_a_watch_that_is_not_to_be_had_is_tried_again_with_the_next_file(

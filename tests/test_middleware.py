@@ -494,7 +494,7 @@ def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: Cap
 
 
 def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
-    """A canary for ``ResponseHeaders._store``: if it fails, set it in `obs_middleware.facts` by item."""
+    """A canary for ``ResponseHeaders._store``: if it fails, set it in `obs_middleware.middleware` by item."""
     response, other = HttpResponse(), HttpResponse()
     response.headers["X-Request-ID"] = "the-id"
     other.headers._store["x-request-id"] = ("X-Request-ID", "the-id")

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import structlog
+from structlog.contextvars import _CONTEXT_VARS  # held by a canary test
 
 from obs_middleware.event import current_event, is_event_id, new_event_id
 from obs_middleware.logs.limits import MAX_TEXT, SHORT_TEXT
@@ -60,7 +60,7 @@ class Shortcut:
         self._timestamp = timestamps.text
         self._names: dict[str, str] = {}
 
-    def line(self, record: logging.LogRecord, cleaner: Cleaner) -> str | None:  # noqa: C901 -- done for each line, so calls little
+    def line(self, record: logging.LogRecord, cleaner: Cleaner) -> str | None:  # noqa: C901, PLR0911, PLR0912 -- done for each line, so calls little
         """
         Return the line for *record*, or None where the chain must see to it.
 
@@ -71,51 +71,48 @@ class Shortcut:
         Raises:
             Exception: As None: a lone surrogate, NaN, arguments that do not fit the message.
         """
-        message: Any = record.msg
         attributes = record.__dict__
-        level = LEVELS.get(record.levelno)
-        if (
-            type(message) is not str
-            or level is None
-            or record.exc_info
-            or record.stack_info
-            or (structlog.contextvars._CONTEXT_VARS and has_bound_contextvars())  # noqa: SLF001 -- held by a canary test
-        ):
+        level = LEVELS.get(record.levelno, "")
+        if not level or record.exc_info or record.stack_info or (_CONTEXT_VARS and has_bound_contextvars()):
             return None
         if len(attributes) == RECORD_SIZE:
             event_id = attributes["event_id"] = new_event_id()
         else:
             # A second handler's, or the call's own, in which anything may be; and nothing else.
-            event_id = attributes.get("event_id")
+            event_id = attributes.get("event_id", "")
             if len(attributes) > RECORD_SIZE + 1 or type(event_id) is not str or not is_event_id(event_id):
                 return None
-        if record.args:
-            message = record.getMessage()
+        message: Any = record.msg
         event = current_event.get()
-        text = None
-        if event is None:
-            fields: Mapping[str, Any] = _NOTHING
-        elif message is event.message:
+        if event is not None and message is event.message:
             if event.error is not None or event.refusal is not None:
                 return None
             text = f'"{message}"'  # in which nothing needs escaping
-            fields = event.line()
-            if (event.said is not None or "headers" in fields) and not cleaner.is_plain(fields):
-                return None
-        elif event.said is None:
-            fields = event.context
+            fields: Mapping[str, Any] = event.line()
+            has_own = event.said is not None or "headers" in fields
         else:
-            fields = event.context | event.said.bound
-            if not cleaner.is_plain(fields):
+            if type(message) is not str:
                 return None
-        if text is None and len(message) > SHORT_TEXT:
+            if record.args:
+                message = record.getMessage()
+            if len(message) > SHORT_TEXT:
+                return None
+            text = encode_text(message)
+            has_own = False
+            fields = _NOTHING
+            if event is not None:
+                fields = event.context
+                if event.said is not None:
+                    fields = {**fields, **event.said.bound}
+                    has_own = True
+        if has_own and not cleaner.is_plain(fields):
             return None
         if self._translate is None:
             name = record.name
             line = (
                 f'{{"timestamp":"{self._timestamp(record.created)}","level":"{level}",'
                 f'"logger":{self._names[name] if name in self._names else self._learn_name(name)},'
-                f'"message":{text or encode_text(message)},"event_id":"{event_id}"{self._constant_text}'
+                f'"message":{text},"event_id":"{event_id}"{self._constant_text}'
                 f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
             )
         else:

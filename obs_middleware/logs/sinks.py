@@ -232,7 +232,7 @@ class FileSink:
 
 class WatchedFileSink(FileSink):
     """
-    A `FileSink` that the kernel tells of a renaming or a removal, so that its name need not be looked up for each write.
+    A `FileSink` that the kernel tells of a renaming or a removal: its name need not be looked up for each write.
 
     It is looked up all the same once a second, for what the kernel does not tell: that a folder above the file was
     renamed, that a link leads elsewhere, that another machine renames in a file system of the network. Where there is
@@ -253,7 +253,7 @@ class WatchedFileSink(FileSink):
         Args:
             now: Seconds of any clock, the same for `follow`.
         """
-        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.has_news()
+        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0)
 
     def follow(self, now: float) -> None:
         """Look up the name, open the file that it leads to, and have it watched."""

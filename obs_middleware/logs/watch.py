@@ -1,8 +1,8 @@
 """
 What happens to a file's name, told by the kernel: inotify, which Python has no module for.
 
-Write. To look up a name before each line costs as much as to write the line, above all because a file system that was
-asked for the times of a file keeps finer ones at its next write. A watch is asked for a tenth of that.
+Write. To look up a name before each line costs twice as much as to write the line, above all because a file system that
+was asked for the times of a file keeps finer ones at its next write. A watch is asked for a sixth of that.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class Watch:
 
     It belongs to the process that made it, a child must make its own; and to one thread at a time.
 
+    Attributes:
+        news: ``news(0)`` is true if anything has happened since `clear`; one system call.
+
     Raises:
-        OSError: There is none to be had: another system than Linux, or too many of them (fs.inotify.max_user_instances).
+        OSError: There is none to be had: another system than Linux, or too many (fs.inotify.max_user_instances).
     """
 
     def __init__(self) -> None:
@@ -41,9 +44,10 @@ class Watch:
             raise OSError("This system has no inotify.") from error
         if self._file < 0:
             raise _error()
-        poll = select.poll()
-        poll.register(self._file, select.POLLIN)
-        self._poll = poll.poll
+        # Asks quicker than poll(), and than an ioctl().
+        self._queue = select.epoll()
+        self._queue.register(self._file, select.EPOLLIN)
+        self.news = self._queue.poll
 
     def add(self, path: str) -> None:
         """
@@ -55,20 +59,16 @@ class Watch:
         if self._add_watch(self._file, os.fsencode(path), _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF) < 0:
             raise _error()
 
-    def has_news(self) -> bool:
-        """Return whether anything has happened since `clear`; one system call."""
-        return bool(self._poll(0))
-
     def clear(self) -> None:
         """Forget what has happened so far; what that was is left for the caller to find out, after this."""
-        while self.has_news():
+        while self.news(0):
             os.read(self._file, _MOST_EVENTS)
 
     def close(self) -> None:
         """Watch nothing any more."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        if not self._queue.closed:
+            self._queue.close()
+            os.close(self._file)
 
 
 def _error() -> OSError:
