@@ -38,6 +38,7 @@ MEASURE = {
     "policy",
     "request",
     "running",
+    "server_timing",
 }
 LEAVES = {"failures", "redaction"}
 SERVICES = {"apps", "checks", "conf", "testing"}

@@ -67,8 +67,9 @@ class LineFileHandler(_UnlockedHandler):
     Append each line to a file, with one write, to the file that its name leads to.
 
     What `logging.handlers.WatchedFileHandler` does, for less: the lock is held while the line is written and not while
-    it is formatted, and nothing is buffered. The name is looked up before each line, for a shipper may never look again
-    at the end of a file that was renamed.
+    it is formatted, and nothing is buffered. Linux tells of a renaming or a removal, so the very next line is in the
+    new file: a shipper may never look again at the end of one that was renamed. What Linux does not tell, such as a
+    link that leads elsewhere, is found within a second; other systems are asked before each line.
 
     The file may also be truncated, and be a FIFO with a name. A half line at its end, as a killed process leaves it, is
     ended before the first line. A line that cannot be written is dealt with as in every handler (`handleError`).

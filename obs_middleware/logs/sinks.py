@@ -253,7 +253,7 @@ class WatchedFileSink(FileSink):
         Args:
             now: Seconds of any clock, the same for `follow`.
         """
-        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0)
+        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0, 1)
 
     def follow(self, now: float) -> None:
         """Look up the name, open the file that it leads to, and have it watched."""

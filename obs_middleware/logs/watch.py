@@ -29,7 +29,7 @@ class Watch:
     It belongs to the process that made it, a child must make its own; and to one thread at a time.
 
     Attributes:
-        news: ``news(0)`` is true if anything has happened since `clear`; one system call.
+        news: ``news(0, 1)`` is true if anything has happened since `clear`; one system call.
 
     Raises:
         OSError: There is none to be had: another system than Linux, or too many (fs.inotify.max_user_instances).
@@ -61,7 +61,7 @@ class Watch:
 
     def clear(self) -> None:
         """Forget what has happened so far; what that was is left for the caller to find out, after this."""
-        while self.news(0):
+        while self.news(0, 1):
             os.read(self._file, _MOST_EVENTS)
 
     def close(self) -> None:
