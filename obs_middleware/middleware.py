@@ -146,7 +146,7 @@ class TimingMiddleware:
             try:
                 request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
             except AttributeError:
-                pass  # as above
+                pass  # no request of Django, and nothing can be put on it
             traceparent = meta.get("HTTP_TRACEPARENT")
             if traceparent is not None or (opentelemetry_context is not None and opentelemetry_context()):
                 trace = trace_of(traceparent)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import select
-from typing import Any, Final
+import sys
+from typing import Final
 
 __all__ = ["Watch"]
 
@@ -36,16 +37,16 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        try:
-            libc: Any = ctypes.CDLL(None, use_errno=True)
-            self._add_watch = libc.inotify_add_watch
-            self._file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        except AttributeError as error:
-            raise OSError("This system has no inotify.") from error
+        if sys.platform != "linux":
+            raise OSError("Only Linux has inotify.")
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._add_watch = libc.inotify_add_watch
+        self._queue = select.epoll()  # asks quicker than poll(), and than an ioctl()
+        self._file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._file < 0:
-            raise _error()
-        # Asks quicker than poll(), and than an ioctl().
-        self._queue = select.epoll()
+            error = _error()
+            self._queue.close()
+            raise error
         self._queue.register(self._file, select.EPOLLIN)
         self.news = self._queue.poll
 
