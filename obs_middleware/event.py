@@ -212,14 +212,14 @@ class RequestEvent:
     def say(self) -> Said:
         """Return `said`, made at the first call: most requests are spared three dicts."""
         if self.said is None:
-            with _saying:  # two threads of one request may be the first at once
+            with _lock:  # two threads of one request may be the first at once
                 if self.said is None:
                     self.said = Said()
         return self.said
 
     @property
     def context(self) -> dict[str, Any]:
-        """The fields of every line inside the request, without those bound; shared, so copy before changing."""
+        """The fields of every line inside the request, without those bound; shared with the lines to come."""
         if self._context is None:
             named = {"request_id": self.request_id, "method": self.method, "path": self.path}
             self._context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
@@ -299,14 +299,14 @@ _counter = itertools.count(1)
 _token = os.urandom(8).hex()
 
 
-_saying = threading.Lock()
+_lock = threading.RLock()  # a signal handler may say something while its own thread is in here
 
 
 def _after_fork() -> None:
-    global _counter, _token, _saying  # noqa: PLW0603 -- the process's identity is process-wide by nature
+    global _counter, _token, _lock  # noqa: PLW0603 -- the process's identity is process-wide by nature
     _counter = itertools.count(1)
     _token = os.urandom(8).hex()
-    _saying = threading.Lock()  # the thread that may have held it is not in this process
+    _lock = threading.RLock()  # the thread that may have held it is not in this process
 
 
 os.register_at_fork(after_in_child=_after_fork)

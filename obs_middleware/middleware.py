@@ -92,7 +92,7 @@ class TimingMiddleware:
     def configure(self, settings: Settings) -> None:
         """Resolve *settings*, so that nothing is looked up in a request."""
         self._enabled = settings.enabled
-        self._id_key = meta_key(settings.request_id_header) if settings.trust_request_id else ""  # no header's
+        self._id_key = meta_key(settings.request_id_header) if settings.trust_request_id else ""  # META never has it
         self._id_header = settings.request_id_header if settings.response_header else None
         self._id_header_key = settings.request_id_header.lower()
         timing = settings.server_timing
@@ -133,7 +133,7 @@ class TimingMiddleware:
                 meta = request.META
             else:
                 method, path, meta = _target(request)
-            if outer is not None and outer.observed and request.scope.get(EVENT_ATTRIBUTE) is outer:
+            if outer is not None and outer.observed and _is_of_scope(request, outer):
                 event = outer
                 event.set_target(method, path)
             else:
@@ -281,6 +281,12 @@ def _target(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
     )
 
 
+def _is_of_scope(request: Any, event: RequestEvent) -> bool:
+    """Return whether *request* is the one that *event* was opened for, outside of Django."""
+    scope = getattr(request, "scope", None)
+    return type(scope) is dict and scope.get(EVENT_ATTRIBUTE) is event
+
+
 def _is_awaitable(response: Any) -> bool:
     """Return whether *response* is one that is still to come; any object may be asked."""
     try:
@@ -357,7 +363,7 @@ class LineWriter:
                     report_once("TimingMiddleware.finish", error)
             event.message = f"Request took {seconds:.4f} seconds"
             if self._is_plain and current_event.get() is event:
-                _say(event.message)
+                _log(event.message)
             else:
                 self._write(event)
         except (KeyboardInterrupt, SystemExit):
@@ -384,7 +390,7 @@ class LineWriter:
         current_event.set(event)
         try:
             if self._is_plain:
-                _say(event.message)
+                _log(event.message)
             else:
                 logging.getLogger(self._logger).log(self._level_of(event), event.message)
         finally:
@@ -403,7 +409,7 @@ class LineWriter:
             return logging.INFO
 
 
-def _say(text: str | None) -> None:
+def _log(text: str | None) -> None:
     """
     Log the line. The logging module asks which line of code called it, and Python counts its lines to find out.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +71,24 @@ def test_a_line_is_built_once_and_later_bindings_do_not_show() -> None:
 
     assert event.line() is line
     assert "b" not in line
+
+
+def test_what_many_threads_say_first_is_all_kept() -> None:
+    for _ in range(50):
+        event = RequestEvent(0.0, "id", "GET", "/")
+        together = threading.Barrier(8)
+
+        def say(number: int, event: RequestEvent = event, together: threading.Barrier = together) -> None:
+            together.wait(20)
+            event.say().bound[f"key{number}"] = number
+
+        threads = [threading.Thread(target=say, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(event.say().bound) == 8
 
 
 @pytest.mark.parametrize("request_", [None, object(), HttpRequest(), 7], ids=["none", "object", "bare", "int"])

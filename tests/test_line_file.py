@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -298,6 +299,81 @@ def test_endless_recursion_goes_on_as_from_every_handler(handler: LineFileHandle
     handler.setFormatter(Endless())
     with pytest.raises(RecursionError):
         write("one")
+
+
+def test_an_error_of_a_formatter_is_none_of_the_file(path: Path, handler: LineFileHandler, write: Write) -> None:
+    """Another thread may be writing to it."""
+
+    class Failing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise OSError("no good")
+
+    write("one")
+    file = handler._sink.file
+    handler.setFormatter(Failing())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging, "raiseExceptions", False)
+        write("two")
+
+    assert handler._sink.file == file is not None
+
+
+def test_a_filter_method_of_a_subclass_is_asked(path: Path) -> None:
+    class Silent(LineFileHandler):
+        def filter(self, record: logging.LogRecord) -> Any:
+            return False
+
+    handler = Silent(path)
+    assert not handler.handle(logging.makeLogRecord({"msg": "secret"}))
+    handler.close()
+
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("missing", ["epoll", "libc"])
+def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
+    path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """As under gevent, which takes epoll away."""
+    if missing == "epoll":
+        monkeypatch.delattr("select.epoll", raising=False)
+    else:
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    write("one")
+    path.rename(path.with_suffix(".1"))
+    write("two")
+
+    assert path.read_text() == "two\n"
+
+
+def test_a_handler_that_is_forgotten_takes_its_watch_along(path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("needs /proc")
+
+    def watches() -> int:
+        return sum("inotify" in str(one.readlink()) for one in descriptors.iterdir() if one.is_symlink())
+
+    before = watches()
+    handler = LineFileHandler(path)
+    handler.handle(logging.makeLogRecord({"msg": "one"}))
+    del handler
+    gc.collect()
+
+    assert watches() == before
+
+
+def test_only_the_open_file_is_watched(path: Path, write: Write, handler: LineFileHandler, watch: bool) -> None:
+    if not watch:
+        pytest.skip("nothing is watched")
+    for number in range(5):
+        write("one")
+        path.rename(path.with_suffix(f".{number}"))
+    write("two")
+    assert handler._sink._watch is not None
+    described = Path(f"/proc/self/fdinfo/{handler._sink._watch._file}").read_text()
+
+    assert described.count("inotify wd:") == 1
 
 
 def test_filters_reject_and_replace(path: Path, handler: LineFileHandler, write: Write) -> None:

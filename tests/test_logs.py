@@ -27,11 +27,12 @@ from pythonjsonlogger.msgspec import MsgspecFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from obs_middleware import bind, logging_config, structlog_config
-from obs_middleware.event import FIELDS
+from obs_middleware.event import FIELDS, RequestEvent, current_event
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
 from obs_middleware.logs.processors import add_request_context, escape_controls, has_bound_contextvars
+from obs_middleware.logs.timestamps import Timestamps
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
@@ -91,6 +92,37 @@ def test_the_json_line_is_strict_and_in_order(configured: Any, get: Get) -> None
     assert list(line)[:5] == ["timestamp", "level", "logger", "message", "event_id"]
     assert (line["service"], line["version"], line["environment"]) == ("shop", "1.2", "test")
     assert set(line) <= set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("created", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (0.9999994, "1970-01-01T00:00:00.999999Z"),
+        (0.9999995, "1970-01-01T00:00:01.000000Z"),
+        (0.99999951, "1970-01-01T00:00:01.000000Z"),
+        (-0.25, "1969-12-31T23:59:59.750000Z"),
+        (1_700_000_000.9999998, "2023-11-14T22:13:21.000000Z"),
+        (float("nan"), "1970-01-01T00:00:00.000000Z"),
+        (float("inf"), "1970-01-01T00:00:00.000000Z"),
+        (1e300, "1970-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_timestamp_is_that_of_the_nearest_microsecond(created: float, text: str) -> None:
+    timestamps = Timestamps()
+
+    assert [timestamps.text(created) for _ in range(2)] == [text] * 2
+    assert timestamps.text(1_700_000_000.25) == "2023-11-14T22:13:20.250000Z"
+    assert timestamps.text(created) == text
+
+
+def test_timestamps_are_in_order() -> None:
+    timestamps = Timestamps()
+    moments = [1_700_000_000 + number / 7_000_003 for number in range(14_000_000, 7_000_000, -997)]
+
+    texts = [timestamps.text(moment) for moment in moments]
+
+    assert texts == sorted(texts, reverse=True)
 
 
 def test_a_timestamp_is_rfc_3339_with_six_digits_in_utc() -> None:
@@ -520,6 +552,45 @@ def test_an_event_id_that_a_call_gives_is_a_text_in_the_line(given: Any, schema:
     assert isinstance(line["event_id"], str)
     if given == 'a"b\n':
         assert line["event_id"] == given
+
+
+@pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
+def test_a_line_without_text_in_a_request_is_not_the_request_line(schema: str) -> None:
+    """Before its end a request has no message, and None is None."""
+    event = RequestEvent(0.0, "the-id", "GET", "/")
+    current_event.set(event)
+    try:
+        JSONFormatter(schema=schema).format(logging.makeLogRecord({"msg": None}))
+        event.status = 200
+        event.note("route", "orders/")
+    finally:
+        current_event.set(None)
+
+    assert (event.line()["status"], event.line()["route"]) == (200, "orders/")
+
+
+@pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
+def test_a_long_name_of_a_logger_is_cut_in_every_schema(schema: str) -> None:
+    record = logging.makeLogRecord({"msg": "x", "name": "n" * 9_000})
+
+    assert len(JSONFormatter(schema=schema).format(record)) < 3_000
+
+
+def test_a_record_of_a_class_of_its_own_says_its_own_text() -> None:
+    class Redacted(logging.LogRecord):
+        def getMessage(self) -> str:  # noqa: N802 -- of the base class
+            return "[redacted]"
+
+    record = Redacted("shop", logging.INFO, __file__, 1, "secret", None, None)
+
+    assert parse_line(JSONFormatter().format(record))["message"] == "[redacted]"
+
+
+def test_a_record_keeps_its_event_id_whatever_else_it_lost() -> None:
+    record = logging.makeLogRecord({"msg": "x"})
+    del record.processName
+
+    assert len({parse_line(JSONFormatter().format(record))["event_id"] for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\nb", "x" * 3_000, "\0", "\ud800", "é"], ids=repr)

@@ -48,6 +48,14 @@ class _UnlockedHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit *record* as every handler does, but without holding the handler's lock meanwhile."""
+        kept: Any = self.filter(record)
+        if kept:
+            # A filter may have put another record in its place.
+            self.emit(record if kept is True else kept)
+        return bool(kept)
+
+    def filter(self, record: logging.LogRecord) -> Any:
+        """Ask the filters, as every handler of Python 3.12 does, with fewer calls."""
         for each in self.filters:
             try:
                 accepts: Any = each.filter  # type: ignore[union-attr]
@@ -57,9 +65,8 @@ class _UnlockedHandler(logging.Handler):
             if not kept:
                 return False
             if kept is not True and isinstance(kept, logging.LogRecord):
-                record = kept  # another in its place, as it may be since Python 3.12
-        self.emit(record)
-        return True
+                record = kept
+        return record
 
 
 class LineFileHandler(_UnlockedHandler):
@@ -95,18 +102,21 @@ class LineFileHandler(_UnlockedHandler):
             line = f"{text}\n".encode("utf-8", "replace")
             sink = self._sink
             with self.lock:
-                if not sink.is_current(record.created):
-                    sink.follow(record.created)
                 try:
-                    written = os.write(sink.file, line)  # type: ignore[arg-type]  # it is open now
-                except BlockingIOError:  # a FIFO whose reader is slow
-                    written = 0
-                if written < len(line):
-                    self._write_rest(line[written:])
+                    if not sink.is_current(record.created):
+                        sink.follow(record.created)
+                    try:
+                        written = os.write(sink.file, line)  # type: ignore[arg-type]  # it is open now
+                    except BlockingIOError:  # a FIFO whose reader is slow
+                        written = 0
+                    if written < len(line):
+                        self._write_rest(line[written:])
+                except OSError as error:
+                    sink.recover(error)
+                    raise
         except RecursionError:  # as in every handler: bpo-36272
             raise
-        except Exception as error:  # noqa: BLE001 -- as in every handler
-            self._sink.recover(error)
+        except Exception:  # noqa: BLE001 -- as in every handler
             self.handleError(record)
 
     def _write_rest(self, line: bytes) -> None:

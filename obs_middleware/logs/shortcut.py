@@ -72,17 +72,24 @@ class Shortcut:
             Exception: As None: a lone surrogate, NaN, arguments that do not fit the message.
         """
         attributes = record.__dict__
+        message: Any = record.msg
         level = LEVELS.get(record.levelno, "")
-        if not level or record.exc_info or record.stack_info or (_CONTEXT_VARS and has_bound_contextvars()):
+        if (
+            type(message) is not str
+            or type(record) is not logging.LogRecord  # whose text may be another
+            or not level
+            or record.exc_info
+            or record.stack_info
+            or (_CONTEXT_VARS and has_bound_contextvars())
+        ):
             return None
-        if len(attributes) == RECORD_SIZE:
+        if len(attributes) == RECORD_SIZE and "event_id" not in attributes:
             event_id = attributes["event_id"] = new_event_id()
         else:
             # A second handler's, or the call's own, in which anything may be; and nothing else.
             event_id = attributes.get("event_id", "")
             if len(attributes) > RECORD_SIZE + 1 or type(event_id) is not str or not is_event_id(event_id):
                 return None
-        message: Any = record.msg
         event = current_event.get()
         if event is not None and message is event.message:
             if event.error is not None or event.refusal is not None:
@@ -91,8 +98,6 @@ class Shortcut:
             fields: Mapping[str, Any] = event.line()
             has_own = event.said is not None or "headers" in fields
         else:
-            if type(message) is not str:
-                return None
             if record.args:
                 message = record.getMessage()
             if len(message) > SHORT_TEXT:
@@ -107,14 +112,16 @@ class Shortcut:
                     has_own = True
         if has_own and not cleaner.is_plain(fields):
             return None
+        name = record.name
         if self._translate is None:
-            name = record.name
             line = (
                 f'{{"timestamp":"{self._timestamp(record.created)}","level":"{level}",'
                 f'"logger":{self._names[name] if name in self._names else self._learn_name(name)},'
                 f'"message":{text},"event_id":"{event_id}"{self._constant_text}'
                 f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
             )
+        elif len(name) > SHORT_TEXT:
+            return None
         else:
             line = encode_scalars(
                 self._translate(
@@ -123,7 +130,7 @@ class Shortcut:
                     {
                         "timestamp": self._timestamp(record.created),
                         "level": level,
-                        "logger": record.name,
+                        "logger": name,
                         "message": message,
                         "event_id": event_id,
                         **self._constants,

@@ -251,7 +251,7 @@ class WatchedFileSink(FileSink):
         Return whether the next write may go to the file as it is; if not, call `follow` first.
 
         Args:
-            now: Seconds of any clock, the same for `follow`.
+            now: Seconds of the clock that `follow` is given, too. If it stands still, no second passes.
         """
         return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0, 1)
 
@@ -269,7 +269,7 @@ class WatchedFileSink(FileSink):
     def _watch_name(self) -> bool:
         try:
             self._watch = self._watch or Watch()
-            self._watch.add(self.name)
+            self._watch.watch(self.name)
         except OSError:
             self._unwatch()
             return False

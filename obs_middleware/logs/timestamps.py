@@ -6,6 +6,7 @@ Write. A leaf.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -23,16 +24,21 @@ class Timestamps:
 
     def __init__(self) -> None:
         # One tuple, for threads that are in different seconds.
-        self._second = (0.0, "")
+        self._second = (math.inf, "")
 
     def text(self, created: float) -> str:
-        """Return the time *created*, in seconds since the epoch, as text, rounded to microseconds."""
+        """Return the time *created*, in seconds since the epoch, as text, rounded to microseconds; 1970 for no time."""
         second, text = self._second
         # Of the difference, which is exact, and not of the whole number: small integers are quicker to take apart.
         rest = created - second
         if not 0 <= rest < _NEXT:
-            second = (created + 1 - _NEXT) // 1
-            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            second = created // 1
+            if created - second >= _NEXT:
+                second += 1
+            try:
+                text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            except (ValueError, OverflowError, OSError):  # no number, or too large a one
+                return "1970-01-01T00:00:00.000000Z"
             self._second = (second, text)
             rest = created - second
         microseconds = int(rest * 1_000_000 + 0.5)

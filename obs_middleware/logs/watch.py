@@ -7,10 +7,11 @@ was asked for the times of a file keeps finer ones at its next write. A watch is
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
-import sys
+import weakref
 from typing import Final
 
 __all__ = ["Watch"]
@@ -25,7 +26,7 @@ _MOST_EVENTS: Final = 65_536
 
 class Watch:
     """
-    Tells whether anything may have happened to the names of the files that were added.
+    Tells whether anything may have happened to the name of a file.
 
     It belongs to the process that made it, a child must make its own; and to one thread at a time.
 
@@ -37,39 +38,48 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        if sys.platform != "linux":
-            raise OSError("Only Linux has inotify.")
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._add_watch = libc.inotify_add_watch
-        self._queue = select.epoll()  # asks quicker than poll(), and than an ioctl()
-        self._file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._file < 0:
-            error = _error()
-            self._queue.close()
-            raise error
-        self._queue.register(self._file, select.EPOLLIN)
+        try:
+            # Asks quicker than poll(), and than an ioctl(). gevent takes it away.
+            self._queue = select.epoll()
+            libc = ctypes.CDLL(None, use_errno=True)
+            self._add_watch, self._remove_watch = libc.inotify_add_watch, libc.inotify_rm_watch
+            file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except AttributeError as error:
+            raise OSError("There is no inotify here.") from error
+        if file < 0:
+            raise _error()
+        self._file = file
+        self._close = weakref.finalize(self, os.close, file)
+        self._close.atexit = False  # lines are written until the very end
+        self._watched = -1
+        self._queue.register(file, select.EPOLLIN)
         self.news = self._queue.poll
 
-    def add(self, path: str) -> None:
+    def watch(self, path: str) -> None:
         """
-        Watch the file that *path* leads to, beside those that are watched already.
+        Watch the file that *path* leads to, and the one before no more.
 
         Raises:
             OSError: There is no such file, or too many are watched (fs.inotify.max_user_watches).
         """
-        if self._add_watch(self._file, os.fsencode(path), _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF) < 0:
+        events = _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF
+        before, self._watched = self._watched, self._add_watch(self._file, os.fsencode(path), events)
+        if self._watched < 0:
             raise _error()
+        if before not in {-1, self._watched}:
+            self._remove_watch(self._file, before)  # fails for one that was removed, and so is watched no more
+        self.clear()
 
     def clear(self) -> None:
         """Forget what has happened so far; what that was is left for the caller to find out, after this."""
-        while self.news(0, 1):
-            os.read(self._file, _MOST_EVENTS)
+        with contextlib.suppress(BlockingIOError):
+            while self.news(0, 1):
+                os.read(self._file, _MOST_EVENTS)
 
     def close(self) -> None:
         """Watch nothing any more."""
-        if not self._queue.closed:
-            self._queue.close()
-            os.close(self._file)
+        self._queue.close()
+        self._close()
 
 
 def _error() -> OSError:

@@ -86,6 +86,25 @@ def test_a_request_that_starts_in_a_dirty_context_is_its_own(server: str, lines:
     assert "stale" not in line
 
 
+@pytest.mark.parametrize("outside", [False, True], ids=["inside", "observed"])
+def test_a_request_that_a_view_makes_has_a_line_of_its_own(outside: bool, lines: CapturedRequests) -> None:
+    """By Django's test client, in the same thread and context."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if request.GET.get("inner"):
+            return HttpResponse("inner", status=202)
+        return HttpResponse(b"of " + Client().get("/?inner=1").content)
+
+    with site(view, [OURS]):
+        visit = visit_asgi(Visit(), outside=outside)
+
+    assert visit.content == b"of inner"
+    inner, outer = lines
+    assert (inner["status"], outer["status"]) == (202, 200)
+    assert inner["request_id"] != outer["request_id"]
+    assert not [line for line in lines.logs if line["logger"] == "obs_middleware"]
+
+
 def test_what_django_logs_after_the_middleware_still_carries_the_id(get: Get, lines: CapturedRequests) -> None:
     """Its "Not Found" comes late; here it is seen by a handler that does not fold."""
     stream = io.StringIO()
