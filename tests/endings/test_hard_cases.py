@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asgiref
 import django
 import pytest
 from asgiref.sync import iscoroutinefunction
@@ -314,6 +315,9 @@ def test_a_task_group_belongs_to_the_request(lines: CapturedRequests) -> None:
 
 # Clients that were never there
 
+# A call that is handed to a thread just as this comes to its end waited there for ever, until asgiref 3.9.
+LOSES_CALLS = tuple(map(int, asgiref.__version__.split(".")[:2])) < (3, 9)
+
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
 @pytest.mark.parametrize("company", [[OURS], [BELOW + "sync_only", OURS], [OURS, BELOW + "sync_only"]])
@@ -332,14 +336,20 @@ def test_a_client_that_left_before_the_request_began_has_one_line_at_most(
             """The server throws away what nobody reads."""
 
         handler = ASGIHandler()
-        await (observed(handler) if outside else handler)(_scope("http"), receive, send)
+        async with asyncio.timeout(20):
+            await (observed(handler) if outside else handler)(_scope("http"), receive, send)
 
     async def view(request: HttpRequest) -> HttpResponse:
         await asyncio.sleep(0)
         return HttpResponse()
 
     with site(view, company):
-        asyncio.run(serve())
+        try:
+            asyncio.run(serve())
+        except TimeoutError:
+            if LOSES_CALLS:
+                pytest.skip("asgiref has lost a call")
+            raise
     gc.collect()  # of futures that asgiref leaves behind, of which asyncio would speak in the next test
 
     assert len(lines) == 1 if outside else len(lines) <= 1
