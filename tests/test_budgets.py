@@ -12,6 +12,7 @@ import functools
 import sys
 from typing import Final
 
+import django
 import pytest
 from django.db import connection
 
@@ -31,7 +32,8 @@ CALLS: Final = {
     ("sync chain", "ours-std"): 101 + _NEWER,
     ("sync chain", "ours-excluded"): 22,
     ("sync chain", "ours-sampled"): 25,
-    ("ASGI handler", "ours"): 112 + _NEWER,
+    # asgiref puts contexts back variable by variable, and Django 6.1 does so once more than Django 5.2.
+    ("ASGI handler", "ours"): 118 + (14 if django.VERSION >= (6, 1) else 0),
     ("WSGI handler", "ours"): 108 + _NEWER,
     ("further line", "ours"): 72 + _NEWER,
     ("further line", "ours-std"): 75 + _NEWER,
