@@ -409,10 +409,16 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 def _encode_stdlib(fields: Mapping[str, Any]) -> str:
     """Return scalars as JSON, by the standard library."""
+    _check_integers(fields)
+    return _encode(fields)
+
+
+def _check_integers(fields: Mapping[str, Any]) -> None:
     for value in fields.values():
         if type(value) is int and not -_INT64 <= value < _INT64:
             raise ValueError("an integer beyond 64 bits")
-    return _encode(fields)
+        if type(value) is dict:
+            _check_integers(value)
 
 
 def _encode_orjson(fields: Mapping[str, Any]) -> str:

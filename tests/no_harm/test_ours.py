@@ -102,6 +102,7 @@ SILENT = {
     "Cleaner.is_plain",
     "_encode_orjson",
     "_encode_stdlib",
+    "_check_integers",
     "encode_text",
     "is_whole",
     # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
