@@ -8,6 +8,7 @@ to the chain. Hostile events hold the two to the same line in the tests.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -120,8 +121,8 @@ class Shortcut:
                 f'"message":{text},"event_id":"{event_id}"{self._constant_text}'
                 f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
             )
-        elif len(name) > SHORT_TEXT:
-            return None
+        elif len(name) > SHORT_TEXT or (has_own and not all(map(_is_finite, fields.values()))):
+            return None  # a schema may have another place for numbers than for null, which NaN becomes
         else:
             line = encode_scalars(
                 self._translate(
@@ -152,3 +153,7 @@ class Shortcut:
         if len(self._names) < _MOST_NAMES:
             self._names[name] = text
         return text
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) is not float or math.isfinite(value)

@@ -98,6 +98,7 @@ SILENT = {
     "Shortcut.line",
     "Shortcut._flat",
     "Shortcut._learn_name",
+    "_is_finite",
     "_of_request",
     "Cleaner.is_plain",
     "_encode_orjson",
