@@ -73,8 +73,9 @@ class Facts:
             address = read.client_address(meta, self._trusted)
         else:
             address = normal_address(peer)
-        # One dict of the right size, for one that grows is copied; what is not known is taken out again. What is None
-        # here is known at the end. By exact type: a Mock has every attribute, and none of them is text.
+        # One dict of the right size, for one that grows is copied; what is not known is taken out again. The three that
+        # a stream knows only at its end are set by `RequestEvent.line`. By exact type: a Mock has every attribute, and
+        # none of them is text.
         facts = {
             "request_id": event.request_id,
             "method": event.method,

@@ -19,6 +19,10 @@ from obs_middleware.logs.watch import Watch
 Write = Callable[..., bool]
 
 
+WATCHED = pytest.mark.parametrize("watch", ["watch"], indirect=True)
+"""For what is about the watch itself, and has nothing to say where there is none."""
+
+
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
@@ -198,6 +202,7 @@ def test_a_handler_leaves_no_descriptor_behind(path: Path, write: Write, handler
     assert not before or len(list(descriptors.iterdir())) <= before
 
 
+@WATCHED
 def test_a_watch_that_is_not_to_be_had_is_tried_again_with_the_next_file(
     path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +335,7 @@ def test_a_filter_method_of_a_subclass_is_asked(path: Path) -> None:
     assert path.read_text() == ""
 
 
+@WATCHED
 @pytest.mark.parametrize("missing", ["epoll", "libc"])
 def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
     path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, missing: str
@@ -346,10 +352,9 @@ def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
     assert path.read_text() == "two\n"
 
 
+@WATCHED
 def test_a_handler_that_is_forgotten_takes_its_watch_along(path: Path) -> None:
     descriptors = Path("/proc/self/fd")
-    if not descriptors.exists():
-        pytest.skip("needs /proc")
 
     def watches() -> int:
         return sum("inotify" in str(one.readlink()) for one in descriptors.iterdir() if one.is_symlink())
@@ -357,15 +362,15 @@ def test_a_handler_that_is_forgotten_takes_its_watch_along(path: Path) -> None:
     before = watches()
     handler = LineFileHandler(path)
     handler.handle(logging.makeLogRecord({"msg": "one"}))
+    assert watches() == before + 1
     del handler
     gc.collect()
 
     assert watches() == before
 
 
-def test_only_the_open_file_is_watched(path: Path, write: Write, handler: LineFileHandler, watch: bool) -> None:
-    if not watch:
-        pytest.skip("nothing is watched")
+@WATCHED
+def test_only_the_open_file_is_watched(path: Path, write: Write, handler: LineFileHandler) -> None:
     for number in range(5):
         write("one")
         path.rename(path.with_suffix(f".{number}"))

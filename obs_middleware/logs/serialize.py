@@ -120,8 +120,8 @@ class Cleaner:
         """
         Return whether the keys of *event_dict* need no cleaning and its values are scalars.
 
-        What is wrong inside a scalar is left to be seen when it is encoded (`dumps_plain`). A key is known as one that
-        needs no cleaning when it has been cleaned once.
+        What is wrong inside a scalar is left to be seen when it is encoded (`encode_scalars`). A key is known as one
+        that needs no cleaning when it has been cleaned once.
         """
         return (
             len(event_dict) <= MAX_KEYS

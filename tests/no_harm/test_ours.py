@@ -96,10 +96,8 @@ TWICE = {
 SILENT = {
     # A shortcut that fails, whatever fails in it, is not taken: what it calls is called again by the chain.
     "Shortcut.line",
-    "Shortcut._flat",
     "Shortcut._learn_name",
     "_is_finite",
-    "_of_request",
     "Cleaner.is_plain",
     "_encode_orjson",
     "_encode_stdlib",
