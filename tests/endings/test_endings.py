@@ -31,9 +31,6 @@ from obs_middleware.asgi import observed
 from obs_middleware.event import current_event
 from obs_middleware.testing import CapturedRequests
 
-# Django leaves the file with the request's body to the garbage collector when a request is cancelled.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")
-
 BELOW = "testproject.middleware."
 COMPANY = {
     "alone": [OURS],

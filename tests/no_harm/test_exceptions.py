@@ -174,7 +174,6 @@ def test_a_view_that_answers_a_cancellation_is_heard() -> None:
     assert [one.content for one in props.seen] == [b"after all"]
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*SpooledTemporaryFile")  # Django's own, then
 def test_a_stream_that_fails_raises_the_very_exception(world: World) -> None:
     error = ValueError("in the stream")
 

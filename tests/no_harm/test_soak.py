@@ -34,9 +34,6 @@ from obs_middleware.logs.formatters import JSONFormatter
 
 pytestmark = [
     pytest.mark.skipif(not subject.IS_OURS, reason="the counts are ours"),
-    # A send that fails, or a stream: Django then leaves its temporary file to the garbage collector.
-    pytest.mark.filterwarnings("ignore:Exception ignored in.*SpooledTemporaryFile"),
-    pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume"),  # of a file, under ASGI
 ]
 

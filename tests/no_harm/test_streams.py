@@ -107,7 +107,6 @@ def _with_closers(response: Any, order: list[str]) -> StreamingHttpResponse:
     return response  # type: ignore[no-any-return]  # Any in, Any out
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*SpooledTemporaryFile")  # Django's own, then
 def test_a_stream_that_nobody_reads_is_closed_in_silence(world: World) -> None:
     """Whoever drops a response in a test gets no exception at the next garbage collection."""
     log: list[Any] = []
