@@ -638,6 +638,33 @@ def test_a_full_disk_is_tried_again_until_there_is_room(
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_line_that_others_have_written_behind_is_begun_anew(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a full disk has cut cannot go on behind the line of another process."""
+    path = tmp_path / "log"
+    genuine = os.write
+    results = [3, 0]
+
+    def writing(descriptor: int, data: Any) -> int:
+        if results:
+            size = results.pop(0)
+            if not size:
+                with path.open("a") as other:
+                    other.write("other's\n")
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return genuine(descriptor, data[:size])
+        return genuine(descriptor, data)
+
+    replace(monkeypatch, os, write=writing)
+    handler = make(file=path)
+    log("first", "second")
+    handler.flush()
+
+    assert path.read_text() == "firother's\nfirst\nsecond\n"
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_disk_that_stays_full_does_not_keep_the_process_alive(
     make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

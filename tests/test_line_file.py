@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -280,6 +281,31 @@ def test_a_full_disk_costs_the_line_and_no_exception(monkeypatch: pytest.MonkeyP
     handler.close()
 
     assert len(failed) == 1
+
+
+def test_a_full_disk_spoils_no_line_that_comes_later(
+    path: Path, handler: LineFileHandler, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line may have been written: it is ended, as that of a killed process is."""
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    genuine = os.write
+    results = [3, 0, 0]
+
+    def writing(descriptor: int, data: Any) -> int:
+        if results:
+            size = results.pop(0)
+            if not size:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return genuine(descriptor, data[:size])
+        return genuine(descriptor, data)
+
+    monkeypatch.setattr(os, "write", writing)
+    for text in ("first", "second", "third", "fourth"):
+        write(text)
+
+    assert [record.msg for record in failed] == ["first", "second"]
+    assert path.read_text() == "fir\nthird\nfourth\n"
 
 
 def test_a_formatter_that_raises_costs_the_line_and_no_exception(

@@ -153,6 +153,7 @@ class FileSink:
         self.file: int | None = None
         self._identity: tuple[int, int] | None = None
         self._is_new = True
+        self._left_at: int | None = None
         try:
             self._open()
         except OSError as error:
@@ -176,10 +177,17 @@ class FileSink:
         return MOST_BYTES if self.file is None else _batch_bytes(self.file)
 
     def renew(self) -> bool:
-        """Open the file again if its name does not lead to it any more; end the half line at the end of a new one."""
+        """
+        Open the file again if its name does not lead to it any more; end the half line at the end of a new one.
+
+        Where a full disk has cut a line, and others have written behind that since, it counts as another file.
+        """
         file = self.file
         if file is None or not self._is_the_one():
             file = self._open()
+        if self._left_at is not None and os.fstat(file).st_size != self._left_at:
+            self._is_new = True
+        self._left_at = None
         if not self._is_new:
             return False
         self._end_half_line(file)
@@ -194,7 +202,7 @@ class FileSink:
         return (named.st_dev, named.st_ino) == self._identity
 
     def _end_half_line(self, file: int) -> None:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        if not _is_regular(file):
             return
         try:
             # By an open() of its own: a lock on what was inherited from a parent would not shut out its siblings.
@@ -218,10 +226,18 @@ class FileSink:
         return self.file is None or _wait(self.file, seconds)
 
     def recover(self, error: BaseException) -> bool:
-        """Return True for whatever the system says: disks are cleared and folders made. The file is opened again."""
-        if isinstance(error, OSError) and error.errno not in _MAY_PASS:
+        """
+        Return True for whatever the system says: disks are cleared and folders made.
+
+        The file is opened again, but for a full disk: half a line may be at its end, and goes on there.
+        """
+        if not isinstance(error, OSError):
+            return False
+        if error.errno not in _MAY_PASS:
             self.close()
-        return isinstance(error, OSError)
+        elif self.file is not None and _is_regular(self.file):
+            self._left_at = os.lseek(self.file, 0, os.SEEK_CUR)  # behind what was written last
+        return True
 
     def close(self) -> None:
         """Close the file."""
@@ -280,6 +296,12 @@ class WatchedFileSink(FileSink):
         if watch is not None:
             watch.close()
 
+    def recover(self, error: BaseException) -> bool:
+        """Do what a `FileSink` does, but that nobody writes the rest of a line: half a one is ended."""
+        self._is_new = True
+        self._looked = 0.0
+        return super().recover(error)
+
     def close(self) -> None:
         """Close the file, and the watch."""
         self._unwatch()
@@ -299,9 +321,13 @@ def _unwatch_all() -> None:
 os.register_at_fork(after_in_child=_unwatch_all)
 
 
+def _is_regular(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
 def _batch_bytes(descriptor: int) -> int:
     # More than that at once, and what other processes write may get in between: pipes at PIPE_BUF, sockets later.
-    return MOST_BYTES if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
+    return MOST_BYTES if _is_regular(descriptor) else select.PIPE_BUF
 
 
 def _wait(descriptor: int, seconds: float) -> bool:
