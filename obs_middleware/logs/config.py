@@ -80,8 +80,8 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     }
     if format == "json":
         formatter["schema"] = schema
-    if file is None:
-        formatter["stream"] = stream
+    if file is None or format == "console":
+        formatter["stream"] = None if file else stream
     elif format != "console" and Path(file).is_fifo():
         formatter["max_bytes"] = MAX_BYTES_PIPE
     output: dict[str, Any]
@@ -93,7 +93,7 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     else:
         output = {"class": "obs_middleware.logs.handlers.LineFileHandler", "filename": fspath(file)}
     silent = {"handlers": ["null"], "level": "CRITICAL", "propagate": False}
-    return {
+    config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"obs": formatter},
@@ -118,12 +118,13 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
             **({name: dict(silent) for name in _ACCESS_LOGS} if quiet_servers else {}),
             # Its sync worker warns of every HEAD request, because Django leaves it to the server to drop the body.
             **({"gunicorn.http.wsgi": {"level": "ERROR"}} if quiet_servers else {}),
-            **{
-                name: dict(entry) if isinstance(entry, Mapping) else {"level": entry}
-                for name, entry in (loggers or {}).items()
-            },
         },
     }
+    for name, entry in (loggers or {}).items():
+        # A level alone leaves Django's logger its mail to the administrators, and gives an access log its voice back.
+        before = {} if name in _ACCESS_LOGS else config["loggers"].get(name, {})
+        config["loggers"][name] = dict(entry) if isinstance(entry, Mapping) else {**before, "level": entry}
+    return config
 
 
 def structlog_config() -> dict[str, Any]:
