@@ -19,6 +19,10 @@ _NEXT: Final = 0.9999995
 """From here on a fraction is rounded up to the next second."""
 
 
+_LATEST: Final = 2**63 // 10**9
+"""Seconds; the nanoseconds beyond do not go into 64 bits."""
+
+
 class Timestamps:
     """Makes timestamps; the text of a second is made once."""
 
@@ -27,18 +31,21 @@ class Timestamps:
         self._second = (math.inf, "")
 
     def text(self, created: float) -> str:
-        """Return the time *created*, in seconds since the epoch, as text, rounded to microseconds; 1970 for no time."""
+        """
+        Return the time *created*, in seconds since the epoch, as text, rounded to microseconds.
+
+        1970 for no time, and for one that Elasticsearch cannot store in nanoseconds: before 1970 or after 2262.
+        """
         second, text = self._second
         # Of the difference, which is exact, and not of the whole number: small integers are quicker to take apart.
         rest = created - second
         if not 0 <= rest < _NEXT:
+            if not 0 <= created < _LATEST:
+                return "1970-01-01T00:00:00.000000Z"
             second = created // 1
             if created - second >= _NEXT:
                 second += 1
-            try:
-                text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            except (ValueError, OverflowError, OSError):  # no number, or too large a one
-                return "1970-01-01T00:00:00.000000Z"
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._second = (second, text)
             rest = created - second
         microseconds = int(rest * 1_000_000 + 0.5)
