@@ -27,7 +27,7 @@ from pythonjsonlogger.msgspec import MsgspecFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from obs_middleware import bind, logging_config, structlog_config
-from obs_middleware.event import FIELDS, RequestEvent, current_event
+from obs_middleware.event import FIELDS, RequestEvent, current_event, is_event_id
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
@@ -101,11 +101,13 @@ def test_the_json_line_is_strict_and_in_order(configured: Any, get: Get) -> None
         (0.9999994, "1970-01-01T00:00:00.999999Z"),
         (0.9999995, "1970-01-01T00:00:01.000000Z"),
         (0.99999951, "1970-01-01T00:00:01.000000Z"),
-        (-0.25, "1969-12-31T23:59:59.750000Z"),
+        (-0.25, "1970-01-01T00:00:00.000000Z"),
         (1_700_000_000.9999998, "2023-11-14T22:13:21.000000Z"),
         (float("nan"), "1970-01-01T00:00:00.000000Z"),
         (float("inf"), "1970-01-01T00:00:00.000000Z"),
         (1e300, "1970-01-01T00:00:00.000000Z"),
+        (9_223_372_035.5, "2262-04-11T23:47:15.500000Z"),
+        (9_223_372_036.5, "1970-01-01T00:00:00.000000Z"),
     ],
 )
 def test_a_timestamp_is_that_of_the_nearest_microsecond(created: float, text: str) -> None:
@@ -250,7 +252,9 @@ def test_importing_us_reads_no_settings_and_configures_nothing() -> None:
 
 def test_extra_becomes_fields_and_cannot_take_a_name_of_ours(configured: Any) -> None:
     stream = configured()
-    logger.info("x", extra={"order": 5, "status": "paid", "event": "e", "level": "gold", "timestamp": 0, "request": 1})
+    logger.info(
+        "x", extra={"order": 5, "status": "paid", "event": "e", "level": "gold", "timestamp": 0, "request": object()}
+    )
 
     line = parse_line(stream.getvalue())
     assert (line["order"], line["app_status"], line["app_event"]) == (5, "paid", "e")
@@ -543,15 +547,17 @@ def test_structlog_offers_the_shape_that_is_relied_on() -> None:
 
 @pytest.mark.parametrize("schema", ["flat", "ecs"])
 @pytest.mark.parametrize("given", ['a"b\n', "x" * 3_000, "", 7, None, {"a": 1}, "\ud800"], ids=repr)
-def test_an_event_id_that_a_call_gives_is_a_text_in_the_line(given: Any, schema: str) -> None:
-    """One that is no text gives way to one of ours; no text breaks the line."""
+def test_an_event_id_that_a_call_gives_is_renamed(given: Any, schema: str) -> None:
+    """A store takes no second document of one id, so it has to be ours."""
     record = logging.makeLogRecord({"msg": "x", "event_id": given})
 
-    line = parse_line(JSONFormatter(schema=schema).format(record))
+    first, second = (parse_line(JSONFormatter(schema=schema).format(record)) for _ in range(2))
 
-    assert isinstance(line["event_id"], str)
-    if given == 'a"b\n':
-        assert line["event_id"] == given
+    assert is_event_id(first["event_id"])
+    assert first["event_id"] == second["event_id"]
+    assert "app_event_id" in str(first)
+    if schema == "flat" and type(given) is not str:
+        assert first["app_event_id"] == given
 
 
 @pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])

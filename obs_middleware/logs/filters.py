@@ -12,9 +12,9 @@ from typing import Final
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.event import FIELDS, current_event, event_of, new_event_id, own_name
+from obs_middleware.event import FIELDS, current_event, event_of, own_name
 from obs_middleware.failures import report_once
-from obs_middleware.logs.processors import error_fields
+from obs_middleware.logs.processors import error_fields, event_id_of
 from obs_middleware.logs.serialize import Cleaner, unused_key
 from obs_middleware.redaction import Secrets
 
@@ -83,8 +83,7 @@ class RequestContextFilter(logging.Filter):
 
 
 def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
-    if not hasattr(record, "event_id"):
-        record.event_id = new_event_id()
+    event_id_of(record)
     event = current_event.get()
     if event is None:
         return

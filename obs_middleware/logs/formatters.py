@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.event import FIELDS, current_event, new_event_id, own_name
+from obs_middleware.event import FIELDS, current_event, own_name
 from obs_middleware.failures import report_once
 from obs_middleware.logs.limits import (
     MAX_BYTES,
@@ -33,11 +33,15 @@ from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
     add_request_context,
+    error_fields,
     escape_controls,
+    event_id_of,
+    facts_of,
+    is_equal,
     merge_bound_contextvars,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.logs.serialize import Cleaner, dumps, unused_key
+from obs_middleware.logs.serialize import Cleaner, dumps, to_ascii, unused_key
 from obs_middleware.logs.shortcut import LEVELS, RECORD_SIZE, Shortcut
 from obs_middleware.logs.timestamps import Timestamps
 from obs_middleware.redaction import Secrets
@@ -46,19 +50,24 @@ __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatt
 
 Processor = Callable[[Any, str, EventDict], Any]
 
+_PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, dict})
 _NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
-    "taskName",
     "event_id",
-    # set by Django's and the servers' own loggers, for their own formatters
-    "color_message",
-    "request",
-    "server_time",
     # set by structlog, for its ProcessorFormatter
     "_logger",
     "_name",
     "_from_structlog",
     "_record",
 }
+
+
+def _takes_unicode(stream: Any) -> bool:
+    """Return whether *stream* takes any character; one without an encoding does."""
+    encoding = getattr(stream, "encoding", None)
+    return not encoding or encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
+
+
+_STACK: Final = "Stack (most recent call last)"
 
 
 class ChainFormatter(logging.Formatter):
@@ -71,7 +80,8 @@ class ChainFormatter(logging.Formatter):
         service: Name of the service, on every line.
         version: Its version, on every line.
         environment: Such as ``production``, on every line.
-        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file.
+        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file. If its encoding is not UTF-8, what
+            is not ASCII is spelt out.
         max_bytes: The most that a line may have, encoded and with its line feed; beyond it a line is shrunk, and says
             so in ``truncated``. None for 16,000, or 4,096 if *stream* is a pipe, which mixes longer lines with those of
             other processes.
@@ -95,6 +105,7 @@ class ChainFormatter(logging.Formatter):
         self._constants = {name: value for name, value in constants.items() if value is not None}
         self._timestamps = Timestamps()
         self._end = self.end()
+        self._in_ascii = stream is not None and not _takes_unicode(getattr(sys, stream, None))
         if max_bytes is None:
             max_bytes = default_max_bytes(stream)
         self._most_bytes = max_bytes - 1  # for the line feed
@@ -121,8 +132,8 @@ class ChainFormatter(logging.Formatter):
         """
         Return the line for *record*, without a line feed at its end; never raises.
 
-        When a processor fails, which is reported once, the line is written with the fields of this package alone, and
-        has ``format_error``.
+        When a processor fails, which is reported once, the line is written with the fields of this package alone, those
+        of an exception included, and has ``format_error``.
         """
         try:
             event_dict: Any = self._event_dict(record)
@@ -139,16 +150,25 @@ class ChainFormatter(logging.Formatter):
         result: Any = event
         for processor in self._end:
             result = processor(None, "", result)
-        return result if type(result) is str else str(result)
+        text = result if type(result) is str else str(result)
+        return to_ascii(text) if self._in_ascii else text
 
     def _core(self, record: logging.LogRecord, error: BaseException) -> EventDict:
-        """Return what this package itself knows, without anything that came from outside."""
+        """Return what this package itself knows, and the exception, without anything that the application added."""
         event_dict = self._head(record, _unformatted(record))
+        exc_info: Any = record.exc_info or record.exc_text
         event = current_event.get()
         if event is not None:
             event_dict.update(event.context)
             if event.message is not None and record.msg is event.message:
                 event_dict.update((name, value) for name, value in event.line().items() if name in FIELDS)
+                event_dict.update(error_fields(event))
+                if event.error is not None:
+                    exc_info = event.error
+        if record.stack_info:
+            event_dict["stack_info"] = record.stack_info
+        event_dict["exc_info"] = exc_info
+        add_exception(None, "", event_dict)
         event_dict["format_error"] = type(error).__qualname__
         return event_dict
 
@@ -160,20 +180,23 @@ class ChainFormatter(logging.Formatter):
             # From a structlog logger whose chain ends in ProcessorFormatter.wrap_for_formatter, or a dict as message.
             own.update(message)
             event_dict = self._head(record, own.pop("event", ""))
-            if "stack" in own:  # structlog's name for what the standard library calls stack_info
+            stack = own.get("stack")
+            if type(stack) is str and stack.startswith(_STACK):  # what structlog makes of stack_info=True
                 event_dict["stack_info"] = own.pop("stack")
         else:
             event_dict = self._head(record, record.getMessage())
         if len(record.__dict__) > RECORD_SIZE:
-            own.update((name, value) for name, value in record.__dict__.items() if name not in _NOT_EXTRA)
+            own.update(_extra_of(record))
         if record.exc_info:
             event_dict["exc_info"] = record.exc_info
+        elif record.exc_text:  # formatted in another process
+            event_dict["exc_info"] = record.exc_text
         if record.stack_info:
             event_dict["stack_info"] = record.stack_info
-        for name, value in own.items():
-            if name in {"exc_info", "stack_info"}:
+        for name, value in _without_copies(own, record):
+            if name == "exc_info" or (name == "stack_info" and type(value) is str):
                 event_dict[name] = value
-            elif name not in event_dict or event_dict[name] is not value:
+            elif name not in event_dict or not is_equal(value, event_dict[name]):
                 given = own_name(name)
                 event_dict[given if given is name else unused_key(given, own)] = value
         return event_dict
@@ -185,17 +208,31 @@ class ChainFormatter(logging.Formatter):
             "level": LEVELS[level] if level in LEVELS else record.levelname.lower(),
             "logger": record.name,
             "event": message,
-            "event_id": _event_id(record),
+            "event_id": event_id_of(record),
             **self._constants,
         }
 
 
-def _event_id(record: logging.LogRecord) -> str:
-    """Return the id of a line, which is kept on its record: a second handler writes the same line under the same id."""
-    event_id = record.__dict__.get("event_id")
-    if type(event_id) is not str:
-        event_id = record.event_id = new_event_id()
-    return event_id
+def _extra_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a call has put on *record*, without what Django and uvicorn put there for their own formatters."""
+    extra = {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
+    if "request" in extra and type(extra["request"]) not in _PLAIN:  # a request, or a socket
+        del extra["request"]
+    name = record.name or ""
+    if name == "django.server":
+        extra.pop("server_time", None)
+    elif name.startswith("uvicorn"):
+        extra.pop("color_message", None)
+    return extra
+
+
+def _without_copies(own: Mapping[str, Any], record: logging.LogRecord) -> Iterable[tuple[str, Any]]:
+    """Return *own* without what says the same as the line itself: `RequestContextFilter` puts it there for others."""
+    event = current_event.get()
+    if event is None or "request_id" not in own:
+        return own.items()
+    facts = facts_of(event, is_request_line=event.message is not None and record.msg is event.message)
+    return [(name, value) for name, value in own.items() if name not in facts or not is_equal(value, facts[name])]
 
 
 def _unformatted(record: logging.LogRecord) -> Any:
@@ -260,7 +297,7 @@ class JSONFormatter(ChainFormatter):
         is_plain = all(type(text) is str and len(text) <= SHORT_TEXT for text in self._constants.values())
         self._shortcut = (
             Shortcut(self._constants, self._translate, self._most_bytes, self._timestamps)
-            if is_plain and not processors
+            if is_plain and not processors and not self._in_ascii
             else None
         )
 
@@ -333,7 +370,7 @@ class TextFormatter(ChainFormatter):
 
 
 def _render_text(_: Any, __: str, event_dict: EventDict) -> str:
-    head = (event_dict["timestamp"], event_dict["level"].upper(), event_dict["logger"], event_dict["message"])
+    head = (event_dict["timestamp"], event_dict["level"].upper(), event_dict.get("logger", ""), event_dict["message"])
     lines = [" ".join(escape_controls(str(part)) for part in head)]
     lines.extend(_trace_lines(event_dict))
     return "\n".join(lines)
@@ -352,8 +389,8 @@ class ConsoleFormatter(ChainFormatter):
     On a terminal a line that is wider goes on below, indented, so that no field is split at the edge.
 
     Args:
-        stream: ``stdout`` or ``stderr``, where the lines will go. There is colour if that is a terminal and the
-            environment variable ``NO_COLOR`` is not set.
+        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file. There is colour if that is a
+            terminal and the environment variable ``NO_COLOR`` is not set.
         processors: As in the other formatters: your own structlog processors, or dotted paths of them.
         service: Name of the service, on every line.
         version: Its version, on every line.
@@ -363,16 +400,18 @@ class ConsoleFormatter(ChainFormatter):
     def __init__(
         self,
         *,
-        stream: str = "stdout",
+        stream: str | None = "stdout",
         processors: Iterable[Processor | str] = (),
         service: str | None = None,
         version: str | None = None,
         environment: str | None = None,
     ) -> None:
-        output = getattr(sys, stream, None)
+        output = stream and getattr(sys, stream, None)
         self._is_terminal = bool(output and output.isatty())
         self._colors = self._is_terminal and not os.environ.get("NO_COLOR")
-        super().__init__(processors=processors, service=service, version=version, environment=environment)
+        super().__init__(
+            processors=processors, service=service, version=version, environment=environment, stream=stream
+        )
         self._fit = lambda event, _: self._render_for_people(event)
 
     def _render_for_people(self, event: dict[str, Any]) -> str:
@@ -417,7 +456,9 @@ def _make_printable(_: Any, __: str, event_dict: EventDict) -> EventDict:
     printable = {"event": escape_controls(event_dict["message"])}
     for name, value in event_dict.items():
         if name not in {"message", "event_id", "stack_info", "stack_trace"}:
-            printable[escape_controls(name)] = escape_controls(value) if isinstance(value, str) else value
+            # The renderer takes what has these names for a trace.
+            shown = f"app_{name}" if name in {"exception", "stack"} else escape_controls(name)
+            printable[shown] = escape_controls(value) if isinstance(value, str) else value
     if trace:
         printable["exception"] = "\n".join(trace)
     return printable

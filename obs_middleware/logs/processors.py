@@ -7,16 +7,17 @@ chain, in ``ProcessorFormatter(foreign_pre_chain=...)`` as well as in ``processo
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Final
 
 import structlog
 
-from obs_middleware.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
+from obs_middleware.event import FIELDS, RequestEvent, current_event, is_event_id, new_event_id, own_name
 from obs_middleware.logs.serialize import unused_key
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "add_request_context",
     "error_fields",
     "escape_controls",
+    "event_id_of",
     "exception_fields",
+    "facts_of",
     "has_bound_contextvars",
+    "is_equal",
     "merge_bound_contextvars",
 ]
 
@@ -52,27 +56,52 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     event = current_event.get()
     if event is None:
         return event_dict
+    is_request_line = event.message is not None and "event" in event_dict and event_dict["event"] is event.message
     for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
         event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
-    if event.message is not None and "event" in event_dict and event_dict["event"] is event.message:
-        event_dict.update(event.line())
+    event_dict.update(facts_of(event, is_request_line=is_request_line))
+    if is_request_line:
         if event.error is not None:
             event_dict["exc_info"] = event.error
-        elif event.refusal is not None:
-            # A refusal, such as a bad host name, is worth its name, not a traceback.
-            event_dict.update(error_fields(event))
-    else:
-        event_dict.update(event.context)
-        if event.said is not None:
-            # A copy first: another task of the request may still be binding.
-            for name, value in event.said.bound.copy().items():
-                event_dict.setdefault(name, value)
+    elif event.said is not None:
+        # A copy first: another task of the request may still be binding.
+        for name, value in event.said.bound.copy().items():
+            event_dict.setdefault(name, value)
     return event_dict
+
+
+def facts_of(event: RequestEvent, *, is_request_line: bool) -> Mapping[str, Any]:
+    """Return what the package itself puts on a line of the request of *event*, without a traceback."""
+    if not is_request_line:
+        return event.context
+    # A refusal, such as a bad host name, is worth its name, not a traceback.
+    return event.line() if event.error is event.refusal is None else {**event.line(), **error_fields(event)}
+
+
+def is_equal(value: Any, fact: Any) -> bool:
+    """Return whether two values are the same; no method of a foreign one is called."""
+    return type(value) is type(fact) and type(value) in {str, int, float, bool, type(None)} and value == fact
+
+
+def event_id_of(record: logging.LogRecord) -> str:
+    """
+    Return the id of a line, which is kept on its record: a second handler writes the same line under the same id.
+
+    An ``event_id`` that the call gave in `extra` is renamed on the record, as every such name is.
+    """
+    attributes = record.__dict__
+    given = attributes.get("event_id")
+    if type(given) is str and is_event_id(given):
+        return given
+    if "event_id" in attributes:
+        attributes[unused_key(own_name("event_id"), attributes)] = given
+    event_id = attributes["event_id"] = new_event_id()
+    return event_id
 
 
 def error_fields(event: RequestEvent) -> dict[str, str]:
     """Return ``error_type`` and ``error_message`` of the exception that *event* holds, if it holds one."""
-    error = event.error or event.refusal
+    error = event.error if event.error is not None else event.refusal
     return {} if error is None else _name_and_message(error)
 
 
@@ -109,15 +138,19 @@ def add_exception(_: Any, __: str, event_dict: EventDict) -> EventDict:
     """
     Replace ``exc_info`` by ``error_type``, ``error_message`` and ``stack_trace``.
 
-    Takes what the logging module and structlog take: an exception, a tuple, or a true value for the one being handled.
+    Takes what the logging module and structlog take: an exception, a tuple, or a true value for the one being handled;
+    and a text, of an exception that was formatted already.
     """
     if "exc_info" not in event_dict:
         return event_dict
     exc_info = event_dict.pop("exc_info")
-    if not exc_info:
-        return event_dict
-    if isinstance(exc_info, BaseException):
+    if isinstance(exc_info, BaseException):  # before its truth is asked for: it may have a length of 0
         exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif not exc_info:
+        return event_dict
+    elif type(exc_info) is str:
+        event_dict["stack_trace"] = exc_info
+        return event_dict
     elif not isinstance(exc_info, tuple):
         exc_info = sys.exc_info()
     if exc_info[0] is not None:
@@ -132,10 +165,15 @@ def has_bound_contextvars() -> bool:
     return any(variable.get() is not Ellipsis for variable in variables)
 
 
-def merge_bound_contextvars(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
-    """Run `structlog.contextvars.merge_contextvars`, unless nothing is bound here: it scans the whole context."""
+def merge_bound_contextvars(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """
+    Do what `structlog.contextvars.merge_contextvars` does, but rename what has the name of a field of the package.
+
+    Costs next to nothing while nothing is bound: structlog's own scans the whole context.
+    """
     if structlog.contextvars._CONTEXT_VARS and has_bound_contextvars():  # noqa: SLF001 -- held by a canary test
-        return structlog.contextvars.merge_contextvars(logger, method_name, event_dict)
+        for name, value in structlog.contextvars.get_contextvars().items():
+            event_dict.setdefault(own_name(name), value)
     return event_dict
 
 

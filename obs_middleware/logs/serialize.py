@@ -52,7 +52,17 @@ except ModuleNotFoundError:
 else:
     _HAS_ORJSON = True
 
-__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "dumps", "encode_scalars", "encode_text", "is_whole", "unused_key"]
+__all__ = [
+    "NO_SECRETS",
+    "Cleaner",
+    "clean_text",
+    "dumps",
+    "encode_scalars",
+    "encode_text",
+    "is_whole",
+    "to_ascii",
+    "unused_key",
+]
 
 NO_SECRETS: Final = Secrets(())
 """Hides nothing."""
@@ -455,9 +465,7 @@ def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
         UnicodeEncodeError: As False: there is a lone surrogate in it.
     """
     size = len(line) if line.isascii() else len(line.encode())
-    if size > most_bytes:
-        return False
-    if "\\u0000" in line:
+    if size > most_bytes or "\\u0000" in line or _has_unseen(line):
         return False
     # A text is no longer than its line; the one field whose limit is below the general one is looked for.
     return (size <= MAX_TEXT and "user_agent" not in fields) or not any(
@@ -471,4 +479,25 @@ def dumps(event_dict: dict[str, Any], **_: Any) -> str:
 
     Keyword arguments, which `structlog.processors.JSONRenderer` passes, are ignored.
     """
-    return orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)
+    line = orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)
+    return _UNSEEN.sub(_spell, line) if _has_unseen(line) else line
+
+
+def to_ascii(text: str) -> str:
+    r"""Return *text* with all but ASCII spelt out as in JSON: ``\u20ac``; in a line of JSON it means the same."""
+    return text if text.isascii() else _NOT_ASCII.sub(_spell, text)
+
+
+# What JSON lets stand though it moves a cursor, ends a line for some readers, or turns the reading direction.
+_UNSEEN: Final = re.compile("[\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NOT_ASCII: Final = re.compile("[^\0-\x7f]+")
+
+
+def _has_unseen(line: str) -> bool:
+    # Most lines are ASCII, in which it can only be DEL.
+    return "\x7f" in line or not (line.isascii() or _UNSEEN.search(line) is None)
+
+
+def _spell(match: re.Match[str]) -> str:
+    text = match.group()
+    return "\\u007f" if text == "\x7f" else json.dumps(text)[1:-1]

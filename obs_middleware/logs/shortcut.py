@@ -22,11 +22,11 @@ from obs_middleware.logs.timestamps import Timestamps
 
 __all__ = ["LEVELS", "RECORD_SIZE", "Shortcut"]
 
-RECORD_SIZE: Final = len(logging.makeLogRecord({}).__dict__)
-"""How many attributes a record has; with more of them it has ``extra``."""
+RECORD_SIZE: Final = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""How many attributes a record has; with more of them it has ``extra``, or what a record factory of the site adds."""
 
-LEVELS: Final = {level: logging.getLevelName(level).lower() for level in (10, 20, 30, 40, 50)}
-"""The names of the standard levels, as they are on a line."""
+LEVELS: Final = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+"""The names of the standard levels, as they are on a line, whatever a site calls them (`logging.addLevelName`)."""
 
 _MOST_NAMES: Final = 1_000
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -80,6 +80,7 @@ class Shortcut:
             or type(record) is not logging.LogRecord  # whose text may be another
             or not level
             or record.exc_info
+            or record.exc_text
             or record.stack_info
             or (_CONTEXT_VARS and has_bound_contextvars())
         ):
@@ -141,7 +142,11 @@ class Shortcut:
             )
         # Most lines are decided here; what is_whole() looks at it says itself.
         if (
-            len(line) <= self._short_bytes and "\\" not in line and line.isascii() and "user_agent" not in fields
+            len(line) <= self._short_bytes
+            and "\\" not in line
+            and "\x7f" not in line
+            and line.isascii()
+            and "user_agent" not in fields
         ) or is_whole(line, fields, self._most_bytes):
             return line
         return None
