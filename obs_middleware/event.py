@@ -47,7 +47,9 @@ class Field(NamedTuple):
 FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     {
         "timestamp": Field("string", "every line", "When the line was written: RFC 3339, UTC, six digits, `Z`."),
-        "level": Field("string", "every line", "`debug`, `info`, `warning`, `error` or `critical`; another level by its name."),
+        "level": Field(
+            "string", "every line", "`debug`, `info`, `warning`, `error` or `critical`; another level by its name."
+        ),
         "logger": Field("string", "every line", "Name of the logger; `root` for the request line."),
         "message": Field("string", "every line", "The text; `Request took 0.1234 seconds` for the request line."),
         "event_id": Field("string", "every line", "Unique id of this line, for shippers to drop duplicates."),
