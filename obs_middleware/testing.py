@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -59,7 +60,7 @@ def capture_requests(level: int = logging.INFO) -> Iterator[CapturedRequests]:
     Collect the request lines that are written inside the ``with`` block, from every thread of the process.
 
     Handlers that are configured go on working. The root logger lets *level* through meanwhile, also when it is
-    configured not to.
+    configured not to; loggers that keep their records from it (``propagate``) are listened to themselves.
 
     Args:
         level: Lowest level of the other lines that are collected in `CapturedRequests.logs`.
@@ -68,13 +69,18 @@ def capture_requests(level: int = logging.INFO) -> Iterator[CapturedRequests]:
     handler = _Capture(captured)
     root = logging.getLogger()
     level_before = root.level
-    root.addHandler(handler)
+    # A record comes to the first of these above its own logger, and to no other.
+    loggers = [one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    ends = [root, *(one for one in loggers if not one.propagate)]
+    for end in ends:
+        end.addHandler(handler)
     root.setLevel(min(level, level_before) if level_before else level)
     try:
         yield captured
     finally:
         root.setLevel(level_before)
-        root.removeHandler(handler)
+        for end in ends:
+            end.removeHandler(handler)
 
 
 def parse_line(line: str) -> dict[str, Any]:
@@ -82,9 +88,10 @@ def parse_line(line: str) -> dict[str, Any]:
     Return a JSON line as a dict, parsed as strictly as the strictest shipper.
 
     Raises:
-        ValueError: It is not JSON, not an object, has NaN or an infinity, or a key twice.
+        ValueError: It is not JSON, not an object, has NaN or an infinity, half a character, or a key twice.
     """
-    parsed = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    parsed = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique_keys)
+    json.dumps(parsed, ensure_ascii=False).encode()  # raises for lone surrogates
     if not isinstance(parsed, dict):
         raise ValueError(f"not a JSON object: {line[:100]!r}")  # noqa: TRY004 -- the text is wrong, not its type
     return parsed
@@ -92,6 +99,13 @@ def parse_line(line: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is beyond all numbers")
+    return value
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, models
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
@@ -199,6 +199,20 @@ def test_query_sets_and_models_and_lazy_users_cost_no_query() -> None:
     assert line["model"] == f"<auth.User: {user.pk}>"
     assert line["deferred"] == "<auth.User: None>"
     assert line["known"] == "<django.utils.functional.SimpleLazyObject>"
+
+
+def test_a_composite_primary_key_is_shown_with_its_parts() -> None:
+    class Place(models.Model):
+        pk = models.CompositePrimaryKey("row", "seat")
+        row = models.IntegerField()
+        seat = models.CharField(max_length=2)
+
+        class Meta:
+            app_label = "theatre"
+
+    line = parse_line(JSONFormatter().format(logging.makeLogRecord({"msg": "x", "place": Place(row=4, seat="B")})))
+
+    assert line["place"] == "<theatre.Place: (4, B)>"
 
 
 def test_an_evaluated_lazy_object_is_what_it_wraps() -> None:

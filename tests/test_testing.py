@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
 from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
 
@@ -47,13 +47,28 @@ def test_the_log_is_left_as_it_was_even_when_the_test_fails() -> None:
     assert logging.getLogger().handlers == before
 
 
+def test_lines_of_a_logger_that_keeps_them_from_the_root_are_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = logging.getLogger("keeping")
+    monkeypatch.setattr(keeping, "propagate", False)
+    keeping.setLevel(logging.INFO)
+    with override_settings(OBS_MIDDLEWARE={"LOGGER": "keeping.requests"}), capture_requests() as lines:
+        Client().get("/ok/")
+        logging.getLogger("keeping.else").info("hello")
+
+    assert [line["logger"] for line in lines] == ["keeping.requests"]
+    assert [log["message"] for log in lines.logs] == ["hello"]
+    assert keeping.handlers == []
+
+
 def test_the_fixture_captures_the_whole_test(captured_requests: CapturedRequests) -> None:
     Client().get("/ok/")
 
     assert [line["status"] for line in captured_requests] == [200]
 
 
-@pytest.mark.parametrize("line", ['{"a":NaN}', '{"a":1,"a":2}', "[1]", "no", '{"a":Infinity}', '{"a":1}{'])
+@pytest.mark.parametrize(
+    "line", ['{"a":NaN}', '{"a":1,"a":2}', "[1]", "no", '{"a":Infinity}', '{"a":1}{', '{"a":1e999}', r'{"a":"\ud800"}']
+)
 def test_a_line_that_a_strict_shipper_refuses_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_line(line)

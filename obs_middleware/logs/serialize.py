@@ -396,9 +396,11 @@ def _big_integer(value: int) -> str:
 
 
 def _model_name(value: Model) -> str:
-    # From __dict__: a deferred primary key would be fetched.
-    key = value.__dict__.get(value._meta.pk.attname)  # noqa: SLF001 -- Django's own public name
-    return f"<{value._meta.label}: {_Walk(_KEYS).value(key, 0)}>"  # noqa: SLF001 -- as above
+    meta: Any = value._meta  # noqa: SLF001 -- Django's own public name
+    # From __dict__: a deferred primary key would be fetched. A composite one has several fields.
+    parts = [str(_Walk(_KEYS).value(value.__dict__.get(field.attname), 0)) for field in meta.pk_fields]
+    key = ", ".join(parts)
+    return f"<{meta.label}: {key}>" if len(parts) == 1 else f"<{meta.label}: ({key})>"
 
 
 def _has_items_to_fetch(kind: type) -> bool:
