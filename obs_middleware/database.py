@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.db import connections
 from django.db.backends.signals import connection_created
 
 from obs_middleware.event import current_event
@@ -28,7 +29,7 @@ def measure_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool
     the latter as one; what a server-side cursor or sqlite does while rows are fetched is not.
     """
     event = current_event.get()
-    if event is None or event.queries is None:
+    if event is None or event.queries is None or event.done:
         return execute(sql, params, many, context)
     started = time.perf_counter()
     try:
@@ -39,9 +40,15 @@ def measure_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool
 
 
 def install() -> None:
-    """Put `measure_query` into every connection that is opened from now on; called when the app is ready."""
+    """
+    Put `measure_query` into every connection that is opened from now on; called when the app is ready.
+
+    And into those that this thread has open, for an app that was ready earlier may have made a query.
+    """
     global _installed  # noqa: PLW0603 -- once in a process, like the signal itself
     connection_created.connect(_wrap, dispatch_uid="obs_middleware.database")
+    for connection in connections.all(initialized_only=True):
+        _wrap(connection)
     _installed = True
 
 

@@ -26,8 +26,8 @@ from django.db import DatabaseError, connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
-from obs_middleware.database import measure_query
-from obs_middleware.event import current_event
+from obs_middleware.database import install, measure_query
+from obs_middleware.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests
 
 both = pytest.mark.django_db(databases=["default", "other"])
@@ -144,6 +144,31 @@ def test_a_users_own_wrapper_is_left_intact(fresh: Any) -> None:
 
     assert fresh.execute_wrappers == [measure_query]
     assert calls == ["SELECT 1"]
+
+
+def test_a_connection_that_another_app_has_opened_already_is_counted_too(
+    fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.connect()
+    fresh.execute_wrappers.clear()
+    monkeypatch.setattr(connections, "all", lambda **_: [fresh])
+
+    install()
+
+    assert fresh.execute_wrappers == [measure_query]
+
+
+def test_what_goes_on_after_the_line_is_not_kept(fresh: Any) -> None:
+    """A task that outlives its request may make queries for ever."""
+    event = RequestEvent(0.0, "the-id", "GET", "/")
+    event.queries = []
+    current_event.set(event)
+    fresh.cursor().execute("SELECT 1")
+    kept = len(event.queries)
+    event.done = True
+    fresh.cursor().execute("SELECT 1")
+
+    assert len(event.queries) == kept > 0
 
 
 def test_a_connection_that_is_opened_again_counts_once(fresh: Any, lines: CapturedRequests) -> None:

@@ -204,11 +204,14 @@ def test_query_sets_and_models_and_lazy_users_cost_no_query() -> None:
 def test_a_composite_primary_key_is_shown_with_its_parts() -> None:
     class Place(models.Model):
         pk = models.CompositePrimaryKey("row", "seat")
-        row = models.IntegerField()
-        seat = models.CharField(max_length=2)
+        row: Any = models.IntegerField()
+        seat: Any = models.CharField(max_length=2)
 
         class Meta:
             app_label = "theatre"
+
+        def __str__(self) -> str:
+            raise AssertionError("nobody asks for it")
 
     line = parse_line(JSONFormatter().format(logging.makeLogRecord({"msg": "x", "place": Place(row=4, seat="B")})))
 
