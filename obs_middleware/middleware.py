@@ -38,6 +38,10 @@ __all__ = ["LineWriter", "TimingMiddleware"]
 _OF_DJANGO: Final = frozenset({ASGIRequest, WSGIRequest})
 
 
+def _definer_of_call(cls: type) -> type:
+    return next(one for one in cls.__mro__ if "__call__" in one.__dict__)
+
+
 class TimingMiddleware:
     """
     Write one line for each request: ``Request took 0.1234 seconds``, with everything known of it.
@@ -47,8 +51,9 @@ class TimingMiddleware:
     `obs_middleware.event`. Nothing that fails in here reaches the application.
 
     Under WSGI, or above a sync-only middleware, an instance is a sync twin of the class that was asked for, so that no
-    thread is changed in either world. A subclass may override `begin` and `finish`. One that overrides ``async def
-    __call__`` is used as it is: Django then bridges to it, which costs a thread change for each request under WSGI.
+    thread is changed in either world. A subclass may override `begin` and `finish`. A ``__call__`` of its own, or of a
+    mixin in front, is never bypassed, and Django bridges to it in the other world: a sync one finds the sync body by
+    ``super().__call__``, an async one the async body, which costs a thread change for each request under WSGI.
 
     Args:
         get_response: The next layer, a function or a coroutine function.
@@ -64,17 +69,22 @@ class TimingMiddleware:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own_call = cls.__dict__.get("__call__")
-        # A body of the subclass's own is never bypassed by the twin; Django bridges to it instead.
-        if iscoroutinefunction(own_call):
-            cls.sync_capable = cls.__dict__.get("sync_capable", False)
-        elif own_call is not None:
-            cls.async_capable = cls.__dict__.get("async_capable", False)
+        definer = _definer_of_call(cls)
+        is_async = iscoroutinefunction(definer.__dict__["__call__"])
+        lineage = cls.__mro__[: cls.__mro__.index(definer) + 1]
+        for name, is_capable in (("sync_capable", not is_async), ("async_capable", is_async)):
+            # What was said beside this body, or since, holds; what an ancestor says of another body does not.
+            if all(name not in one.__dict__ for one in lineage):
+                setattr(cls, name, is_capable)
 
-    def __new__(cls, get_response: Callable[[Any], Any]) -> Self:
-        """Make a sync twin where the layer below is not async."""
-        needs_twin = cls.__call__ is TimingMiddleware.__call__ and not iscoroutinefunction(get_response)
-        twin: type[Self] = _sync_twin(cls) if needs_twin else cls  # type: ignore[arg-type]  # a class is hashable
+    def __new__(cls, get_response: Callable[[Any], Any], *_: Any, **__: Any) -> Self:
+        """Make a sync twin where the layer below is not async; further arguments are those of a subclass."""
+        twin: type[Self] = cls
+        if not iscoroutinefunction(get_response) and not issubclass(cls, _SyncTwin):
+            # By the class that has it: a tracer may have put another function in the place of ours.
+            definer = _definer_of_call(cls)
+            if definer is TimingMiddleware or not iscoroutinefunction(definer.__dict__["__call__"]):
+                twin = _sync_twin(cls)  # type: ignore[arg-type]  # a class is hashable
         return super().__new__(twin)
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
@@ -244,7 +254,7 @@ class TimingMiddleware:
 
 
 class _SyncTwin(TimingMiddleware):
-    """The sync body; mixed in front of the class that was asked for."""
+    """The sync body; mixed in behind the class that was asked for, whose own body comes first."""
 
     def __call__(self, request: Any) -> Any:
         event = self.begin(request)
@@ -298,10 +308,18 @@ def _is_awaitable(response: Any) -> bool:
         return False
 
 
+class _Unannounced:
+    """A base for what is no subclass of anybody's making: the ``__init_subclass__`` of others is not called for it."""
+
+    def __init_subclass__(cls) -> None:
+        """Do nothing."""
+
+
 @functools.cache
 def _sync_twin(cls: Any) -> Any:
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls.__name__, (_SyncTwin, cls), names)
+    bases = (_SyncTwin,) if cls is TimingMiddleware else (cls, _SyncTwin)
+    return type(cls.__name__, (_Unannounced, *bases), names)
 
 
 class LineWriter:

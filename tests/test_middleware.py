@@ -18,7 +18,8 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
-from testproject.middleware import Plain
+from testproject import middleware
+from testproject.middleware import Plain, Tagged
 
 from obs_middleware.event import current_event, event_of
 from obs_middleware.middleware import TimingMiddleware
@@ -159,11 +160,85 @@ def test_a_subclass_without_a_body_of_its_own_is_native_in_both_worlds(
     assert len(lines) == 1
 
 
-@pytest.mark.parametrize("name", ["Overriding", "OverridingSync"])
-def test_a_subclass_with_a_body_of_its_own_is_never_bypassed(name: str, site: Site) -> None:
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("Overriding", (False, True)),
+        ("OverridingSync", (True, False)),
+        ("OverridingSyncAround", (True, False)),
+        ("OfNoBody", (True, False)),
+        ("OverridingSyncBelowAsync", (True, False)),
+        ("Mixed", (False, True)),
+    ],
+)
+def test_a_subclass_with_a_body_of_its_own_is_never_bypassed(
+    name: str, flags: tuple[bool, bool], site: Site, lines: CapturedRequests
+) -> None:
     response = site.get(lambda request: HttpResponse(), MIDDLEWARE=[f"testproject.middleware.{name}"])
 
-    assert response["X-Own"] == "yes"
+    assert (response.status_code, response["X-Own"]) == (200, "yes")
+    assert len(lines) == (name != "OverridingSync")
+    cls = getattr(middleware, name)
+    assert (cls.sync_capable, cls.async_capable) == flags
+
+
+def test_what_a_subclass_says_of_its_worlds_holds() -> None:
+    class SyncAlone(TimingMiddleware):
+        async_capable = False
+
+    class Both(TimingMiddleware):
+        sync_capable = async_capable = True
+
+        def __call__(self, request: Any) -> Any:
+            return super().__call__(request)
+
+    class Inherits(Both):
+        pass
+
+    class InheritsAlone(SyncAlone):
+        pass
+
+    assert (SyncAlone.sync_capable, SyncAlone.async_capable) == (True, False)
+    assert (InheritsAlone.sync_capable, InheritsAlone.async_capable) == (True, False)
+    assert (Both.sync_capable, Both.async_capable) == (Inherits.sync_capable, Inherits.async_capable) == (True, True)
+
+
+def test_a_subclass_may_take_arguments_of_its_own(lines: CapturedRequests) -> None:
+    class Extra(TimingMiddleware):
+        def __init__(self, get_response: Any, extra: str, *, more: int) -> None:
+            super().__init__(get_response)
+            self.given = (extra, more)
+
+    instance = Extra(lambda request: HttpResponse(), "extra", more=1)
+    response: Any = instance(RequestFactory().get("/"))
+
+    assert response.status_code == 200
+    assert instance.given == ("extra", 1)
+    assert len(lines) == 1
+
+
+def test_a_registry_of_subclasses_hears_of_those_that_were_written_alone(lines: CapturedRequests) -> None:
+    response: Any = Tagged(lambda request: HttpResponse())(RequestFactory().get("/"))
+
+    assert response.status_code == 200
+    assert Tagged.known == ["mine"]
+    assert len(lines) == 1
+
+
+def test_a_tracer_may_put_its_own_function_in_the_place_of_the_body(
+    site: Site, monkeypatch: pytest.MonkeyPatch, lines: CapturedRequests
+) -> None:
+    """As ddtrace does with every middleware: a function that returns what the one it wraps returns."""
+    body = TimingMiddleware.__call__
+
+    @functools.wraps(body)
+    async def traced(self: TimingMiddleware, request: Any) -> Any:
+        return await body(self, request)
+
+    monkeypatch.setattr(TimingMiddleware, "__call__", traced)
+
+    assert site.get(lambda request: HttpResponse()).status_code == 200
+    assert len(lines) == 1
 
 
 def test_no_thread_is_changed_and_no_loop_is_made(mode: str, site: Site) -> None:

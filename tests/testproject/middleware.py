@@ -100,6 +100,47 @@ class OverridingSync(TimingMiddleware):
         return response
 
 
+class OverridingSyncAround(TimingMiddleware):
+    def __call__(self, request: Any) -> Any:
+        response: Any = super().__call__(request)
+        response["X-Own"] = "yes"
+        return response
+
+
+class OverridingSyncBelowAsync(Overriding):
+    def __call__(self, request: Any) -> Any:
+        response: Any = TimingMiddleware(self.get_response)(request)
+        response["X-Own"] = "yes"
+        return response
+
+
+class Mixin:
+    async def __call__(self, request: Any) -> Any:
+        response = await super().__call__(request)  # type: ignore[misc]  # of what it is mixed into
+        response["X-Own"] = "yes"
+        return response
+
+
+class Mixed(Mixin, TimingMiddleware):
+    pass
+
+
+class OfNoBody(OverridingSyncAround):
+    pass
+
+
+class Registered(TimingMiddleware):
+    known: list[str] = []  # noqa: RUF012 -- what a registry of plug-ins is
+
+    def __init_subclass__(cls, *, tag: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.known.append(tag)
+
+
+class Tagged(Registered, tag="mine"):
+    pass
+
+
 class OtherUrls:
     """The urlconf that `other_urls` chooses, as multi-tenant sites do."""
 
