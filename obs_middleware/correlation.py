@@ -15,7 +15,8 @@ opentelemetry_context: Callable[[], Mapping[str, Any]] | None
 try:
     from opentelemetry import trace as opentelemetry
     from opentelemetry.context import get_current as opentelemetry_context
-except ModuleNotFoundError:
+except ImportError:
+    # Not installed; or a namespace of that name alone, as its protocol buffers bring one.
     opentelemetry_context = None
 
 __all__ = [

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+from types import ModuleType
+
 import pytest
 from conftest import Get, Site
 from django.http import HttpRequest, HttpResponse
@@ -112,3 +116,14 @@ def test_without_the_library_the_header_is_all(monkeypatch: pytest.MonkeyPatch) 
 
     assert found is not None
     assert (found.trace_id, found.parent_span_id) == (TRACE, SPAN)
+
+
+def test_a_namespace_of_opentelemetry_without_its_api_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``opentelemetry-proto`` alone brings it."""
+    namespace = ModuleType("opentelemetry")
+    namespace.__path__ = []
+    monkeypatch.setitem(sys.modules, "opentelemetry", namespace)
+    for name in ("opentelemetry.trace", "opentelemetry.context"):
+        monkeypatch.delitem(sys.modules, name)
+
+    assert runpy.run_path(correlation.__file__)["opentelemetry_context"] is None
