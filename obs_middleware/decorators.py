@@ -2,7 +2,7 @@
 The policy said beside the view: `quiet`, `exclude`, `sample`.
 
 Measure. They mark the view and do not wrap it, so sync and async views, and classes by ``method_decorator`` on
-``dispatch``, are all the same to them. A request that fails, is slow or was left is written whatever they say.
+``dispatch``, are all the same to them. A request that fails, is slow, was left or refused is written whatever they say.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _numbers: Final = itertools.count(1)
 
 
 def exclude(view: View) -> View:
-    """Write requests of *view* only when they fail or are slow."""
+    """Write requests of *view* only when they fail, are slow, or are left or refused."""
     return _mark(view, exclude=True)
 
 

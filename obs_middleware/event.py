@@ -104,7 +104,9 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             "string", "lines that could not be written whole", "Class of the exception that left only these fields."
         ),
         "error_type": Field("string", "exceptions", "Class of the exception, with its module unless it is a builtin."),
-        "error_message": Field("string", "exceptions", "Text of the exception."),
+        "error_message": Field(
+            "string", "exceptions; security records", "Text of the exception, or of the security record without one."
+        ),
         "stack_trace": Field(
             "string", "exceptions; on the request line of a 5xx", "The traceback, no local variables."
         ),
@@ -158,7 +160,8 @@ class RequestEvent:
         rule: What a decorator said beside the view (`obs_middleware.policy.Rule`), or None.
         message: Text of the request line; a record whose text *is* this object (identity) is the request line.
         error: The exception that ended the request or became its 5xx.
-        refusal: The exception that Django answered with a 4xx, such as a bad host name, as far as it was logged.
+        refusal: What was logged of a refusal: the exception that Django answered with a 4xx, such as a bad host name,
+            or the text of a security record without one.
         done: The line has been decided; nothing written to the event after that shows.
         previous: The unfinished event of an outer request in the same context, if any.
         observed: `obs_middleware.asgi.observed` writes the line, when the server has the last byte.
@@ -201,7 +204,7 @@ class RequestEvent:
         self.done = self.observed = self.watched = False
         self.previous: RequestEvent | None = None
         self.error: BaseException | None = None
-        self.refusal: BaseException | None = None
+        self.refusal: BaseException | str | None = None
         self.status: int | None = None
         self.outcome = "ok"
         self.duration_seconds = 0.0

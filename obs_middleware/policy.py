@@ -1,8 +1,8 @@
 """
 Keep or drop, and at which level.
 
-Measure. Decided once, at the end of a request, when everything is known of it. What fails, is slow, was left or broke
-is always written.
+Measure. Decided once, at the end of a request, when everything is known of it. What fails, is slow, was left, broke or
+was refused is always written.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Policy:
         slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
         if slow:
             event.note("slow", True)
-        if slow or event.outcome != "ok":
+        # A refusal stands on this line alone: the record that told of it was folded into it.
+        if slow or event.outcome != "ok" or event.refusal is not None:
             return "written"
         rule = event.rule
         path = event.path or ""

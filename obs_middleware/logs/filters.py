@@ -7,12 +7,13 @@ Write. Put them on a handler, not on a logger: `mail_admins` and Sentry then kee
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Final
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.event import FIELDS, current_event, event_of, own_name
+from obs_middleware.event import FIELDS, RequestEvent, current_event, event_of, own_name
 from obs_middleware.failures import report_once
 from obs_middleware.logs.processors import error_fields, event_id_of
 from obs_middleware.logs.serialize import Cleaner, unused_key
@@ -33,7 +34,8 @@ class FoldDjangoRequests(logging.Filter):
     Drop what Django logs of a request that has a line of its own ("Not Found", "Internal Server Error", ...).
 
     Only records of ``django.request`` and ``django.security.*`` that carry a request which the middleware has seen. The
-    exception of such a record is kept for the request line, if that is still to come.
+    exception of such a record, or the text of one of ``django.security.*`` without exception, is kept for the request
+    line, where the first one counts; what that line does not say, or can say no more, passes.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -48,9 +50,33 @@ class FoldDjangoRequests(logging.Filter):
             unbuilt = name == "django.request" and not hasattr(record, "request")
             if event is None or not event.observed or event.done or not unbuilt:
                 return True
-        if record.exc_info and not event.done and event.refusal is None:
-            event.refusal = record.exc_info[1]
-        return False
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None and name == "django.request":
+            return False
+        try:
+            return not _is_told(event, record.getMessage() if error is None else error)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as failure:  # noqa: BLE001 -- a filter that raises would raise into the application
+            report_once("FoldDjangoRequests", failure)
+            return True
+
+
+def _is_told(event: RequestEvent, said: BaseException | str) -> bool:
+    """Return whether the request line says *said*, which it is given if it says nothing yet."""
+    if event.done:
+        return isinstance(said, BaseException) and _came_through(event, said)
+    if event.error is None and event.refusal is None:
+        event.refusal = said
+    told = event.refusal if event.error is None else event.error
+    # A second handler folds the same record, and makes a text of its own of it.
+    return told is said or (type(told) is type(said) is str and told == said)
+
+
+def _came_through(event: RequestEvent, error: BaseException) -> bool:
+    """Return whether *error* passed through the middleware, which then told it: the frame that has *event* is in it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_locals.get("event") is event for frame, _ in frames)
 
 
 class RequestContextFilter(logging.Filter):

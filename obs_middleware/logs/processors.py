@@ -100,8 +100,10 @@ def event_id_of(record: logging.LogRecord) -> str:
 
 
 def error_fields(event: RequestEvent) -> dict[str, str]:
-    """Return ``error_type`` and ``error_message`` of the exception that *event* holds, if it holds one."""
-    error = event.error if event.error is not None else event.refusal
+    """Return what names the exception that *event* holds, or its refusal without one; nothing if it holds neither."""
+    error = event.refusal if event.error is None else event.error
+    if isinstance(error, str):
+        return {"error_message": error}
     return {} if error is None else _name_and_message(error)
 
 

@@ -78,6 +78,20 @@ def unmarked_async(get_response: Any) -> Any:
 unmarked_async.async_capable = True  # type: ignore[attr-defined]  # Django's way to say so
 
 
+def unmarked_failing(get_response: Any) -> Any:
+    async def fail(request: HttpRequest) -> Any:
+        raise RuntimeError("unmarked")
+
+    class Unmarked:
+        def __call__(self, request: HttpRequest) -> Any:
+            return fail(request)
+
+    return Unmarked()
+
+
+unmarked_failing.async_capable = True  # type: ignore[attr-defined]  # as above
+
+
 class Plain(TimingMiddleware):
     seen: list[bool] = []  # noqa: RUF012 -- what the last instances were
 
