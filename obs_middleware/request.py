@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from django.db.models import Model
@@ -34,7 +35,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MOST_HOPS: Final = 100
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\](?::\d+)?|([0-9.]+)(?::\d+)?|([0-9A-Fa-f:.]+(?:%[^\s%]+)?))", re.ASCII)
-_FORWARDED_FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
+
+# Wider than RFC 7239 in two things that are common: spaces around the semicolon, and ports and brackets without quotes.
+_PAIR: Final = re.compile(r"""[ \t]*+([^\s",;=\\]++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s",;\\]*+))[ \t]*+""", re.DOTALL)
+_MAY_BE_PAIR: Final = r"""[ \t]*+(?:[^\s",;=\\]++=(?:"(?:[^"\\]|\\.)*+"|[^\s",;\\]*+)[ \t]*+)?+"""
+_ELEMENT: Final = re.compile(f"{_MAY_BE_PAIR}(?:;{_MAY_BE_PAIR})*+", re.DOTALL)
+_MAPPED_BITS: Final = 96
 
 
 def declared_bytes(length: object) -> int | None:
@@ -103,12 +109,19 @@ _KEY_TYPES: Final = frozenset({int, str})
 
 def networks(trusted: Sequence[str]) -> tuple[Network, ...]:
     """
-    Return CIDRs, or single addresses, as networks.
+    Return CIDRs, or single addresses, as networks; one of IPv4 in IPv6 clothes as the IPv4 network that it is.
 
     Raises:
         ValueError: One of them is not a network.
     """
-    return tuple(ipaddress.ip_network(one, strict=False) for one in trusted)
+    return tuple(_undressed(ipaddress.ip_network(one, strict=False)) for one in trusted)
+
+
+def _undressed(network: Network) -> Network:
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) -> str | None:
@@ -117,8 +130,8 @@ def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) ->
 
     Forwarded headers are believed only from *trusted* peers, read from the right: anyone may write the left end. If
     ``X-Forwarded-For`` and ``Forwarded`` are both there and disagree, neither is believed, and the peer is the answer.
-    A malformed address gives None, never an exception. Ports, brackets and zones are cut off; an IPv4 address in IPv6
-    clothes is undressed.
+    A hop without an address, or that is malformed, gives None and never an exception; with networks nothing to the left
+    of it is read. Ports, brackets and zones are cut off; an IPv4 address in IPv6 clothes is undressed.
 
     Args:
         meta: ``request.META``, or any mapping of its shape.
@@ -131,45 +144,72 @@ def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) ->
         peer = ""
     if not trusted:
         return normal_address(peer)
-    chosen = {_pick(hops, peer, trusted) for hops in (_x_forwarded_for(meta), _forwarded(meta)) if hops is not None}
+    chosen = {
+        _pick(hops(header), peer, trusted)
+        for key, hops in _HOPS.items()
+        if isinstance(header := meta.get(key), str) and header.strip()
+    }
     return chosen.pop() if len(chosen) == 1 else normal_address(peer)
 
 
-def _pick(hops: list[str], peer: str, trusted: int | Sequence[Network]) -> str | None:
+def _pick(hops: Iterator[str], peer: str, trusted: int | Sequence[Network]) -> str | None:
+    """Return the client's address, *hops* being those before *peer*, the nearest first."""
     if isinstance(trusted, int):
-        chain = [*hops, peer]
-        return normal_address(chain[max(-len(chain), -trusted - 1)])
-    address = peer
-    # A peer without an address is a Unix socket: whoever may connect to it is a proxy of ours.
-    while hops and (not address or _is_within(address, trusted)):
-        address = hops.pop()
-    return normal_address(address)
+        *_, chosen = peer, *islice(hops, trusted)
+        return normal_address(chosen)
+    address = normal_address(peer)
+    # A peer without a name is a Unix socket: whoever may connect to it is a proxy of ours.
+    if peer and not _is_within(address, trusted):
+        return address
+    for hop in hops:
+        address = normal_address(hop)
+        if not _is_within(address, trusted):
+            break
+    return address
 
 
-def _is_within(address: str, trusted: Sequence[Network]) -> bool:
-    normal = normal_address(address)
-    if normal is None:
+def _is_within(address: str | None, trusted: Sequence[Network]) -> bool:
+    if address is None:
         return False
-    parsed = ipaddress.ip_address(normal)
+    parsed = ipaddress.ip_address(address)
     return any(parsed in network for network in trusted if network.version == parsed.version)
 
 
-def _x_forwarded_for(meta: Mapping[str, Any]) -> list[str] | None:
-    header = meta.get("HTTP_X_FORWARDED_FOR")
-    if not isinstance(header, str) or not header.strip():
-        return None
-    return [hop.strip() for hop in header.rsplit(",", _MOST_HOPS)]
+def _x_forwarded_for(header: str) -> Iterator[str]:
+    return reversed(header.rsplit(",", _MOST_HOPS))
 
 
-def _forwarded(meta: Mapping[str, Any]) -> list[str] | None:
-    header = meta.get("HTTP_FORWARDED")
-    if not isinstance(header, str) or not header.strip():
-        return None
-    hops = []
-    for element in header.rsplit(",", _MOST_HOPS):
-        match = _FORWARDED_FOR.search(element)
-        hops.append((match[1] if match[1] is not None else match[2]) if match else "")
-    return hops
+def _forwarded(header: str) -> Iterator[str]:
+    """
+    Yield the ``for=`` of each element, from the right; an empty text for one without, and for what is no element.
+
+    An element is the shortest one that ends here and is well formed. A comma inside a quoted string does not begin one,
+    for behind it an odd number of quotes follows. So what a client sent, or had quoted, cannot hide or split what our
+    proxies put behind it.
+    """
+    end = len(header)
+    for _ in range(_MOST_HOPS):
+        start = end
+        while True:
+            start = header.rfind(",", 0, start)
+            if _ELEMENT.fullmatch(header, start + 1, end):
+                break
+            if start < 0:
+                yield ""
+                return
+        pairs = _PAIR.findall(header, start + 1, end)
+        named = [quoted or bare for name, quoted, bare in pairs if name.lower() == "for"]
+        yield re.sub(r"\\(.)", r"\1", named[0]) if len(named) == 1 else ""
+        if start < 0:
+            return
+        end = start
+    yield ""
+
+
+_HOPS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
+    "HTTP_X_FORWARDED_FOR": _x_forwarded_for,
+    "HTTP_FORWARDED": _forwarded,
+}
 
 
 @functools.lru_cache(maxsize=1024)
