@@ -1,24 +1,28 @@
 """
 The policy said beside the view: `quiet`, `exclude`, `sample`.
 
-Measure. They mark the view and do not wrap it, so sync and async views, and classes by ``method_decorator`` on
-``dispatch``, are all the same to them. A request that fails, is slow, was left or refused is written whatever they say.
+Measure. They mark a function and do not wrap it, so sync and async views are the same to them; a class is marked at its
+``dispatch``, whose attributes Django hands on to the view. A request that fails, is slow, was left or refused is
+written whatever they say.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from types import MethodType
 from typing import Any, Final, TypeVar
 
-from obs_middleware.policy import RULE_ATTRIBUTE, Rule, rule_of
+from django.utils.decorators import method_decorator
+
+from obs_middleware.policy import RULE_ATTRIBUTE, Mark, Rule
 
 __all__ = ["exclude", "quiet", "sample"]
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _numbers: Final = itertools.count(1)
+_MARKED: Final = Rule()
 
 
 def exclude(view: View) -> View:
@@ -51,6 +55,26 @@ def sample(rate: float) -> Callable[[View], View]:
     return decorate
 
 
-def _mark(view: View, **changes: Any) -> View:
-    setattr(view, RULE_ATTRIBUTE, replace(rule_of(view) or Rule(), **changes))
+def _mark(view: View, **said: Any) -> View:
+    """
+    Mark *view*, or the ``dispatch`` of a class.
+
+    Each mark is an attribute of its own: those who copy attributes from one function to another, as `functools.wraps`
+    and ``method_decorator`` do, let the inner one win, and so all are left.
+
+    Raises:
+        TypeError: It cannot be marked, or not so that the request would find it.
+    """
+    if isinstance(view, type):
+        if not callable(getattr(view, "dispatch", None)):
+            raise TypeError(f"{view!r} is no view: it has no dispatch(). Decorate what stands in the URLconf.")
+        return method_decorator(lambda bound: _mark(bound, **said), name="dispatch")(view)
+    if isinstance(view, staticmethod | classmethod | MethodType):
+        raise TypeError(f"{view!r} cannot be marked. Decorate the function itself, below @staticmethod and the like.")
+    number = next(_numbers)
+    try:
+        setattr(view, RULE_ATTRIBUTE, _MARKED)
+        setattr(view, f"{RULE_ATTRIBUTE}_{number}", Mark(number, said))
+    except AttributeError:
+        raise TypeError(f"{view!r} cannot be marked: it takes no attributes. Decorate a function.") from None
     return view

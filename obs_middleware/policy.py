@@ -12,19 +12,19 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from obs_middleware.event import RequestEvent
 
-__all__ = ["Level", "Policy", "Rule", "keeps", "level_by_status", "rule_of"]
+__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "rule_of"]
 
 Level = Callable[[int | None, float, str], int | str]
 """``(status, duration_seconds, outcome)`` -> a level of the logging module, as number or name."""
 
 RULE_ATTRIBUTE: Final = "_obs_middleware_rule"
-"""Where a decorated view carries its `Rule`."""
+"""Where a decorated view says that it has marks, by a `Rule` that says nothing else; `rule_of` reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,19 @@ class Rule:
     exclude: bool = False
     quiet: str | None = None
     rate: float | None = None
+
+
+class Mark(NamedTuple):
+    """
+    What one decorator said beside a view.
+
+    Attributes:
+        number: Counts the marks of the process; the later one is the outer one, or that of a subclass.
+        said: Fields of a `Rule`.
+    """
+
+    number: int
+    said: Mapping[str, Any]
 
 
 def keeps(request_id: str, rate: float) -> bool:
@@ -156,7 +169,15 @@ class _Silences:
 
 
 def rule_of(view: Any) -> Rule | None:
-    """Return what a decorator of `obs_middleware.decorators` said beside *view*, or None."""
+    """Return what the decorators of `obs_middleware.decorators` said beside *view*, or None; the last word counts."""
     rule = getattr(view, RULE_ATTRIBUTE, None)
     # By exact type: a Mock has every attribute.
-    return rule if type(rule) is Rule else None
+    if type(rule) is not Rule:
+        return None
+    for mark in sorted(value for value in view.__dict__.values() if type(value) is Mark):
+        rule = replace(rule, **mark.said)
+    # A mark on dispatch() is that of the subclasses too, each of which is a view of its own.
+    of_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    if rule.quiet is not None and isinstance(of_class, type):
+        rule = replace(rule, quiet=f"{rule.quiet} of {of_class.__module__}.{of_class.__qualname__}")
+    return rule

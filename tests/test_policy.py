@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -20,6 +21,7 @@ from django.views import View
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.decorators import api_view
+from rest_framework.viewsets import ViewSet
 
 from obs_middleware import counters, stats
 from obs_middleware.decorators import exclude, quiet, sample
@@ -251,6 +253,87 @@ def test_quiet_views_are_silent_each_for_itself_whatever_made_them(
             get(url)
 
     assert [line["path"] for line in lines] == urls
+
+
+class Answering(View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+
+class AnsweringAsync(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+
+class AnsweringItems(ViewSet):  # type: ignore[misc]  # has no types
+    authentication_classes = ()
+
+    def list(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+
+def by_name(*decorators: Any) -> Any:
+    return method_decorator(decorators[0] if len(decorators) == 1 else decorators, name="dispatch")
+
+
+@pytest.mark.parametrize("base", [Answering, AnsweringAsync, AnsweringItems])
+@pytest.mark.parametrize(
+    "marked",
+    [
+        exclude,
+        by_name(exclude),
+        by_name(sample(1.0), exclude),
+        by_name(exclude, sample(1.0)),
+        lambda view: exclude(sample(1.0)(view)),
+        lambda view: by_name(sample(1.0))(by_name(exclude)(view)),
+        lambda view: by_name(exclude)(type("Sub", (by_name(sample(1.0))(view),), {})),
+        lambda view: by_name(sample(0.0))(type("Sub", (by_name(sample(1.0))(view),), {})),
+        lambda view: sample(0.0)(type("Sub", (sample(1.0)(view),), {})),
+        lambda view: type("Sub", (exclude(view),), {}),
+    ],
+)
+def test_a_class_is_marked_however_it_is_said(
+    mode: str, base: Any, marked: Callable[[Any], Any], lines: CapturedRequests
+) -> None:
+    view: Any = marked(type("Marked", (base,), {}))
+    actions = ({"get": "list"},) if issubclass(base, ViewSet) else ()
+    urls = type(
+        "urls", (), {"urlpatterns": [path("own", view.as_view(*actions)), path("base", base.as_view(*actions))]}
+    )
+    with override_settings(ROOT_URLCONF=urls):
+        for url in ("/own", "/base"):
+            response = Client().get(url) if mode == "sync" else async_to_sync(AsyncClient().get)(url)
+            assert response.status_code == 200
+
+    assert [line["path"] for line in lines] == ["/base"]
+
+
+@pytest.mark.parametrize("said", [quiet, by_name(quiet)])
+def test_subclasses_of_a_quiet_class_are_silent_each_for_itself(said: Any, get: Get, lines: CapturedRequests) -> None:
+    base: Any = said(type("Base", (Answering,), {}))
+    views: dict[str, Any] = {name: type(name, (base,), {}) for name in "AB"}
+    urls = type("urls", (), {"urlpatterns": [path(name, view.as_view()) for name, view in views.items()]})
+    with override_settings(ROOT_URLCONF=urls):
+        for url in ("/A", "/B") * 3:
+            get(url)
+
+    assert [line["path"] for line in lines] == ["/A", "/B"]
+
+
+def test_a_method_that_was_marked_as_a_function_is_found() -> None:
+    class Site:
+        @exclude
+        def index(self, request: HttpRequest) -> HttpResponse:
+            return HttpResponse()
+
+    assert rule_of(Site().index) == Rule(exclude=True)
+
+
+@pytest.mark.parametrize("decorate", [exclude, quiet, sample(0.5)])
+@pytest.mark.parametrize("view", [Policy().decide, staticmethod(answer), classmethod(answer), Policy, len, None])
+def test_what_cannot_be_marked_says_so_at_once(decorate: Any, view: Any) -> None:
+    with pytest.raises(TypeError, match=r"cannot be marked|is no view"):
+        decorate(view)
 
 
 def test_decorators_add_up_and_do_not_wrap() -> None:
