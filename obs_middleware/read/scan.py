@@ -188,7 +188,7 @@ class _Reading:
             requests=counts.get(_REQUEST, 0),
             filtered=counts.get(_FILTERED, 0),
             others=counts.get(_OTHER, 0),
-            skipped=counts.get(_UNKNOWN, 0) + counts.get(_UNCLEAR, 0) + self.left_out - self.recognised,
+            skipped=counts.get(_UNKNOWN, 0) + self.left_out - self.recognised,
         )
 
     def run(self, sources: Sequence[Source]) -> None:
@@ -227,11 +227,14 @@ class _Reading:
         schemas = tuple(schema for schema in ALL_SCHEMAS if any(schema in source.schemas for source in group))
         cut = sum(source.is_cut for source in group)
         self._insert(name, _json_rows(self._inside, group, schemas))
-        unclear = self._count(name, _UNCLEAR)
-        if unclear + self._count(name, _UNKNOWN) > cut:
-            # There is something that the samples did not show, or something that is no JSON.
+        if self._count(name, _UNCLEAR):
+            # There is a schema that the samples did not show.
+            schemas = ALL_SCHEMAS
+            self._insert(name, _json_rows(self._inside, group, schemas))
+        if self._count(name, _UNKNOWN) > cut:
+            # There is something that is no JSON, or JSON in which not even a message was found.
             rest = f"{name}_rest"
-            lines = _lines_of(group, _unlike(schemas) if unclear else _not_opening_like(schemas))
+            lines = _lines_of(group, _not_opening_like(schemas))
             self._insert(rest, line_rows(self._inside, lines, unless_known_as=schemas))
             self._connection.execute(f"DELETE FROM {rest} WHERE _obs_kind = {_UNKNOWN}")
             self.recognised += self._count(rest)
@@ -296,16 +299,6 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     )
 
 
-_SIGNS: Final = {
-    "flat": '"duration_seconds":',
-    "ecs": '"obs":{',
-    "otel": '"http.server.request.duration":',
-    "datadog": '"evt":{',
-    "gcp": '"latency":"',
-}
-"""What only the request lines of a schema have in them, as the package writes it: `_json_rows` has read those."""
-
-
 _OPENINGS: Final = {
     "flat": ('{"timestamp":"', '","level":"'),
     "ecs": ('{"@timestamp":"', '","log.level":"'),
@@ -319,23 +312,13 @@ _TIME_CHARACTERS: Final = len("2026-11-02T10:00:00.000000Z")
 
 
 def _not_opening_like(schemas: Iterable[str]) -> str:
-    """
-    Return the condition that a line does not look like one in one of *schemas*: it costs half of what `_unlike` costs.
-
-    `_json_rows` is done with those that do, unless it has found one unclear.
-    """
+    """Return the condition that a line does not look like one in one of *schemas*: `_json_rows` is done with those."""
     alike = []
     for before, behind in map(_OPENINGS.__getitem__, schemas):
         place = len(before) + _TIME_CHARACTERS + 1
         told = f"substr(line, {place}, {len(behind)}) = {literal(behind)}"
         alike.append(f"starts_with(line, {literal(before)}) AND {told}")
     return f"NOT (ends_with(line, '}}') AND ({' OR '.join(alike)}))"
-
-
-def _unlike(schemas: Iterable[str]) -> str:
-    """Return the condition that a line does not look like a request line in one of *schemas*."""
-    alike = " OR ".join(f"contains(line, {literal(_SIGNS[schema])})" for schema in schemas)
-    return f"NOT (starts_with(line, '{{') AND ends_with(line, '}}') AND ({alike}))"
 
 
 def _lines_of(group: list[Source], condition: str = "true") -> str:
@@ -411,17 +394,13 @@ def line_rows(
 
 
 def _known(schemas: Sequence[str], columns: Columns) -> str:
-    """Return the condition that `_json_rows` understands a line with *schemas*."""
-    outcome, level, seconds = (
-        expression_of(field, schemas, columns, "j.") for field in ("outcome", "level", "duration_seconds")
-    )
-    bare = f"({outcome} IS NULL AND seed <> '')"
-    other = f"({level} IS NOT NULL AND {'true' if tuple(schemas) == ALL_SCHEMAS else f'NOT {bare}'})"
-    request = f"({outcome} IS NOT NULL AND {seconds} >= 0 AND isfinite({seconds}))"
-    bare_request = bare if tuple(schemas) == ALL_SCHEMAS else "false"
+    """Return the condition that `_json_rows` understands a line with *schemas*, among which it found none unclear."""
+    found = [f"{expression_of(field, schemas, columns, 'j.')} IS NOT NULL" for field in ("outcome", "level")]
+    if tuple(schemas) == ALL_SCHEMAS:
+        found.append("seed <> ''")
     return (
         "coalesce(j IS NOT NULL AND inner_line = line AND starts_with(ltrim(line), '{')"
-        f" AND ({request} OR {bare_request} OR {other}), false)"
+        f" AND ({' OR '.join(found)}), false)"
     )
 
 

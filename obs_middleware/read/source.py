@@ -31,11 +31,11 @@ _SAMPLE_BYTES: Final = 1 << 16
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # A key in a sample is enough: too many schemas cost a moment, one too few a second reading.
 _MARKS: Final = {
-    "flat": b'"level":',
-    "ecs": b'"@timestamp":',
-    "otel": b'"severity_text":',
-    "datadog": b'"status":"',
-    "gcp": b'"severity":"',
+    "flat": (b'"level":', b'"duration_seconds":'),  # the latter also where other formatters write the fields
+    "ecs": (b'"@timestamp":',),
+    "otel": (b'"severity_text":',),
+    "datadog": (b'"status":"',),
+    "gcp": (b'"severity":"',),
 }
 
 
@@ -167,7 +167,7 @@ def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
     if 2 * len(plain) <= len(lines):
         return ()
     text = b"\n".join(plain)
-    return tuple(schema for schema in ALL_SCHEMAS if _MARKS[schema] in text) or ALL_SCHEMAS
+    return tuple(schema for schema in ALL_SCHEMAS if any(mark in text for mark in _MARKS[schema])) or ALL_SCHEMAS
 
 
 def without_long_lines(source: Source, scratch: Path, count: Callable[[int], None]) -> Source:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,6 +219,44 @@ def test_a_bare_line_that_begins_like_one_of_ours_is_read(read: Read, tmp_path: 
     assert (log.requests, log.others, log.skipped) == (1_998, 1, 1)
     row = log.connection.execute("SELECT count(*) FROM requests WHERE outcome IS NULL").fetchone()
     assert row == (1,)
+
+
+ECS_LOGGING = re.findall(
+    r'^{"@timestamp".*"ecs\.version".*}$',
+    (Path(__file__).resolve().parent.parent.parent / "docs" / "python-json-logger.md").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("others", [[], ["flat"], ["ecs"], ["flat", "gcp"]])
+def test_a_line_of_ecs_logging_is_read(others: list[str], read: Read, tmp_path: Path) -> None:
+    """Alone, and where the samples show nothing but other schemas."""
+    (line,) = ECS_LOGGING
+    written = [FORMATS[others[n % len(others)]](event) for n, event in enumerate(events(2_000))] if others else []
+    written.insert(600, line)
+
+    log = read(write(tmp_path / "a.log", written))
+
+    assert (log.requests, log.skipped) == (len(written), 0)
+    row = log.connection.execute("SELECT duration_seconds, status, outcome FROM requests WHERE path = '/pay/'")
+    assert row.fetchall() == [(0.002419, 200, "ok")]
+
+
+@pytest.mark.parametrize("others", [0, 2_000])
+def test_a_line_without_an_outcome_has_what_else_it_says(others: int, read: Read, tmp_path: Path) -> None:
+    line = '{"level":"info","message":"Request took 0.5000 seconds","duration_seconds":0.5001,"status":500}'
+    lines = [FORMATS["flat"](event) for event in events(others)]
+    lines.insert(600, line)
+    path = write(tmp_path / "a.log", lines)
+
+    log = read(path)
+
+    assert log.requests == len(lines)
+    row = log.connection.execute("SELECT duration_seconds, status FROM requests WHERE outcome IS NULL")
+    assert row.fetchall() == [(0.5001, 500)]
+    scratch = tmp_path / "scratch"
+    condition = predicate(parse("outcome is null"))
+    assert list(matching_lines(log.connection, find_sources([str(path)], scratch), condition, scratch)) == [line]
 
 
 def test_damaged_lines_cost_only_themselves(read: Read, tmp_path: Path) -> None:
