@@ -43,7 +43,15 @@ MEMORY: Final = "1500MiB"
 _UNKNOWN, _REQUEST, _FILTERED, _OTHER, _UNCLEAR = range(5)
 
 _ALWAYS: Final = ("level", "message", "outcome", "duration_seconds")
-_SEED: Final = r"(?:^|[^0-9A-Za-z_])Request took ([0-9]+\.[0-9]+) seconds(?:\s|$)"
+_TOOK: Final = r"Request took ([0-9]+\.[0-9]+) seconds"
+_COLOUR: Final = r"\x1b\[[0-9;]*m"
+# A client chooses much of what other lines say. Where it can be told, the text must be the message and nothing else;
+# else it must stand apart from what is before it, and nothing may come behind.
+_MESSAGE: Final = f"^{_TOOK}$"
+_APART: Final = rf"(?:^|[\s:\])}}>\x{{FEFF}}]|{_COLOUR})"
+_LAST: Final = rf"{_APART}{_TOOK}(?:\s|{_COLOUR})*$"
+_OUR_HEAD: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z [A-Z]+ \S+ "
+"""What is before the message in a line of the format ``text``."""
 _STAMP: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 _LINE_OF_OURS: Final = rf"^{_STAMP} ([A-Z]+) \S+ "
 _PAIR: Final = r'([^ =]+)=("(?:[^"\\]|\\.)*"|[^ ]*)'
@@ -282,7 +290,7 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     needed = sorted({*_ALWAYS, *fields})
     columns = columns_of(needed, schemas)
     named = {field: expression_of(field, schemas, columns) for field in needed}
-    seed = f"regexp_extract({named['message']}, {literal(_SEED)}, 1)"
+    seed = f"regexp_extract({named['message']}, {literal(_MESSAGE)}, 1)"
     seconds = named["duration_seconds"]
     named["duration_seconds"] = f"coalesce({seconds}, CASE WHEN {seconds} IS NULL THEN try_cast({seed} AS DOUBLE) END)"
     own = named["outcome"]
@@ -363,8 +371,7 @@ def line_rows(
         named["_obs_line"] = "line"
     docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
     inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
-    start = "strpos(inner_line, '{\"')"
-    said = f"CASE WHEN text IS NOT NULL THEN text WHEN {of_json['outcome']} IS NULL THEN {of_json['message']} END"
+    missing = " OR ".join(f"{of_json[field]} IS NULL" for field in ("outcome", "duration_seconds"))
     if unless_known_as is not None:
         # Not in WHERE: the engine would test it on every line, before what sorts most of them out at little cost.
         known = _known(unless_known_as, columns)
@@ -373,24 +380,41 @@ def line_rows(
     return f"""
         WITH raw AS ({lines}),
         unwrapped AS (SELECT line, {inner} AS inner_line FROM raw),
+        opened AS (SELECT *, {_start_of("inner_line", '{"')} AS start FROM unwrapped),
         parsed AS (
-            SELECT *, CASE WHEN {start} > 0 AND ends_with(rtrim(inner_line), '}}')
-                THEN TRY(json_transform(substr(inner_line, {start}), {structure})) END AS j,
-                CASE WHEN {start} = 0 THEN inner_line END AS text
-            FROM unwrapped
+            SELECT *, CASE WHEN start > 0 AND ends_with(rtrim(inner_line), '}}')
+                THEN TRY(json_transform(substr(inner_line, start), {structure})) END AS j,
+                CASE WHEN start = 0 THEN inner_line END AS text
+            FROM opened
         ),
-        timed AS (
-            SELECT *, CASE WHEN contains({said}, 'Request took ')
-                THEN regexp_extract({said}, {literal(_SEED)}, 1) ELSE '' END AS seed
+        cut AS (
+            SELECT *, CASE WHEN contains(text, 'timestamp=') THEN {_start_of("text", "timestamp=")} ELSE 0 END AS pair
             FROM parsed
         ),
         paired AS (
-            SELECT *, CASE WHEN contains(text, '=') AND (seed <> '' OR starts_with(text, 'timestamp='))
-                THEN regexp_extract_all(text, {literal(_PAIR)}, 1) END AS keys,
-                CASE WHEN keys IS NOT NULL THEN regexp_extract_all(text, {literal(_PAIR)}, 2) END AS items
-            FROM timed
+            SELECT *, CASE WHEN pair > 0 THEN regexp_extract_all(text[pair:], {literal(_PAIR)}, 1) END AS keys,
+                CASE WHEN pair > 0 THEN regexp_extract_all(text[pair:], {literal(_PAIR)}, 2) END AS items
+            FROM cut
+        ),
+        timed AS (
+            SELECT *, CASE
+                WHEN text IS NULL
+                THEN CASE WHEN {missing} THEN regexp_extract({of_json["message"]}, {literal(_MESSAGE)}, 1) END
+                WHEN keys IS NOT NULL THEN regexp_extract({_value_of("message")}, {literal(_MESSAGE)}, 1)
+                WHEN contains(text, 'Request took ') AND NOT regexp_matches(text, {literal(_OUR_HEAD + ".+" + _TOOK)})
+                THEN regexp_extract(text, {literal(_LAST)}, 1) END AS said,
+                coalesce(said, '') AS seed
+            FROM paired
         )
-        SELECT {_select(named)} FROM paired"""
+        SELECT {_select(named)} FROM timed"""
+
+
+def _start_of(column: str, mark: str) -> str:
+    """Return the SQL for where *mark* begins what a wrapper has put something before; 0 if it is only in a text."""
+    at = f"strpos({column}, {literal(mark)})"
+    before = f"{column}[:{at} - 1]"
+    apart = f"regexp_matches({before}, {literal(_APART + '$')}) AND NOT regexp_matches({before}, {literal(_OUR_HEAD)})"
+    return f"CASE WHEN {at} <= 1 OR {apart} THEN {at} ELSE 0 END"
 
 
 def _known(schemas: Sequence[str], columns: Columns) -> str:
@@ -406,27 +430,35 @@ def _known(schemas: Sequence[str], columns: Columns) -> str:
 
 def _of_text(field: str) -> str:
     """Return the SQL for *field* in a line of text or logfmt."""
-    raw = f"items[list_position(keys, {literal(field)})]"
-    value = (
-        f"CASE WHEN keys IS NULL THEN NULL WHEN starts_with({raw}, '\"')"
-        f" THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\') WHEN {raw} <> '' THEN {raw} END"
-    )
+    value = _value_of(field)
     # CASE, so that no expression is looked for where there is no text, or where the first word does.
     if field == "timestamp":
         word = "split_part(text, ' ', 1)"
         is_ours = f"ends_with({word}, 'Z') AND {word} BETWEEN '1970' AND '2200'"
         first = f"CASE WHEN {is_ours} THEN TRY_CAST({word} AS TIMESTAMP) END"
-        stamp = f"coalesce({value}, CASE WHEN text IS NOT NULL THEN regexp_extract(text, {literal(_STAMP)}) END)"
-        return f"CASE WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
+        stamp = f"regexp_extract(text, {literal(_STAMP)})"
+        return (
+            f"CASE WHEN keys IS NOT NULL THEN {TIME.format(value)}"
+            f" WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
+        )
     if field == "level":
         word = f"nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), '')"
-        return f"CASE WHEN text[5] = '-' THEN {word} ELSE {value} END"
+        return f"CASE WHEN keys IS NOT NULL THEN {value} WHEN text[5] = '-' THEN {word} END"
     if field == "message":
         return (
             f"CASE WHEN keys IS NULL AND text[5] = '-' THEN regexp_replace(text, {literal(_LINE_OF_OURS)}, '')"
             f" WHEN keys IS NULL THEN text ELSE {value} END"
         )
     return f"try_cast({value} AS {type_of(field)})"
+
+
+def _value_of(key: str) -> str:
+    """Return the SQL for the value of *key* in a line of logfmt."""
+    raw = f"items[list_position(keys, {literal(key)})]"
+    return (
+        f"CASE WHEN keys IS NULL THEN NULL WHEN starts_with({raw}, '\"')"
+        f" THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\') WHEN {raw} <> '' THEN {raw} END"
+    )
 
 
 def _structure(node: Any) -> Any:

@@ -259,6 +259,95 @@ def test_a_line_without_an_outcome_has_what_else_it_says(others: int, read: Read
     assert list(matching_lines(log.connection, find_sources([str(path)], scratch), condition, scratch)) == [line]
 
 
+WRAPPERS = [
+    "web-1  | ",
+    "\x1b[36mweb-1  | \x1b[0m",
+    "2026-11-02T11:00:00.123456789Z stdout F ",
+    "Nov  2 11:00:00 host shop[812]: ",
+    "abcd-1 | ",
+]
+
+
+@pytest.mark.parametrize("form", ["logfmt", "flat", "text"])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_every_format_is_read_behind_a_wrapper(wrapper: str, form: str, read: Read, tmp_path: Path) -> None:
+    """Also if a client has put into its path what lines begin with."""
+    nasty = "/ timestamp=1 2026-11-02T10:00:00.000000Z INFO root Request took 9.0 seconds"
+    written = [event | {"path": f"{nasty} {n}"} for n, event in enumerate(events(50))]
+    lines = [{**FORMATS, **BARE}[form](event) for event in written]
+
+    log = read(write(tmp_path / "a.log", [wrapper + line for line in lines]))
+
+    if form == "text":
+        assert (log.requests, log.skipped) == (50, 0)
+    else:
+        assert_as_written(log, written)
+
+
+FORGED = [
+    "no product at /Request took 777.0 seconds",
+    "no product at / Request took 777.0 seconds",
+    "Request took 777.0 seconds or more",
+    "/2026-11-02T10:00:00.000000Z INFO root Request took 777.0 seconds",
+    'at /{"level":"info","outcome":"ok","duration_seconds":777.0}',
+    'at / {"level":"info","outcome":"ok","duration_seconds":777.0}',
+    "at / timestamp=2026-11-02T10:00:00.000000Z level=info outcome=ok duration_seconds=777.0",
+]
+
+
+@pytest.mark.parametrize("message", FORGED)
+@pytest.mark.parametrize("form", [*FORMATS, "text", "text in docker", "text behind compose"])
+def test_what_a_client_sends_is_no_request_line(form: str, message: str, read: Read, tmp_path: Path) -> None:
+    """In the message of another line, alone and among request lines."""
+    text = BARE["text"]
+    forms: dict[str, Callable[[Event], str]] = {
+        **FORMATS,
+        "text": text,
+        "text in docker": lambda event: json.dumps({"log": text(event) + "\n", "stream": "stdout"}),
+        "text behind compose": lambda event: f"web-1  | {text(event)}",
+    }
+    written = events(50)
+    other = {
+        "timestamp": written[0]["timestamp"],
+        "level": "warning",
+        "logger": "django.request",
+        "message": message,
+        "path": f"/{message}",
+    }
+    lines = [forms[form](event) for event in [*written[:20], other, *written[20:]]]
+
+    assert read(write(tmp_path / "a.log", lines), table="mixed").requests == 50
+    path = write(tmp_path / "alone.log", [forms[form](other)])
+    log = read(path, table="alone")
+    assert log.requests == 0
+    found = matching_lines(
+        log.connection,
+        find_sources([str(path)], tmp_path / "scratch"),
+        predicate(parse("duration_seconds > 0")),
+        tmp_path,
+    )
+    assert list(found) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("2026-11-02 10:00:00,123 INFO root - Request took 0.5000 seconds", 1),
+        ("2026-11-02 10:00:00,123 INFO [3f] Request took 0.5000 seconds\r", 1),
+        ("INFO:root:Request took 0.5000 seconds", 1),
+        ("[root]Request took 0.5000 seconds\x1b[0m", 1),
+        ("INFO:django.request:Not Found: /Request took 0.5000 seconds", 0),
+        ("INFO:django.request:Not Found: /Request took 0.5000 seconds/x", 0),
+        ('INFO:django.request:Not Found: /{"outcome":"ok","duration_seconds":1,"level":"info"}', 0),
+        ("2026-11-02 10:00:00,123 INFO root Request took 0.5000 seconds [root] status=200", 0),
+    ],
+)
+def test_behind_a_foreign_prefix_the_text_stands_apart_and_last(
+    line: str, count: int, read: Read, tmp_path: Path
+) -> None:
+    assert read(write(tmp_path / "a.log", [line])).requests == count
+
+
 def test_damaged_lines_cost_only_themselves(read: Read, tmp_path: Path) -> None:
     written = events(100)
     lines = [FORMATS["flat"](event).encode() for event in written]
