@@ -9,7 +9,7 @@ has the last byte. With it or without it a request has exactly one line.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from obs_middleware.conf import Settings, keep_configured
@@ -62,12 +62,13 @@ class _Observer:
         self._writer = LineWriter(settings)
 
     async def serve(self, scope: Any, receive: Any, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _is_observed(scope):
             await self._application(scope, receive, send)
             return
         started = time.perf_counter()
         try:
-            event = self._open(scope, started)
+            headers = _listed(scope["headers"])
+            event = self._open(scope, headers, started)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
@@ -79,7 +80,7 @@ class _Observer:
         current_event.set(event)
         sender = _Sender(send, self._id_out, event.request_id.encode())
         try:
-            await self._application({**scope, EVENT_ATTRIBUTE: event}, receive, sender)
+            await self._application({**scope, "headers": headers, EVENT_ATTRIBUTE: event}, receive, sender)
         except BaseException as error:
             self._conclude(event, sender, error)
             raise
@@ -88,14 +89,10 @@ class _Observer:
         finally:
             current_event.set(outside)
 
-    def _open(self, scope: Any, started: float) -> RequestEvent:
-        request_id = None
-        if self._id_in is not None:
-            for name, value in scope["headers"]:
-                if name == self._id_in:
-                    request_id = value.decode("latin-1")
-        if request_id is None or not is_request_id(request_id):
-            request_id = new_request_id()
+    def _open(self, scope: Any, headers: Sequence[tuple[bytes, bytes]], started: float) -> RequestEvent:
+        # One that was sent twice is no id, as in META, where Django puts a comma in between.
+        sent = b",".join(value for name, value in headers if name == self._id_in).decode("latin-1")
+        request_id = sent if is_request_id(sent) else new_request_id()
         event = RequestEvent(started, request_id, scope.get("method"), scope.get("path"))
         event.observed = True
         outer = current_event.get()
@@ -121,12 +118,21 @@ class _Observer:
                 event.outcome = "aborted" if event.outcome != "stream_error" else "stream_error"
             else:
                 event.outcome, event.error = "stream_error", error
-            event.note("response_bytes", sender.bytes)
+            if sender.bytes is not None:
+                event.note("response_bytes", sender.bytes)
         self._writer.conclude(event, seconds)
 
 
 class _Sender:
-    """The server's ``send``, keeping account of what was handed over."""
+    """
+    The server's ``send``, keeping account of what was handed over.
+
+    Attributes:
+        status: What was sent; None if nothing was.
+        bytes: Of the body; None if the server reads a file by itself (the extension ``pathsend``).
+        complete: The body came to its end.
+        error: What the server's own ``send`` raised.
+    """
 
     __slots__ = ("_header", "_request_id", "_send", "bytes", "complete", "error", "status")
 
@@ -135,7 +141,7 @@ class _Sender:
         self._header = header
         self._request_id = request_id
         self.status: int | None = None
-        self.bytes = 0
+        self.bytes: int | None = 0
         self.complete = False
         self.error: BaseException | None = None
 
@@ -143,9 +149,11 @@ class _Sender:
         kind = message["type"]
         if kind == "http.response.start":
             header = self._header
-            if header is not None and all(name.lower() != header for name, _ in message.get("headers", ())):
-                # A response that never met the middleware: a bad query string, an outer layer that failed.
-                headers = [*message.get("headers", ()), (header, self._request_id)]
+            if header is not None:
+                headers = _listed(message.get("headers", ()))
+                if all(name.lower() != header for name, _ in headers):
+                    # A response that never met the middleware: a bad query string, an outer layer that failed.
+                    headers = [*headers, (header, self._request_id)]
                 message = {**message, "headers": headers}
             self.status = message["status"]
         try:
@@ -157,5 +165,21 @@ class _Sender:
                 self.status = None
             raise
         if kind == "http.response.body":
-            self.bytes += len(message.get("body", b""))
+            if self.bytes is not None:
+                self.bytes += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
+        elif kind == "http.response.pathsend":
+            self.bytes = None
+            self.complete = True
+
+
+def _is_observed(scope: Any) -> bool:
+    """Return whether this very request is observed already: the application was wrapped twice."""
+    event = scope.get(EVENT_ATTRIBUTE)
+    # A view that calls the application with a copy of its scope asks for another path.
+    return type(event) is RequestEvent and not event.done and event.path == scope.get("path")
+
+
+def _listed(headers: Any) -> Sequence[tuple[bytes, bytes]]:
+    """Return *headers* as what can be read twice; ASGI allows anything that can be iterated."""
+    return headers if type(headers) in {list, tuple} else [*headers]

@@ -1,0 +1,94 @@
+"""`obs_middleware.asgi.observed` beside servers and applications of all kinds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from obs_middleware.asgi import observed
+from obs_middleware.testing import CapturedRequests
+
+SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
+
+
+def serve(application: Any, **scope: Any) -> list[dict[str, Any]]:
+    """Answer one request with *application*, and return the messages that the server was given."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(application({**SCOPE, **scope}, receive, send))
+    return sent
+
+
+def answering(headers: Callable[[], Any]) -> Any:
+    async def application(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers()})
+        await send({"type": "http.response.body", "body": b"abc"})
+
+    return application
+
+
+@pytest.mark.parametrize("own", [[], [(b"X-Request-Id", b"its-own")]], ids=["without", "with"])
+def test_headers_that_can_be_read_once_all_reach_the_server(own: Any, lines: CapturedRequests) -> None:
+    headers = [(b"content-type", b"text/plain"), *own, (b"set-cookie", b"a=b")]
+
+    sent = serve(observed(answering(lambda: iter(headers))))
+
+    assert list(sent[0]["headers"])[: len(headers)] == headers
+    assert len(list(sent[0]["headers"])) == 3
+    assert lines[0]["status"] == 200
+
+
+def test_headers_of_a_request_that_can_be_read_once_reach_the_application(lines: CapturedRequests) -> None:
+    seen: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(scope["headers"])
+        await answering(list)(scope, receive, send)
+
+    serve(observed(application), headers=iter([(b"x-request-id", b"the-id"), (b"accept", b"*/*")]))
+
+    assert seen == [(b"x-request-id", b"the-id"), (b"accept", b"*/*")]
+    assert lines[0]["request_id"] == "the-id"
+
+
+def test_an_id_that_was_sent_twice_is_none(lines: CapturedRequests) -> None:
+    serve(observed(answering(list)), headers=[(b"x-request-id", b"one"), (b"x-request-id", b"two")])
+
+    assert lines[0]["request_id"] not in {"one", "two", "one,two"}
+
+
+def test_an_application_that_is_wrapped_twice_has_one_line(lines: CapturedRequests) -> None:
+    serve(observed(observed(answering(list))))
+
+    assert [(line["status"], line["outcome"], line["response_bytes"]) for line in lines] == [(200, "ok", 3)]
+
+
+def test_a_request_inside_a_request_has_a_line_of_its_own(lines: CapturedRequests) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/":
+            await whole({**scope, "path": "/inner"}, receive, lambda message: asyncio.sleep(0))
+        await answering(list)(scope, receive, send)
+
+    whole = observed(application)
+    serve(whole)
+
+    assert [line["path"] for line in lines] == ["/inner", "/"]
+
+
+def test_a_file_that_the_server_sends_by_its_path_is_complete(lines: CapturedRequests) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/etc/hostname"})
+
+    serve(observed(application))
+
+    assert (lines[0]["outcome"], "response_bytes" in lines[0]) == ("ok", False)
