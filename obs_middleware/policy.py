@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -155,6 +157,7 @@ class _Silences:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._silent: dict[str, tuple[float, int]] = {}
+        _every.add(self)
 
     def end(self, name: str) -> int | None:
         """Return how many lines of *name* were held back if it is time for one again, else None and count this one."""
@@ -166,6 +169,21 @@ class _Silences:
                 return None
             self._silent[name] = (now, 0)
             return count
+
+    def renew_lock(self) -> None:
+        """Forget who holds the lock: a thread that did so at a fork is not in the child."""
+        self._lock = threading.Lock()
+
+
+_every: Final[weakref.WeakSet[_Silences]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for silences in _every:
+        silences.renew_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def rule_of(view: Any) -> Rule | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
+import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -460,3 +463,25 @@ def test_a_counter_tells_its_value() -> None:
     for expected in range(12):
         assert counters._value(counter) == expected
         next(counter)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_can_decide_whatever_its_parent_was_doing() -> None:
+    policy = Policy(quiet=["^/"])
+    with policy._silences._lock:
+        child = os.fork()
+        if child == 0:
+            decided = policy.decide(RequestEvent(0.0, "the-id", "GET", "/"))
+            os._exit(0 if decided == "written" else 1)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("The child waits for a lock that nobody holds.")
+
+    assert status == 0
