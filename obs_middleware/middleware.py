@@ -427,6 +427,11 @@ class LineWriter:
             return logging.INFO
 
 
+_root: Final = logging.getLogger()
+_info: Final = logging.info
+"""What a test may have put its own in the place of, which is to be called then."""
+
+
 def _log(text: str | None) -> None:
     """
     Log the line, and do nothing else.
@@ -434,4 +439,6 @@ def _log(text: str | None) -> None:
     The logging module asks which line of code called it, and Python counts the lines of that function up to there: from
     the end of a long one that takes half a microsecond.
     """
-    logging.info(text)  # noqa: LOG015 -- the root logger is the contract
+    # Where nobody listens, logging.info() would install a handler, and other loggers would be heard all of a sudden.
+    if _root.handlers or logging.info is not _info:
+        logging.info(text)  # noqa: LOG015 -- the root logger is the contract

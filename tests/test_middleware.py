@@ -577,3 +577,23 @@ def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
     assert other.headers._store == response.headers._store
     assert other["x-request-id"] == "the-id"
     assert other.serialize_headers() == response.serialize_headers()
+
+
+def test_a_request_installs_no_handler_where_there_is_none(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
+    """`logging.info` would, and other loggers would be heard all of a sudden."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+
+    get("/ok/")
+
+    assert root.handlers == []
+
+
+def test_who_replaces_logging_info_sees_the_line_without_any_handler(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging, "info", seen.append)
+
+    get("/ok/")
+
+    assert [text.startswith("Request took ") for text in seen] == [True]
