@@ -62,17 +62,19 @@ class _Observer:
         self._writer = LineWriter(settings)
 
     async def serve(self, scope: Any, receive: Any, send: Send) -> None:
-        if scope["type"] != "http" or _is_observed(scope):
+        if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         started = time.perf_counter()
         try:
-            headers = _listed(scope["headers"])
-            event = self._open(scope, headers, started)
+            scope = {**scope, "headers": _listed(scope["headers"])}
+            event = None if _is_observed(scope) else self._open(scope, started)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
             report_once("observed", error)
+            event = None
+        if event is None:
             await self._application(scope, receive, send)
             return
         # The one frame that sets the context also puts it back, whatever happens between.
@@ -80,7 +82,7 @@ class _Observer:
         current_event.set(event)
         sender = _Sender(send, self._id_out, event.request_id.encode())
         try:
-            await self._application({**scope, "headers": headers, EVENT_ATTRIBUTE: event}, receive, sender)
+            await self._application({**scope, EVENT_ATTRIBUTE: event}, receive, sender)
         except BaseException as error:
             self._conclude(event, sender, error)
             raise
@@ -89,9 +91,9 @@ class _Observer:
         finally:
             current_event.set(outside)
 
-    def _open(self, scope: Any, headers: Sequence[tuple[bytes, bytes]], started: float) -> RequestEvent:
+    def _open(self, scope: Any, started: float) -> RequestEvent:
         # One that was sent twice is no id, as in META, where Django puts a comma in between.
-        sent = b",".join(value for name, value in headers if name == self._id_in).decode("latin-1")
+        sent = b",".join(value for name, value in scope["headers"] if name == self._id_in).decode("latin-1")
         request_id = sent if is_request_id(sent) else new_request_id()
         event = RequestEvent(started, request_id, scope.get("method"), scope.get("path"))
         event.observed = True
