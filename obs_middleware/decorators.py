@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from django.utils.decorators import method_decorator
 
-from obs_middleware.policy import RULE_ATTRIBUTE, Mark, Rule
+from obs_middleware.policy import RULE_ATTRIBUTE, Mark, Rule, merged_rule
 
 __all__ = ["exclude", "quiet", "sample"]
 
@@ -77,4 +77,5 @@ def _mark(view: View, **said: Any) -> View:
         setattr(view, f"{RULE_ATTRIBUTE}_{number}", Mark(number, said))
     except AttributeError:
         raise TypeError(f"{view!r} cannot be marked: it takes no attributes. Decorate a function.") from None
+    merged_rule.cache_clear()
     return view

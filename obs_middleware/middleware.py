@@ -29,7 +29,7 @@ from obs_middleware.ending import follow, is_departure
 from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
 from obs_middleware.facts import Facts
 from obs_middleware.failures import report_once
-from obs_middleware.policy import RULE_ATTRIBUTE, Level, Policy, Rule, level_by_status, rule_of
+from obs_middleware.policy import RULE_ATTRIBUTE, Level, Policy, level_by_status, rule_of
 from obs_middleware.running import RUNNING, watchdog
 from obs_middleware.server_timing import add_server_timing
 
@@ -206,10 +206,9 @@ class TimingMiddleware:
                 if self._writes_timing:
                     add_server_timing(event, response, seconds)
             try:
-                rule = getattr(request.resolver_match.func, RULE_ATTRIBUTE, None)
-                # By exact type: a Mock has every attribute.
-                if rule is not None and type(rule) is Rule:
-                    event.rule = rule_of(request.resolver_match.func)
+                view = request.resolver_match.func
+                if getattr(view, RULE_ATTRIBUTE, None) is not None:
+                    event.rule = rule_of(view)
             except AttributeError:
                 pass  # nothing matched, or no request of Django
             if error is not None:

@@ -7,6 +7,7 @@ was refused is always written.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -20,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from obs_middleware.event import RequestEvent
 
-__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "rule_of"]
+__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "merged_rule", "rule_of"]
 
 Level = Callable[[int | None, float, str], int | str]
 """``(status, duration_seconds, outcome)`` -> a level of the logging module, as number or name."""
@@ -188,10 +189,19 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def rule_of(view: Any) -> Rule | None:
     """Return what the decorators of `obs_middleware.decorators` said beside *view*, or None; the last word counts."""
-    rule = getattr(view, RULE_ATTRIBUTE, None)
     # By exact type: a Mock has every attribute.
-    if type(rule) is not Rule:
+    if type(getattr(view, RULE_ATTRIBUTE, None)) is not Rule:
         return None
+    try:
+        return merged_rule(view)
+    except TypeError:  # one that cannot be hashed
+        return merged_rule.__wrapped__(view)
+
+
+@functools.lru_cache(maxsize=1024)
+def merged_rule(view: Any) -> Rule:
+    """Return what the marks of *view* say together; found once, for it costs as much as an excluded request."""
+    rule = Rule()
     for mark in sorted(value for value in view.__dict__.values() if type(value) is Mark):
         rule = replace(rule, **mark.said)
     # A mark on dispatch() is that of the subclasses too, each of which is a view of its own.

@@ -15,9 +15,12 @@ from typing import Final
 import django
 import pytest
 from django.db import connection
+from django.http import HttpRequest, HttpResponse
 
 from benchmarks.counting import Calls, Peak
 from benchmarks.processes import workers
+from obs_middleware.decorators import exclude, sample
+from obs_middleware.policy import rule_of
 from obs_middleware.testing import parse_line
 
 _NEWER: Final = 6 if sys.version_info >= (3, 12) else 0
@@ -100,6 +103,25 @@ def test_it_keeps_nothing(row: str) -> None:
         before, after = (worker.ask("memory", 2_000)["blocks"] for _ in range(2))
 
     assert after - before <= KEPT_BLOCKS
+
+
+def test_what_the_marks_of_a_view_say_is_put_together_once() -> None:
+    """Else it would cost as much as all else that is done for an excluded request."""
+
+    @exclude
+    @sample(0.5)
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    rule_of(view)
+    calls = Calls()
+    for _ in range(3):
+        calls.start()
+        rule_of(view)
+        calls.stop()
+
+    # rule_of, its look at the view and the look into what is known; and two of the meter's own.
+    assert calls.medians()["calls"] <= 5
 
 
 def test_the_line_that_is_counted_has_what_a_site_wants() -> None:

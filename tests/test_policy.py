@@ -351,6 +351,27 @@ def test_decorators_add_up_and_do_not_wrap() -> None:
     assert rule_of(object()) is None
 
 
+def test_a_mark_that_comes_late_counts_too() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    sample(0.5)(view)
+    rule_of(view)
+    exclude(view)
+
+    assert rule_of(view) == Rule(exclude=True, rate=0.5)
+
+
+def test_a_view_that_cannot_be_hashed_is_marked_like_any_other() -> None:
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]  # Python's own way to say so
+
+        def __call__(self, request: HttpRequest) -> HttpResponse:
+            return HttpResponse()
+
+    assert rule_of(exclude(Unhashable())) == Rule(exclude=True)
+
+
 def test_a_view_may_be_sampled_more_than_the_site() -> None:
     assert Policy(sample_rate=0.0).decide(event_of_path(rule=Rule(rate=1.0))) == "written"
 
