@@ -67,7 +67,7 @@ class _Observer:
             return
         started = time.perf_counter()
         try:
-            scope = {**scope, "headers": _listed(scope["headers"])}
+            scope = {**scope, "headers": _listed(scope["headers"])}  # which is ours from here on
             event = None if _is_observed(scope) else self._open(scope, started)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -81,8 +81,9 @@ class _Observer:
         outside = current_event.get()
         current_event.set(event)
         sender = _Sender(send, self._id_out, event.request_id.encode())
+        scope[EVENT_ATTRIBUTE] = event
         try:
-            await self._application({**scope, EVENT_ATTRIBUTE: event}, receive, sender)
+            await self._application(scope, receive, sender)
         except BaseException as error:
             self._conclude(event, sender, error)
             raise
