@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import io
 import json
@@ -25,6 +24,7 @@ from typing import Any, Final
 import pytest
 import structlog
 from conftest import respond
+from disks import short_of_room
 from django.http import HttpResponse
 from django.test import RequestFactory
 
@@ -616,18 +616,7 @@ def test_a_full_disk_is_tried_again_until_there_is_room(
 ) -> None:
     """A line that was written by half goes on where it stopped."""
     path = tmp_path / "log"
-    write = os.write
-    results: list[int] = [0, 0, 3, 0, 0]
-
-    def writing(descriptor: int, data: Any) -> int:
-        if results:
-            size = results.pop(0)
-            if not size:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return write(descriptor, data[:size])
-        return write(descriptor, data)
-
-    replace(monkeypatch, os, write=writing)
+    replace(monkeypatch, os, write=short_of_room(0, 0, 3, 0, 0))
     with path.open("ab") as stream:
         handler = make(file=path) if to_file else make(stream)
         log("first", "second")
@@ -643,20 +632,12 @@ def test_a_line_that_others_have_written_behind_is_begun_anew(
 ) -> None:
     """What a full disk has cut cannot go on behind the line of another process."""
     path = tmp_path / "log"
-    genuine = os.write
-    results = [3, 0]
 
-    def writing(descriptor: int, data: Any) -> int:
-        if results:
-            size = results.pop(0)
-            if not size:
-                with path.open("a") as other:
-                    other.write("other's\n")
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return genuine(descriptor, data[:size])
-        return genuine(descriptor, data)
+    def write_too() -> None:
+        with path.open("a") as other:
+            other.write("other's\n")
 
-    replace(monkeypatch, os, write=writing)
+    replace(monkeypatch, os, write=short_of_room(3, 0, meanwhile=write_too))
     handler = make(file=path)
     log("first", "second")
     handler.flush()

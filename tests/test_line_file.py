@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import short_of_room
 
 from obs_middleware.logs import sinks
 from obs_middleware.logs.handlers import LineFileHandler
@@ -289,18 +289,7 @@ def test_a_full_disk_spoils_no_line_that_comes_later(
     """Half a line may have been written: it is ended, as that of a killed process is."""
     failed: list[logging.LogRecord] = []
     monkeypatch.setattr(handler, "handleError", failed.append)
-    genuine = os.write
-    results = [3, 0, 0]
-
-    def writing(descriptor: int, data: Any) -> int:
-        if results:
-            size = results.pop(0)
-            if not size:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return genuine(descriptor, data[:size])
-        return genuine(descriptor, data)
-
-    monkeypatch.setattr(os, "write", writing)
+    monkeypatch.setattr(os, "write", short_of_room(3, 0, 0))
     for text in ("first", "second", "third", "fourth"):
         write(text)
 
