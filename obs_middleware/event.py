@@ -251,6 +251,10 @@ class RequestEvent:
             self.facts = {}
         self.facts[name] = value
 
+    def is_line(self, message: object) -> bool:
+        """Return whether *message*, of a record or an event dict, is the text of the request line: that very object."""
+        return self.message is not None and message is self.message
+
     def line(self) -> dict[str, Any]:
         """
         Return the fields of the request line, completed once, when the first formatter asks.

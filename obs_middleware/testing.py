@@ -50,7 +50,7 @@ class _Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         event = current_event.get()
-        is_request_line = event is not None and event.message is not None and record.msg is event.message
+        is_request_line = event is not None and event.is_line(record.msg)
         (self.captured if is_request_line else self.captured.logs).append(parse_line(self.format(record)))
 
 

@@ -80,9 +80,11 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     }
     if format == "json":
         formatter["schema"] = schema
-    if file is None or format == "console":
-        formatter["stream"] = None if file else stream
-    elif format != "console" and Path(file).is_fifo():
+    if file is None:
+        formatter["stream"] = stream
+    elif format == "console":
+        formatter["stream"] = None  # for it takes stdout if nothing is said
+    elif Path(file).is_fifo():
         formatter["max_bytes"] = MAX_BYTES_PIPE
     output: dict[str, Any]
     if nonblocking:

@@ -15,7 +15,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.event import FIELDS, RequestEvent, current_event, event_of, own_name
 from obs_middleware.failures import report_once
-from obs_middleware.logs.processors import error_fields, event_id_of
+from obs_middleware.logs.processors import error_fields
+from obs_middleware.logs.records import event_id_of
 from obs_middleware.logs.serialize import Cleaner, unused_key
 from obs_middleware.redaction import Secrets
 
@@ -113,7 +114,7 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
     event = current_event.get()
     if event is None:
         return
-    if event.message is not None and record.msg is event.message:
+    if event.is_line(record.msg):
         fields = dict(event.line())
         fields.update(error_fields(event))
         if event.error is not None:

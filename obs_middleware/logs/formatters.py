@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import structlog
 from django.utils.module_loading import import_string
-from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.event import FIELDS, current_event, own_name
@@ -35,14 +34,14 @@ from obs_middleware.logs.processors import (
     add_request_context,
     error_fields,
     escape_controls,
-    event_id_of,
     facts_of,
     is_equal,
     merge_bound_contextvars,
 )
+from obs_middleware.logs.records import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.logs.serialize import Cleaner, dumps, to_ascii, unused_key
-from obs_middleware.logs.shortcut import LEVELS, RECORD_SIZE, Shortcut
+from obs_middleware.logs.serialize import Cleaner, dumps, takes_unicode, to_ascii, unused_key
+from obs_middleware.logs.shortcut import Shortcut
 from obs_middleware.logs.timestamps import Timestamps
 from obs_middleware.redaction import Secrets
 
@@ -50,24 +49,8 @@ __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatt
 
 Processor = Callable[[Any, str, EventDict], Any]
 
-_PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, dict})
-_NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
-    "event_id",
-    # set by structlog, for its ProcessorFormatter
-    "_logger",
-    "_name",
-    "_from_structlog",
-    "_record",
-}
-
-
-def _takes_unicode(stream: Any) -> bool:
-    """Return whether *stream* takes any character; one without an encoding does."""
-    encoding = getattr(stream, "encoding", None)
-    return not encoding or encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
-
-
 _STACK: Final = "Stack (most recent call last)"
+"""How a stack begins that structlog has made."""
 
 
 class ChainFormatter(logging.Formatter):
@@ -105,7 +88,7 @@ class ChainFormatter(logging.Formatter):
         self._constants = {name: value for name, value in constants.items() if value is not None}
         self._timestamps = Timestamps()
         self._end = self.end()
-        self._in_ascii = stream is not None and not _takes_unicode(getattr(sys, stream, None))
+        self._in_ascii = stream is not None and not takes_unicode(stream)
         if max_bytes is None:
             max_bytes = default_max_bytes(stream)
         self._most_bytes = max_bytes - 1  # for the line feed
@@ -155,12 +138,12 @@ class ChainFormatter(logging.Formatter):
 
     def _core(self, record: logging.LogRecord, error: BaseException) -> EventDict:
         """Return what this package itself knows, and the exception, without anything that the application added."""
-        event_dict = self._head(record, _unformatted(record))
+        event_dict = self._head(record, unformatted(record))
         exc_info: Any = record.exc_info or record.exc_text
         event = current_event.get()
         if event is not None:
             event_dict.update(event.context)
-            if event.message is not None and record.msg is event.message:
+            if event.is_line(record.msg):
                 event_dict.update((name, value) for name, value in event.line().items() if name in FIELDS)
                 event_dict.update(error_fields(event))
                 if event.error is not None:
@@ -186,7 +169,7 @@ class ChainFormatter(logging.Formatter):
         else:
             event_dict = self._head(record, record.getMessage())
         if len(record.__dict__) > RECORD_SIZE:
-            own.update(_extra_of(record))
+            own.update(extra_of(record))
         if record.exc_info:
             event_dict["exc_info"] = record.exc_info
         elif record.exc_text:  # formatted in another process
@@ -213,40 +196,13 @@ class ChainFormatter(logging.Formatter):
         }
 
 
-def _extra_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a call has put on *record*, without what Django and uvicorn put there for their own formatters."""
-    extra = {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
-    if "request" in extra and type(extra["request"]) not in _PLAIN:  # a request, or a socket
-        del extra["request"]
-    name = record.name or ""
-    if name == "django.server":
-        extra.pop("server_time", None)
-    elif name.startswith("uvicorn"):
-        extra.pop("color_message", None)
-    return extra
-
-
 def _without_copies(own: Mapping[str, Any], record: logging.LogRecord) -> Iterable[tuple[str, Any]]:
     """Return *own* without what says the same as the line itself: `RequestContextFilter` puts it there for others."""
     event = current_event.get()
     if event is None or "request_id" not in own:
         return own.items()
-    facts = facts_of(event, is_request_line=event.message is not None and record.msg is event.message)
+    facts = facts_of(event, record.msg)
     return [(name, value) for name, value in own.items() if name not in facts or not is_equal(value, facts[name])]
-
-
-def _unformatted(record: logging.LogRecord) -> Any:
-    """Return the text of a record, or its template when the arguments do not fit it."""
-    message: Any = record.msg
-    try:
-        if issubclass(type(message), Mapping):
-            # Not the text of the whole dict: there may be secrets in it.
-            return message.get("event", "")
-        return record.getMessage()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- any method of a foreign message or argument may raise anything
-        return message
 
 
 class JSONFormatter(ChainFormatter):

@@ -220,7 +220,7 @@ class NonBlockingHandler(_UnlockedHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and queue the line; never raises."""
         event = current_event.get()
-        is_request = event is not None and event.message is not None and record.msg is event.message
+        is_request = event is not None and event.is_line(record.msg)
         try:
             line = (f"{self.format(record)}\n".encode("utf-8", "replace"), is_request)
         except (KeyboardInterrupt, SystemExit):

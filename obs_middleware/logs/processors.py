@@ -7,7 +7,6 @@ chain, in ``ProcessorFormatter(foreign_pre_chain=...)`` as well as in ``processo
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import traceback
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from obs_middleware.event import FIELDS, RequestEvent, current_event, is_event_id, new_event_id, own_name
+from obs_middleware.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
 from obs_middleware.logs.serialize import unused_key
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "add_request_context",
     "error_fields",
     "escape_controls",
-    "event_id_of",
     "exception_fields",
     "facts_of",
     "has_bound_contextvars",
@@ -56,11 +54,11 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     event = current_event.get()
     if event is None:
         return event_dict
-    is_request_line = event.message is not None and "event" in event_dict and event_dict["event"] is event.message
+    message = event_dict.get("event")
     for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
         event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
-    event_dict.update(facts_of(event, is_request_line=is_request_line))
-    if is_request_line:
+    event_dict.update(facts_of(event, message))
+    if event.is_line(message):
         if event.error is not None:
             event_dict["exc_info"] = event.error
     elif event.said is not None:
@@ -70,9 +68,9 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     return event_dict
 
 
-def facts_of(event: RequestEvent, *, is_request_line: bool) -> Mapping[str, Any]:
-    """Return what the package itself puts on a line of the request of *event*, without a traceback."""
-    if not is_request_line:
+def facts_of(event: RequestEvent, message: object) -> Mapping[str, Any]:
+    """Return what the package itself puts on the line of *message* in the request of *event*, without a traceback."""
+    if not event.is_line(message):
         return event.context
     # A refusal, such as a bad host name, is worth its name, not a traceback.
     return event.line() if event.error is event.refusal is None else {**event.line(), **error_fields(event)}
@@ -81,22 +79,6 @@ def facts_of(event: RequestEvent, *, is_request_line: bool) -> Mapping[str, Any]
 def is_equal(value: Any, fact: Any) -> bool:
     """Return whether two values are the same; no method of a foreign one is called."""
     return type(value) is type(fact) and type(value) in {str, int, float, bool, type(None)} and value == fact
-
-
-def event_id_of(record: logging.LogRecord) -> str:
-    """
-    Return the id of a line, which is kept on its record: a second handler writes the same line under the same id.
-
-    An ``event_id`` that the call gave in `extra` is renamed on the record, as every such name is.
-    """
-    attributes = record.__dict__
-    given = attributes.get("event_id")
-    if type(given) is str and is_event_id(given):
-        return given
-    if "event_id" in attributes:
-        attributes[unused_key(own_name("event_id"), attributes)] = given
-    event_id = attributes["event_id"] = new_event_id()
-    return event_id
 
 
 def error_fields(event: RequestEvent) -> dict[str, str]:

@@ -7,6 +7,7 @@ valid for a strict parser, without NaN, without duplicate keys, and no different
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import datetime as dt
 import decimal
@@ -16,6 +17,7 @@ import json
 import math
 import os
 import re
+import sys
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -60,6 +62,7 @@ __all__ = [
     "encode_scalars",
     "encode_text",
     "is_whole",
+    "takes_unicode",
     "to_ascii",
     "unused_key",
 ]
@@ -483,6 +486,15 @@ def dumps(event_dict: dict[str, Any], **_: Any) -> str:
     """
     line = orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)
     return _UNSEEN.sub(_spell, line) if _has_unseen(line) else line
+
+
+def takes_unicode(stream: str) -> bool:
+    """Return whether ``sys.stdout`` or ``sys.stderr`` takes any character; one without an encoding does."""
+    encoding = getattr(getattr(sys, stream, None), "encoding", None)
+    try:
+        return not encoding or codecs.lookup(encoding).name == "utf-8"
+    except (LookupError, TypeError):  # a stream of the site's own, which says something else by that name
+        return True
 
 
 def to_ascii(text: str) -> str:

@@ -17,16 +17,11 @@ from structlog.contextvars import _CONTEXT_VARS  # held by a canary test
 from obs_middleware.event import current_event, is_event_id, new_event_id
 from obs_middleware.logs.limits import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.processors import has_bound_contextvars
+from obs_middleware.logs.records import LEVELS, RECORD_SIZE
 from obs_middleware.logs.serialize import Cleaner, clean_text, encode_scalars, encode_text, is_whole
 from obs_middleware.logs.timestamps import Timestamps
 
-__all__ = ["LEVELS", "RECORD_SIZE", "Shortcut"]
-
-RECORD_SIZE: Final = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-"""How many attributes a record has; with more of them it has ``extra``, or what a record factory of the site adds."""
-
-LEVELS: Final = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
-"""The names of the standard levels, as they are on a line, whatever a site calls them (`logging.addLevelName`)."""
+__all__ = ["Shortcut"]
 
 _MOST_NAMES: Final = 1_000
 _NOTHING: Final[Mapping[str, Any]] = {}
