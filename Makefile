@@ -24,12 +24,12 @@ test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" runs some
 # What measures time comes alone, and last.
 test-full: $(VENV)/.dev ## Run the tests that have a size at their full size: a nightly's work
 	OBS_HOSTILE_EVENTS=100000 NO_HARM_SOAK=100000 $(BIN)/python -m pytest -n auto --dist load \
-		tests/test_schemas.py tests/test_serialize.py tests/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
+		tests/logs/test_schemas.py tests/logs/test_serialize.py tests/logs/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
 	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
 
 test-elk: $(VENV)/.dev ## Run the tests of shipping, and of asking the store: rsyslog into OpenSearch, or into osmem-server without Java and Maven
 	$(BIN)/python tests/shipping/prepare.py build/elk
-	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping tests/read/test_searching.py $(PYTEST_ARGS)
+	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping tests/read/index/test_requests.py $(PYTEST_ARGS)
 
 check: lint types coverage ## Everything a change must pass: format, lint, types, tests with coverage
 

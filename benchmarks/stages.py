@@ -21,8 +21,8 @@ from django.urls import resolve
 from benchmarks.drivers import SYNC_PATH, environ, sync_view
 from benchmarks.rows import ROWS
 from benchmarks.site import put_in_force
-from obs_middleware.event import current_event
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.measure.event import current_event
 from obs_middleware.middleware import TimingMiddleware
 
 __all__ = ["main"]

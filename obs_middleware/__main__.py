@@ -36,18 +36,18 @@ class Command(NamedTuple):
     module: str
 
 
+_FOLDER: Final = "obs_middleware.read.commands"
+
 COMMANDS: Final[Mapping[str, Command]] = {
-    "stats": Command(
-        "requests, errors and percentiles, in all and by route (the default)", "obs_middleware.read.stats"
-    ),
-    "slow": Command("the slowest requests, with their ids", "obs_middleware.read.slow"),
-    "time": Command("the course over time: rate, errors, p95", "obs_middleware.read.time"),
-    "grep": Command("the original lines for which an expression holds", "obs_middleware.read.grep"),
-    "request": Command("every line of one request, in order", "obs_middleware.read.request"),
-    "tail": Command("follow a log, rendered for people, with a rolling summary", "obs_middleware.read.tail"),
-    "diff": Command("two logs compared by route, and whether it is more than chance", "obs_middleware.read.diff"),
-    "check": Command("exit with 1 when a limit is broken: --p95 300ms --errors 1%%", "obs_middleware.read.check"),
-    "report": Command("one self-contained HTML page", "obs_middleware.read.page"),
+    "stats": Command("requests, errors and percentiles, in all and by route (the default)", f"{_FOLDER}.stats"),
+    "slow": Command("the slowest requests, with their ids", f"{_FOLDER}.slow"),
+    "time": Command("the course over time: rate, errors, p95", f"{_FOLDER}.time"),
+    "grep": Command("the original lines for which an expression holds", f"{_FOLDER}.grep"),
+    "request": Command("every line of one request, in order", f"{_FOLDER}.request"),
+    "tail": Command("follow a log, rendered for people, with a rolling summary", f"{_FOLDER}.tail"),
+    "diff": Command("two logs compared by route, and whether it is more than chance", f"{_FOLDER}.diff"),
+    "check": Command("exit with 1 when a limit is broken: --p95 300ms --errors 1%%", f"{_FOLDER}.check"),
+    "report": Command("one self-contained HTML page", f"{_FOLDER}.report"),
     "elastic-template": Command("print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core import checks
 
-from obs_middleware import database
 from obs_middleware.checks import (
     check_bridges,
     check_formatters,
@@ -14,6 +13,7 @@ from obs_middleware.checks import (
     check_proxies,
     check_settings,
 )
+from obs_middleware.measure import database
 
 __all__ = ["ObsMiddlewareConfig"]
 

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.correlation import is_request_id, new_request_id
-from obs_middleware.ending import is_departure
-from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event
 from obs_middleware.failures import report_once
+from obs_middleware.measure.ending import is_departure
+from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event
+from obs_middleware.measure.running import RUNNING
+from obs_middleware.measure.tracing import is_request_id, new_request_id
 from obs_middleware.middleware import LineWriter
-from obs_middleware.running import RUNNING
 
 __all__ = ["observed"]
 

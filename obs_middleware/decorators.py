@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from django.utils.decorators import method_decorator
 
-from obs_middleware.policy import RULE_ATTRIBUTE, Mark, Rule, merged_rule
+from obs_middleware.measure.policy import RULE_ATTRIBUTE, Mark, Rule, merged_rule
 
 __all__ = ["exclude", "quiet", "sample"]
 

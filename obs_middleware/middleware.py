@@ -22,16 +22,16 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
 from obs_middleware.conf import Settings, django_setting, keep_configured, resolve
-from obs_middleware.correlation import is_request_id, meta_key, new_request_id, opentelemetry_context, trace_of
 from obs_middleware.counters import COUNTERS
-from obs_middleware.database import is_installed
-from obs_middleware.ending import follow, is_departure
-from obs_middleware.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
-from obs_middleware.facts import Facts
 from obs_middleware.failures import report_once
-from obs_middleware.policy import RULE_ATTRIBUTE, Level, Policy, level_by_status, rule_of
-from obs_middleware.running import RUNNING, watchdog
-from obs_middleware.server_timing import add_server_timing
+from obs_middleware.measure.database import is_installed
+from obs_middleware.measure.ending import follow, is_departure
+from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
+from obs_middleware.measure.facts import Facts
+from obs_middleware.measure.policy import RULE_ATTRIBUTE, Level, Policy, level_by_status, rule_of
+from obs_middleware.measure.running import RUNNING, watchdog
+from obs_middleware.measure.server_timing import add_server_timing
+from obs_middleware.measure.tracing import is_request_id, meta_key, new_request_id, opentelemetry_context, trace_of
 
 __all__ = ["LineWriter", "TimingMiddleware"]
 
@@ -48,7 +48,7 @@ class TimingMiddleware:
 
     Put it first in ``MIDDLEWARE``: what stands above it is neither measured nor, if it raises, known. The line goes
     through ``logging.info`` with the text as its only argument; the facts reach it through the ContextVar in
-    `obs_middleware.event`. Nothing that fails in here reaches the application.
+    `obs_middleware.measure.event`. Nothing that fails in here reaches the application.
 
     Under WSGI, or above a sync-only middleware, an instance is a sync twin of the class that was asked for, so that no
     thread is changed in either world. A subclass may override `begin` and `finish`. A ``__call__`` of its own, or of a

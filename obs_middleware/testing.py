@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from obs_middleware.event import current_event
 from obs_middleware.logs.filters import FoldDjangoRequests
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.measure.event import current_event
 
 try:
     import pytest

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 
 from obs_middleware import failures
-from obs_middleware.event import current_event
+from obs_middleware.measure.event import current_event
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 

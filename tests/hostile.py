@@ -22,6 +22,8 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 from hypothesis import strategies as st
 
+from obs_middleware.measure.event import RequestEvent
+
 EVENTS = int(os.environ.get("OBS_HOSTILE_EVENTS", "200"))
 SEED = os.environ.get("OBS_HOSTILE_SEED") or str(random.randrange(10**9))
 EXAMPLES = min(max(15, EVENTS // 100), 1_000)
@@ -281,3 +283,17 @@ OBJECTS = (
     dict,
     Point,
 )
+
+
+NOT_EXTRA = {"message", "asctime"}
+"""Names that ``logging`` refuses in ``extra=``."""
+
+
+def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_request_line: bool) -> RequestEvent:
+    event = RequestEvent(0.0, "id", method, path)
+    event.say().bound.update(bound)
+    if on_the_request_line:
+        event.message = "Request took 0.1234 seconds"
+        event.note("route", path)
+        event.status = 200
+    return event

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from benchmarks.counting import Calls, Peak
 from benchmarks.processes import workers
 from obs_middleware.decorators import exclude, sample
-from obs_middleware.policy import rule_of
+from obs_middleware.measure.policy import rule_of
 from obs_middleware.testing import parse_line
 
 _NEWER: Final = 6 if sys.version_info >= (3, 12) else 0

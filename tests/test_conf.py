@@ -117,7 +117,7 @@ def test_what_is_not_set_has_its_default() -> None:
         {"TRUSTED_PROXIES": 3},
         {"EXCLUDE": (r"^/healthz$",)},
         {"LEVEL": "status"},
-        {"LEVEL": "obs_middleware.policy.level_by_status"},
+        {"LEVEL": "obs_middleware.measure.policy.level_by_status"},
         {"LEVEL": print},
         {"ENRICH": dict},
         {"FIELDS": ("query", "host")},

@@ -22,15 +22,15 @@ import django.urls
 import pytest
 from django.core.management import call_command
 from django.test import Client, override_settings
+from paths import DOCS, ROOT
 
 from obs_middleware import logging_config, stats
 from obs_middleware.checks import CHECKS
 from obs_middleware.conf import SETTING, Settings, find_problems, get_settings
-from obs_middleware.event import FIELDS
+from obs_middleware.measure.event import FIELDS
 from obs_middleware.redaction import DEFAULT_NAMES
 from obs_middleware.testing import capture_requests, parse_line
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOR_USERS = [
     "obs_middleware",
@@ -96,7 +96,7 @@ def _page(request: pytest.FixtureRequest) -> Path:
 
 
 def test_the_field_reference_is_the_code() -> None:
-    heading, *table = (row for row in rows((ROOT / "docs" / "fields.md").read_text()) if len(row) == 4)
+    heading, *table = (row for row in rows((DOCS / "fields.md").read_text()) if len(row) == 4)
 
     assert heading == ["field", "type", "when", "meaning"]
     assert table == [[f"`{name}`", *field] for name, field in FIELDS.items()]
@@ -104,7 +104,7 @@ def test_the_field_reference_is_the_code() -> None:
 
 def test_the_settings_have_their_names_and_defaults() -> None:
     """A default stands as one would write it in settings.py; there it must change nothing."""
-    text = (ROOT / "docs" / "settings.md").read_text()
+    text = (DOCS / "settings.md").read_text()
     documented = re.findall(r"^### `([A-Z_]+): .+? = (.+)`$", text, re.MULTILINE)
 
     assert [name for name, _ in documented] == [field.name.upper() for field in fields(Settings)]
@@ -116,7 +116,7 @@ def test_the_settings_have_their_names_and_defaults() -> None:
 
 
 def test_every_setting_has_an_example_and_names_its_check() -> None:
-    sections = re.split(r"^### ", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^### ", (DOCS / "settings.md").read_text(), flags=re.MULTILINE)[1:]
 
     for section in sections:
         assert re.search(r"`obs_middleware\.[EW]\d{3}`", section), section
@@ -124,7 +124,7 @@ def test_every_setting_has_an_example_and_names_its_check() -> None:
 
 
 def test_the_checks_have_their_ids_and_texts() -> None:
-    text = (ROOT / "docs" / "checks.md").read_text()
+    text = (DOCS / "checks.md").read_text()
 
     assert dict(re.findall(r"^### `(.+)`\n\n(.+)$", text, re.MULTILINE)) == CHECKS
 
@@ -178,7 +178,7 @@ def slug(heading: str) -> str:
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    linked = {match["target"] for match in LINK.finditer((ROOT / "docs" / "index.md").read_text())}
+    linked = {match["target"] for match in LINK.finditer((DOCS / "index.md").read_text())}
 
     assert {page.name for page in PAGES[1:]} <= linked | {"index.md"}
 

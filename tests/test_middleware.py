@@ -21,7 +21,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from testproject import middleware
 from testproject.middleware import Plain, Tagged
 
-from obs_middleware.event import current_event, event_of
+from obs_middleware.measure.event import current_event, event_of
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests
 
@@ -550,7 +550,7 @@ def test_a_signal_during_the_line_is_not_swallowed(stop: type[BaseException]) ->
 
 @pytest.mark.parametrize("where", ["begin", "finish"])
 def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: CapturedRequests) -> None:
-    target = "middleware.new_request_id" if where == "begin" else "facts.normal_address"
+    target = "middleware.new_request_id" if where == "begin" else "measure.facts.normal_address"
     real = ["given"]
 
     def once() -> str:

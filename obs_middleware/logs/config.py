@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
-from obs_middleware.logs.limits import MAX_BYTES_PIPE
+from obs_middleware.logs.line.fit import MAX_BYTES_PIPE
 
 __all__ = ["logging_config", "structlog_config"]
 

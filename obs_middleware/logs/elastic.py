@@ -14,9 +14,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from obs_middleware.event import FIELDS
-from obs_middleware.logs.limits import MAX_TEXT, MAX_TEXT_OF
+from obs_middleware.logs.line.fit import MAX_TEXT, MAX_TEXT_OF
 from obs_middleware.logs.schemas import Own, Schema, schema_named
+from obs_middleware.measure.event import FIELDS
 
 __all__ = ["COMPONENT", "component_template", "configure", "index_template", "run", "templates"]
 

@@ -13,11 +13,11 @@ from typing import Final
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.event import FIELDS, RequestEvent, current_event, event_of, own_name
 from obs_middleware.failures import report_once
+from obs_middleware.logs.line.clean import Cleaner, unused_key
+from obs_middleware.logs.line.record import event_id_of
 from obs_middleware.logs.processors import error_fields
-from obs_middleware.logs.records import event_id_of
-from obs_middleware.logs.serialize import Cleaner, unused_key
+from obs_middleware.measure.event import FIELDS, RequestEvent, current_event, event_of, own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["FoldDjangoRequests", "RequestContextFilter"]

@@ -18,9 +18,9 @@ import structlog
 from django.utils.module_loading import import_string
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.event import FIELDS, current_event, own_name
 from obs_middleware.failures import report_once
-from obs_middleware.logs.limits import (
+from obs_middleware.logs.line.clean import Cleaner, dumps, takes_unicode, to_ascii, unused_key
+from obs_middleware.logs.line.fit import (
     MAX_BYTES,
     MAX_TRACE_BYTES,
     MAX_TRACE_BYTES_PIPE,
@@ -28,6 +28,9 @@ from obs_middleware.logs.limits import (
     Fit,
     default_max_bytes,
 )
+from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
+from obs_middleware.logs.line.shortcut import Shortcut
+from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
@@ -38,11 +41,8 @@ from obs_middleware.logs.processors import (
     is_equal,
     merge_bound_contextvars,
 )
-from obs_middleware.logs.records import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.logs.serialize import Cleaner, dumps, takes_unicode, to_ascii, unused_key
-from obs_middleware.logs.shortcut import Shortcut
-from obs_middleware.logs.timestamps import Timestamps
+from obs_middleware.measure.event import FIELDS, current_event, own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatter", "TextFormatter"]

@@ -23,9 +23,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.log import AdminEmailHandler
 
 from obs_middleware.counters import register_sink
-from obs_middleware.event import current_event
 from obs_middleware.failures import report_once
-from obs_middleware.logs.sinks import FileSink, Sink, StreamSink, WatchedFileSink
+from obs_middleware.logs.sinks.file import FileSink, Sink, StreamSink, WatchedFileSink
+from obs_middleware.measure.event import current_event
 
 __all__ = ["LineFileHandler", "NonBlockingHandler", "mail_admins"]
 

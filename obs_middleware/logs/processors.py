@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import structlog
 
-from obs_middleware.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
-from obs_middleware.logs.serialize import unused_key
+from obs_middleware.logs.line.clean import unused_key
+from obs_middleware.measure.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
 
 __all__ = [
     "ExcInfo",

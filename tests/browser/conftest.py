@@ -12,7 +12,7 @@ from reports import hostile, shop
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from obs_middleware.read.report import render
+from obs_middleware.read.show.page.page import render
 
 
 @pytest.fixture(name="window", scope="session")

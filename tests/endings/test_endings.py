@@ -28,7 +28,7 @@ from endings.drivers import OURS, SendFailed, Visit, scope_of, site, visit_asgi,
 
 from obs_middleware import bind
 from obs_middleware.asgi import observed
-from obs_middleware.event import current_event
+from obs_middleware.measure.event import current_event
 from obs_middleware.testing import CapturedRequests
 
 BELOW = "testproject.middleware."

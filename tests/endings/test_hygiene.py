@@ -25,8 +25,8 @@ from endings.drivers import OURS, Visit, scope_of, site, visit_asgi, visit_wsgi
 
 from obs_middleware import bind, get_request_id
 from obs_middleware.asgi import observed
-from obs_middleware.event import RequestEvent, current_event
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")

@@ -21,9 +21,9 @@ from no_harm.world import Answer, World, stream
 import obs_middleware
 from obs_middleware import failures, in_flight
 from obs_middleware.asgi import observed
-from obs_middleware.event import current_event
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.measure.event import current_event
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, parse_line
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from loglines import FORMATS, Event, events
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "docs" / "interop.md").read_text(), re.MULTILINE)
 
 

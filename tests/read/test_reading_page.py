@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from loglines import FORMATS, events
+from paths import DOCS
 from shipping.parts import Engine
 
 from obs_middleware.__main__ import COMMANDS, main
 
-PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "reading.md").read_text()
+PAGE = (DOCS / "reading.md").read_text()
 SHOWN = re.findall(r"^```console\n\$ (obs-middleware .+)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
 
 

@@ -6,13 +6,12 @@ import json
 import logging
 from typing import Any
 
-from hostile import EVENTS, SEED, Mischief
+from hostile import EVENTS, NOT_EXTRA, SEED, Mischief, hostile_event
 from shipping.golden import GOLDEN, golden_lines
 from shipping.parts import Engine
-from test_schemas import NOT_EXTRA, hostile_event
 
-from obs_middleware.event import current_event
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.measure.event import current_event
 
 HEAD = {"@timestamp": "2026-11-02T10:00:00.000001Z", "log.level": "info", "message": "x", "ecs.version": "9.4.0"}
 STATUS = {"http": {"response": {"status_code": 200}}}

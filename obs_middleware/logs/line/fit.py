@@ -1,0 +1,301 @@
+"""
+How large a line and its parts may be, and what goes first when a line is too large.
+
+Write. A line is never split and never invalid: it shrinks, in a fixed order, until it fits. Which sizes pipes, shippers
+and stores break at is what the defaults come from; the documentation lists them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from obs_middleware.measure.event import FIELDS
+
+__all__ = ["Cuts", "Fit", "byte_count", "cut_text", "cut_trace", "default_max_bytes", "is_pipe"]
+
+MAX_BYTES: Final = 16_000
+"""A line with its line feed, encoded: below the 16 KiB at which Docker and CRI cut a line in pieces."""
+
+MAX_BYTES_PIPE: Final = 4_096
+"""The same where the output is a pipe: a longer write (PIPE_BUF) is mixed with the lines of other processes."""
+
+LEAST_BYTES: Final = 2_048
+"""What a limit must be at least, for the fields that always stay."""
+
+MAX_TEXT: Final = 1_024
+"""Characters of a text; beyond it the Elastic Common Schema does not index a keyword."""
+
+MAX_TEXT_OF: Final = {"path": 2_048, "query": 2_048, "user_agent": 512, "message": 8_191, "error_message": 8_191}
+"""The texts with a limit of their own, in characters."""
+
+SHORT_TEXT: Final = min(MAX_TEXT, *MAX_TEXT_OF.values())
+"""Up to here a text is within every limit, so the limit need not be looked up."""
+
+MAX_TRACE_BYTES: Final = 8_000
+MAX_TRACE_BYTES_PIPE: Final = 2_000
+TRACES: Final = frozenset({"stack_trace", "stack_info"})
+
+MAX_KEYS: Final = 100
+"""Fields of an event; Elasticsearch maps 1,000 in all."""
+
+MAX_KEY: Final = 64
+"""Characters of a key that an application chose."""
+
+MAX_DEPTH: Final = 6
+"""Levels of containers inside a field; Elasticsearch takes 20, Datadog 10. Deeper ones become their type's name."""
+
+MAX_ITEMS: Final = 50
+"""Items of a list and keys of a mapping inside a field; what is beyond is counted in a last item."""
+
+MAX_VALUES: Final = 1_000
+"""Values inside all the containers of an event together: fifty items on each of six levels would be billions."""
+
+CORE: Final = (
+    "timestamp",
+    "level",
+    "message",
+    "event_id",
+    "request_id",
+    "trace_id",
+    "method",
+    "path",
+    "route",
+    "status",
+    "outcome",
+    "duration_seconds",
+)
+"""What always stays, whatever else is cut; long texts among them are shortened."""
+
+_IDS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "trace_id"})
+_MARKS: Final = ("truncated", "truncated_fields", "original_bytes")
+_FRAME: Final = re.compile(r'^[ |+-]*File "', re.MULTILINE)
+
+
+def is_pipe(stream: str) -> bool:
+    """Return whether ``sys.stdout`` or ``sys.stderr``, as *stream* names it, is a pipe or FIFO."""
+    try:
+        return stat.S_ISFIFO(os.fstat(getattr(sys, stream).fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # closed, replaced, or not there at all
+        return False
+
+
+def default_max_bytes(stream: str | None) -> int:
+    """Return the limit of a line that goes to *stream*; None for a file, or for what is not known."""
+    return MAX_BYTES_PIPE if stream is not None and is_pipe(stream) else MAX_BYTES
+
+
+def byte_count(text: str) -> int:
+    """Return the size of *text* in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Return the beginning of *text*, at most *limit* characters, with three dots where it was cut."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def cut_trace(text: str, limit: int) -> str:
+    """
+    Return a stack trace of at most *limit* bytes in UTF-8: its head, and its last frames with the exception.
+
+    The middle goes, line by line, and the number of lines that went stands there instead. Of an exception whose text is
+    itself that long the beginning stays.
+    """
+    if byte_count(text) <= limit:
+        return text
+    frames = list(_FRAME.finditer(text))
+    if not frames:
+        return _cut_bytes(text, limit)
+    # What stands behind the last frame, its source and its marker, is the exception's own text.
+    end = _behind_frame(text, frames[-1].start())
+    reason = text[end:]
+    if byte_count(reason) > limit // 3:
+        reason = _cut_bytes(reason, limit // 3)
+    lines = [
+        line if byte_count(line) <= limit // 4 else _cut_bytes(line, limit // 4) + "\n"
+        for line in text[:end].splitlines(keepends=True)
+    ]
+    left = limit - byte_count(reason) - 40  # for the line that says how many went
+    head = _take(lines, left // 4)
+    rest = lines[len(head) :]
+    tail = _take(rest[::-1], left - sum(map(byte_count, head)))[::-1]
+    gone = len(rest) - len(tail)
+    between = f"  ... {gone} lines cut ...\n" if gone else ""
+    return "".join([*head, between, *tail, reason])
+
+
+def _behind_frame(text: str, start: int) -> int:
+    """Return where the up to three lines of the frame at *start* end."""
+    for _ in range(3):
+        end = text.find("\n", start)
+        if end < 0:
+            return len(text)
+        start = end + 1
+        if text[start : start + 1] not in {" ", "|", "+"}:
+            break
+    return start
+
+
+def _take(lines: list[str], limit: int) -> list[str]:
+    """Return as many of *lines*, from the first on, as have *limit* bytes together."""
+    taken = []
+    for line in lines:
+        limit -= byte_count(line)
+        if limit < 0:
+            break
+        taken.append(line)
+    return taken
+
+
+def _cut_bytes(text: str, limit: int) -> str:
+    return text.encode("utf-8", "replace")[: limit - 3].decode("utf-8", "ignore") + "..."
+
+
+class Cuts:
+    """
+    What was cut off one event.
+
+    Attributes:
+        fields: The names of the fields, in the order in which they were cut.
+        characters: Characters of text that went, before the line was put together.
+        most_names: How many fields are named on the line.
+    """
+
+    __slots__ = ("characters", "fields", "most_names")
+
+    def __init__(self) -> None:
+        self.fields: dict[str, None] = {}
+        self.characters = 0
+        self.most_names = 10
+
+    def add(self, name: str, characters: int = 0) -> None:
+        """Note that something of the field *name* went."""
+        self.fields[name] = None
+        self.characters += characters
+
+    def mark(self, event: dict[str, Any]) -> None:
+        """Say on *event* that it was cut, and where."""
+        names = list(self.fields)
+        if len(names) > self.most_names:
+            names = [*names[: self.most_names], f"... {len(names) - self.most_names} more"]
+        event["truncated"] = True
+        event["truncated_fields"] = names
+
+
+class Fit:
+    """
+    Sees to it that a line has no more than so many bytes.
+
+    Args:
+        render: Makes the line, without its line feed, of an event with clean values in the flat schema.
+        max_bytes: The limit, with the line feed.
+
+    Raises:
+        ValueError: *max_bytes* is too small for the fields that always stay.
+    """
+
+    def __init__(self, render: Callable[[dict[str, Any]], str], max_bytes: int) -> None:
+        if max_bytes < LEAST_BYTES:
+            raise ValueError(f"max_bytes is {max_bytes}; expected at least {LEAST_BYTES}.")
+        self._render = render
+        self._most = max_bytes - 1
+        # No character has more than four bytes: a text so short fits, whatever is in it.
+        self._surely = self._most // 4
+
+    def __call__(self, event: dict[str, Any], cuts: Cuts | None) -> str:
+        """
+        Return the line of *event*, shrunk if it must be.
+
+        Args:
+            event: Is changed when the line is too large.
+            cuts: What was cut of its values already; None if nothing was.
+        """
+        text = self._render(event)
+        if cuts is None and (len(text) <= self._surely or byte_count(text) <= self._most):
+            return text
+        cuts = cuts or Cuts()
+        event["original_bytes"] = byte_count(text) + 1 + cuts.characters
+        cuts.mark(event)
+        text = self._render(event)
+        for shrink in _SHRINKS:
+            excess = byte_count(text) - self._most
+            if excess <= 0:
+                break
+            shrink(event, cuts, excess)
+            cuts.mark(event)
+            text = self._render(event)
+        return text
+
+
+def _shrink_traces(event: dict[str, Any], cuts: Cuts, excess: int) -> None:
+    for name in TRACES.intersection(event):
+        trace = event[name]
+        if type(trace) is str:
+            # Twice the excess, for on the line a line feed has two bytes, and a marker comes along.
+            event[name] = cut_trace(trace, max(600, byte_count(trace) - 2 * excess))
+            cuts.add(name)
+
+
+def _drop_headers(event: dict[str, Any], cuts: Cuts, _: int) -> None:
+    for name in ("headers", "query"):
+        if event.pop(name, None) is not None:
+            cuts.add(name)
+
+
+def _drop_own(event: dict[str, Any], cuts: Cuts, excess: int) -> None:
+    """Drop fields of the application, the largest first, until enough has gone."""
+    sizes = {name: len(name) + len(str(value)) for name, value in event.items() if name not in FIELDS}
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if excess <= 0:
+            break
+        excess -= sizes[name]
+        del event[name]
+        cuts.add(name)
+
+
+def _shrink_texts(limit: int) -> Callable[[dict[str, Any], Cuts, int], None]:
+    """Return what cuts every text to *limit* characters, and a trace to twice as many bytes."""
+
+    def shrink(event: dict[str, Any], cuts: Cuts, _: int) -> None:
+        for name, value in event.items():
+            if name not in _IDS and type(value) is str and len(value) > limit:
+                event[name] = cut_trace(value, 2 * limit) if name in TRACES else cut_text(value, limit)
+                cuts.add(name)
+
+    return shrink
+
+
+def _keep_core(text: int, identity: int) -> Callable[[dict[str, Any], Cuts, int], None]:
+    """Return what cuts all but the core, whose texts keep *text* characters, and whose ids *identity*."""
+
+    def shrink(event: dict[str, Any], cuts: Cuts, _: int) -> None:
+        for name in [name for name in event if name not in CORE and name not in _MARKS]:
+            del event[name]
+            cuts.add(name)
+        for name in CORE:
+            value: Any = event.get(name)
+            if type(value) in {list, dict}:  # a processor's doing
+                value = str(value)
+            most = identity if name in _IDS else text
+            if type(value) is str and (len(value) > most or value is not event[name]):
+                event[name] = cut_text(value, most)
+                cuts.add(name)
+        if text < 256:
+            cuts.most_names = 1
+
+    return shrink
+
+
+_SHRINKS: Final = (
+    _shrink_traces,
+    _drop_headers,
+    _drop_own,
+    *(_shrink_texts(limit) for limit in (2_048, 1_024, 512, 256)),
+    # An id has at most 128 characters; longer ones are a processor's doing, as are texts of control characters.
+    *(_keep_core(text, identity) for text, identity in ((256, 128), (64, 128), (16, 128), (16, 16))),
+)

@@ -1,0 +1,1 @@
+"""Measure: what happened in this request? Imports nothing of the other wings."""

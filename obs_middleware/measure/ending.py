@@ -1,0 +1,202 @@
+"""
+When a response is really over.
+
+Measure. A plain response is over when the middleware has it; a stream is over when its body is, by the first of four
+ways: the iterator ended, the iterator raised, the response was closed, the response was lost. Whichever comes first is
+told once, and the others are then silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Self
+
+from django.core.signals import got_request_exception, request_finished
+from django.dispatch import receiver
+from django.http import FileResponse, StreamingHttpResponse
+
+from obs_middleware.measure.event import RequestEvent, current_event, event_of
+
+__all__ = ["Conclude", "follow", "is_departure"]
+
+type_of_departure: Final = (asyncio.CancelledError, GeneratorExit)
+
+Conclude = Callable[[RequestEvent, str, BaseException | None], None]
+"""Called once when a stream is over: the event, its outcome, and the exception that ended it, if one did."""
+
+
+def is_departure(error: BaseException) -> bool:
+    """Return whether *error* means that nobody waits for the response any more."""
+    return isinstance(error, type_of_departure)
+
+
+def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Conclude, *, in_thread: bool) -> None:
+    """
+    Call *conclude* once, when the body of *response* is over.
+
+    The iterator is wrapped, which costs two ContextVar writes a chunk and keeps nothing of it. A file that a WSGI
+    server may hand to its own file wrapper is left alone: to touch its iterator would switch sendfile off, so there
+    only the closing is seen and counts as `ok`.
+
+    Args:
+        response: What the application answered, not yet iterated.
+        event: The event of the request.
+        conclude: Writes the line; must not raise.
+        in_thread: The middleware runs in sync mode, where a file may go to ``wsgi.file_wrapper``.
+    """
+    ending = _Ending(event, conclude)
+    is_whole_file = in_thread and isinstance(response, FileResponse) and response.file_to_stream is not None
+    if is_whole_file:
+        ending.is_file = True
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and length.isascii():
+            event.note("response_bytes", int(length))
+    if is_whole_file or event.method == "HEAD" or response.status_code in {204, 304}:
+        # A server need not iterate what it does not send.
+        ending.outcome_if_closed = "ok"
+    # First, so that the user's own closers already see the request concluded and cannot delay it.
+    closers: list[Callable[[], Any]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001 -- no public seam; held by a canary test
+    closers.insert(0, ending.close)
+    # For the response that nobody closes: the server's send() raised. At exit it would log into a dead interpreter.
+    weakref.finalize(response, ending.lose).atexit = False
+    if is_whole_file:
+        return
+    content = response.streaming_content
+    response.streaming_content = (
+        _AsyncBody(content, ending) if isinstance(content, AsyncIterator) else _Body(iter(content), ending)
+    )
+
+
+class _Ending:
+    """The latch between the four ways in which a stream ends; holds the event, never the response."""
+
+    __slots__ = ("_conclude", "_latch", "bytes_sent", "event", "is_file", "outcome_if_closed")
+
+    def __init__(self, event: RequestEvent, conclude: Conclude) -> None:
+        self.event = event
+        self.bytes_sent = 0
+        self.is_file = False
+        self.outcome_if_closed = "aborted"
+        self._conclude = conclude
+        self._latch = [True]
+
+    def over(self, outcome: str, error: BaseException | None = None) -> None:
+        try:
+            # pop is atomic: the closer may come from another thread than the iterator
+            self._latch.pop()
+        except IndexError:
+            return
+        if not self.is_file:
+            self.event.note("response_bytes", self.bytes_sent)
+        self._conclude(self.event, outcome, error)
+
+    def raised(self, error: BaseException) -> None:
+        if is_departure(error):
+            self.over("aborted")
+        else:
+            self.over("stream_error", error)
+
+    def close(self) -> None:
+        event = self.event
+        if current_event.get() is None:
+            # Up to Django 6.0 it is the server's own task that closes, which has never seen the request. The closers of
+            # the application come after this one; when they are through, request_finished clears the context.
+            current_event.set(event)
+        if event.observed and not event.done:
+            # What the server got is known outside: a layer above may have sent other content, to its end.
+            self._latch.clear()
+            return
+        self.over(self.outcome_if_closed)
+
+    def lose(self) -> None:
+        self.over("lost")
+
+
+class _Body:
+    """A sync body; code inside its generator sees the event, wherever the server iterates it."""
+
+    __slots__ = ("_chunks", "_ending")
+
+    def __init__(self, chunks: Iterator[bytes], ending: _Ending) -> None:
+        self._chunks = chunks
+        self._ending = ending
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        ending = self._ending
+        outside = current_event.get()
+        current_event.set(ending.event)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            ending.over("ok")
+            raise
+        except BaseException as error:
+            ending.raised(error)
+            raise
+        finally:
+            current_event.set(outside)
+        ending.bytes_sent += len(chunk)
+        return chunk
+
+
+class _AsyncBody:
+    """An async body; the same as `_Body`, but that the context may be gone when it ends."""
+
+    __slots__ = ("_chunks", "_ending")
+
+    def __init__(self, chunks: AsyncIterator[bytes], ending: _Ending) -> None:
+        self._chunks = chunks
+        self._ending = ending
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        ending = self._ending
+        outside = current_event.get()
+        current_event.set(ending.event)
+        try:
+            chunk = await anext(self._chunks)
+        except GeneratorExit:
+            # Collected while suspended: this may be anybody's context now, so it is left as it is.
+            ending.over("aborted")
+            raise
+        except StopAsyncIteration:
+            ending.over("ok")
+            current_event.set(outside)
+            raise
+        except BaseException as error:
+            ending.raised(error)
+            current_event.set(outside)
+            raise
+        current_event.set(outside)
+        ending.bytes_sent += len(chunk)
+        return chunk
+
+
+@receiver(got_request_exception, dispatch_uid="obs_middleware.measure.ending")
+def _keep_exception(request: object = None, **_: Any) -> None:
+    """Take the exception that Django turns into a 500, which the middleware would never see; the first one counts."""
+    event = event_of(request)
+    if event is not None and not event.done and event.error is None:
+        event.error = sys.exc_info()[1]
+
+
+@receiver(request_finished, dispatch_uid="obs_middleware.measure.ending")
+def _leave(**_: Any) -> None:
+    """
+    Clear the context when Django is through with the request, and give an unfinished outer request its place back.
+
+    Not earlier: Django logs "Not Found" after the middleware has returned. Not if the event is unfinished: then this is
+    the end of another request, inside or beside it.
+    """
+    event = current_event.get()
+    if event is not None and event.done:
+        outer = event.previous
+        current_event.set(outer if outer is not None and not outer.done else None)

@@ -1,0 +1,141 @@
+"""
+What a request and its response tell, collected when the chain is through with them.
+
+Measure. Which facts are wanted is resolved from the settings once; each is read by a pure reader of
+`obs_middleware.measure.client`, of a request whose line is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django.http import HttpResponse
+
+from obs_middleware.conf import Settings, resolve
+from obs_middleware.failures import report_once
+from obs_middleware.measure import client
+from obs_middleware.measure.client import normal_address
+from obs_middleware.measure.event import RequestEvent, own_name
+from obs_middleware.measure.tracing import meta_key
+from obs_middleware.redaction import Secrets
+
+__all__ = ["Facts"]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Facts:
+    """
+    The facts that *settings* ask for.
+
+    Args:
+        settings: The settings in force.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._reads_user = settings.user
+        trusted = settings.trusted_proxies
+        self._trusted = trusted if isinstance(trusted, int) else client.networks(trusted)
+        self._reads_more = bool(settings.fields or settings.headers)
+        self._secrets = Secrets(settings.redact)
+        self._optional = [(name, client.OPTIONAL_FIELDS[name]) for name in settings.fields]
+        self._headers = [(name.lower(), meta_key(name)) for name in settings.headers]
+        self._enrich: Callable[..., Any] | None = None if settings.enrich is None else resolve(settings.enrich)
+
+    def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
+        """
+        Put the facts on *event*.
+
+        Args:
+            event: The event of the request.
+            request: The request; any object, which then tells little.
+            response: What the chain answered, if it did.
+        """
+        try:
+            meta = request.META
+            known = request.__dict__
+            match = request.resolver_match
+            route = match.route
+            view = match.view_name
+        except AttributeError:  # nothing matched, or no request of Django
+            meta = getattr(request, "META", None)
+            known = getattr(request, "__dict__", _NOTHING)
+            route = view = None
+        if type(meta) is not dict:
+            meta = known = _NOTHING
+        if type(response) is HttpResponse and event.method != "HEAD":
+            size: int | None = len(response.content)
+        else:
+            size = client.response_bytes(response, event.method)
+        peer = meta.get("REMOTE_ADDR")
+        if self._trusted or type(peer) is not str:
+            address = client.client_address(meta, self._trusted)
+        else:
+            address = normal_address(peer)
+        # One dict of the right size, for one that grows is copied; what is not known is taken out again. The three that
+        # a stream knows only at its end are set by `RequestEvent.line`. By exact type: a Mock has every attribute, and
+        # none of them is text.
+        facts = {
+            "request_id": event.request_id,
+            "method": event.method,
+            "path": event.path,
+            "route": route if type(route) is str else None,
+            "status": None,
+            "outcome": None,
+            "duration_seconds": None,
+            "view": view,
+            "response_bytes": size,
+            "client_ip": address,
+            "db_queries": 0,
+            "db_seconds": 0,
+        }
+        if type(view) is not str or not view:
+            del facts["view"]
+        if size is None:
+            del facts["response_bytes"]
+        if address is None:
+            del facts["client_ip"]
+        if event.queries is None:
+            del facts["db_queries"], facts["db_seconds"]
+        if event.trace is not None or event.method is None or event.path is None:
+            del facts["method"], facts["path"]
+            facts = event.context | facts
+        if event.facts is not None:
+            facts.update(event.facts)  # what the policy said
+        event.facts = facts
+        length = meta.get("CONTENT_LENGTH")
+        if length and (size := client.declared_bytes(length)) is not None:
+            facts["request_bytes"] = size
+        if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
+            user = client.user_id(request)
+            if user is not None:
+                facts["user_id"] = user
+        if self._reads_more and meta is not _NOTHING:
+            self._read_more(facts, request)
+        if self._enrich is not None:
+            _add_enrichment(self._enrich, event, request, response)
+
+    def _read_more(self, facts: dict[str, Any], request: Any) -> None:
+        for name, reader in self._optional:
+            try:
+                value = reader(request, self._secrets)
+            except Exception as error:  # noqa: BLE001 -- a property of a foreign request class may raise anything
+                report_once(f'the field "{name}"', error)
+                continue
+            if isinstance(value, str) and value:
+                facts[name] = value
+        if self._headers:
+            found = client.headers(request.META, self._headers, self._secrets)
+            if found:
+                facts["headers"] = found
+
+
+def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: Any, response: Any) -> None:
+    try:
+        for name, value in dict(enrich(request, response) or {}).items():
+            event.say().annotations[own_name(str(name))] = value
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
+        report_once('OBS_MIDDLEWARE["ENRICH"]', error)

@@ -1,0 +1,29 @@
+"""
+What the browser's tools are told of the time a request took: the header ``Server-Timing``.
+
+Measure. A leaf, but for the event. Source: W3C Server Timing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from django.http.response import HttpResponseBase
+
+from obs_middleware.measure.event import RequestEvent
+
+__all__ = ["add_server_timing"]
+
+
+def add_server_timing(event: RequestEvent, response: HttpResponseBase, seconds: float) -> None:
+    """Write total, database and timed blocks in milliseconds, behind what the application wrote itself."""
+    metrics = [f"total;dur={seconds * 1000:.1f}"]
+    if event.queries is not None:
+        metrics.append(f'db;dur={sum(event.queries) * 1000:.1f};desc="{len(event.queries)} queries"')
+    if event.said is not None:
+        for name, durations in event.said.timings.copy().items():
+            # A token by RFC 9110, section 5.6.2.
+            token = re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
+            metrics.append(f"{token};dur={sum(durations) * 1000:.1f}")
+    own = response.headers.get("Server-Timing")
+    response.headers["Server-Timing"] = ", ".join([own, *metrics] if own else metrics)

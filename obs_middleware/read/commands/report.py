@@ -1,0 +1,123 @@
+"""
+``obs-middleware report``: the log as one self-contained page.
+
+Read. Asks the questions that `obs_middleware.read.show.page.page` draws, and writes the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from obs_middleware.read.answers import Group, Requests
+from obs_middleware.read.commands._common import Session, add_files, answered
+from obs_middleware.read.files.requests import (
+    SLOW_FIELDS,
+    STATS_FIELDS,
+)
+from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.show.page.page import ReportData, RouteRow, render
+from obs_middleware.read.where.options import said
+
+__all__ = ["PAGE_FIELDS", "configure", "page_data", "run"]
+
+PAGE_FIELDS: Final = frozenset(
+    {*STATS_FIELDS, *SLOW_FIELDS, "method", "route", "error_type", "error_message", "service"}
+)
+"""The fields of a request that the page needs."""
+
+_ROUTES: Final = 500
+_SLOWEST: Final = 200
+_FAILURES: Final = 200
+_COLUMNS: Final = 96
+_SLICES: Final = 96
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``report``."""
+    add_files(parser)
+    parser.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="where to write the page; standard output if not said"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="heading of the page")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    return answered(arguments, _answer)
+
+
+def _answer(arguments: argparse.Namespace, session: Session) -> int:
+    requests = session.requests(arguments.files, PAGE_FIELDS)
+    data = page_data(requests, title=arguments.title, filters=said(arguments), generated=session.now)
+    page = render(data)
+    if arguments.output == "-":
+        sys.stdout.write(page)
+        return 0
+    try:
+        Path(arguments.output).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BadSource(f"{arguments.output}: {error.strerror}") from error
+    print(f"{arguments.output} written", file=sys.stderr)
+    return 0
+
+
+def page_data(
+    requests: Requests,
+    *,
+    title: str | None = None,
+    filters: Sequence[str] = (),
+    generated: dt.datetime | None = None,
+) -> ReportData:
+    """
+    Return all that the page shows of *requests*, which were read with `PAGE_FIELDS`.
+
+    Args:
+        requests: What is shown.
+        filters: How it was narrowed down, as the user wrote it.
+        generated: When that was.
+        title: Heading; None for the service that the lines name, or else the first file.
+    """
+    everything = requests.overview()
+    routes = requests.groups(("method", "route"), _ROUTES)
+    broken, kinds = requests.failures(_FAILURES)
+    span = 0.0
+    if everything.first is not None and everything.last is not None:
+        span = (everything.last - everything.first).total_seconds()
+    # Of less than a second there is no rate to speak of: eighteen requests at once are not 18,000 a second.
+    step = span / _SLICES if span >= 1 else 1.0
+    return ReportData(
+        title=title or requests.service() or Path(requests.sources[0]).name,
+        sources=requests.sources,
+        lines=requests.lines,
+        approximate=requests.approximate,
+        requests=everything.requests,
+        errors=everything.errors,
+        durations=everything.durations,
+        estimated=everything.estimated,
+        first=everything.first,
+        last=everything.last,
+        generated=generated,
+        filters=tuple(filters),
+        statuses=everything.statuses,
+        outcomes=requests.outcomes(),
+        histogram=everything.histogram,
+        heat_map=requests.heat_map(max(span / _COLUMNS, 0.001)),
+        course=requests.course(step) if everything.first is not None else (),
+        routes=tuple(_route(row) for row in routes.rows),
+        other_routes=_route(replace(routes.rest, keys=(None, None))) if routes.rest else None,
+        routes_total=routes.total,
+        slowest=requests.slowest(_SLOWEST),
+        failures=broken,
+        failures_total=kinds,
+    )
+
+
+def _route(row: Group) -> RouteRow:
+    method, route = row.keys
+    return RouteRow(method, route, row.requests, row.errors, row.share, row.durations)

@@ -1,0 +1,241 @@
+"""
+``obs-middleware tail``: follow a log, rendered for people, with a summary of the last minute.
+
+Read. Every line is shown that the filters let pass; without filters those of other programs too, for tracebacks are
+among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import stat
+import statistics
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from obs_middleware.read.answers import FEW
+from obs_middleware.read.commands._common import FileSession, add_memory, answered_in, file_session, number
+from obs_middleware.read.files.follow import Follower, PipeFollower
+from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.files.table import line_rows
+from obs_middleware.read.schemas import quoted
+from obs_middleware.read.show.text import console, count, duration, inert, percent
+from obs_middleware.read.where.conditions import predicate
+from obs_middleware.read.where.expression import seconds_of
+from obs_middleware.read.where.options import add_filters
+
+__all__ = ["Summary", "configure", "run"]
+
+POLL_SECONDS: Final = 0.1
+WINDOW_SECONDS: Final = 60.0
+_FIELDS: Final = (
+    "timestamp",
+    "level",
+    "logger",
+    "message",
+    "method",
+    "path",
+    "status",
+    "outcome",
+    "duration_seconds",
+    "request_id",
+    "error_type",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``tail``."""
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
+    )
+    add_filters(parser)
+    add_memory(parser)
+    parser.add_argument(
+        "-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name"
+    )
+    parser.add_argument(
+        "-n", "--lines", type=number, default=10, metavar="N", help="how many of the last lines first (10)"
+    )
+    parser.add_argument("--every", default="10s", metavar="TIME", help="how often there is a summary (10s); 0 for none")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Follow until the pipe ends or Ctrl-C is pressed."""
+    return answered_in(file_session, arguments, _answer)
+
+
+class Summary:
+    """
+    The requests of the last `WINDOW_SECONDS`, by the time at which they were read.
+
+    Attributes:
+        news: Whether there was one since the last text.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float, bool | None]] = deque()
+        self._started = time.monotonic()
+        self.news = False
+
+    def add(self, seconds: float, *, failed: bool | None) -> None:
+        """Take note of a request; *failed* is None when its line does not say."""
+        self.news = True
+        self._seen.append((time.monotonic(), seconds, failed))
+
+    def text(self) -> str:
+        """Return the figures as one line; then they are no news any more."""
+        self.news = False
+        now = time.monotonic()
+        while self._seen and self._seen[0][0] < now - WINDOW_SECONDS:
+            self._seen.popleft()
+        window = min(WINDOW_SECONDS, max(now - self._started, 1.0))
+        n = len(self._seen)
+        parts = [f"last {window:.0f} s: {count(n)} requests", f"{n / window:,.2f} a second"]
+        told = [failed for _, _, failed in self._seen if failed is not None]
+        if told:
+            parts.append(f"{count(sum(told))} errors ({percent(sum(told) / len(told))})")
+        durations = [seconds for _, seconds, _ in self._seen]
+        if durations:
+            mark = "" if n >= FEW else "*"
+            cuts = statistics.quantiles(durations, n=20, method="inclusive") if n > 1 else durations * 19
+            parts += [
+                f"p50 {duration(cuts[9])}{mark}",
+                f"p95 {duration(cuts[18])}{mark}",
+                f"max {duration(max(durations))}{mark}",
+            ]
+        return "  ".join(parts)
+
+
+def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
+    every = seconds_of(arguments.every)
+    followers = _followers(arguments)
+    output, summary = console(), Summary()
+    condition = predicate(session.condition)
+    filtered = bool(condition.fields)
+    rows = line_rows(frozenset({*_FIELDS, *condition.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
+    query = (
+        f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({condition.sql}) IS TRUE,"
+        f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
+    )
+    session.connection.execute("SET preserve_insertion_order = true")
+    session.connection.execute("SET threads = 1")
+    due = time.monotonic() + every
+    try:
+        while True:
+            lines = _read(followers)
+            if lines:
+                # The parameters stand in the order of the text: those of the conditions come first.
+                found = session.connection.execute(query, [*condition.parameters, lines]).fetchall()
+                _print(output, summary, found, filtered=filtered)
+                sys.stdout.flush()
+            elif all(follower.ended for follower in followers):
+                break
+            if every and summary.news and time.monotonic() >= due:
+                _print_summary(output, summary)
+                due = time.monotonic() + every
+            if not lines:
+                time.sleep(POLL_SECONDS)
+    finally:
+        for follower in followers:
+            follower.close()
+        if summary.news and every:
+            _print_summary(output, summary)
+    return 0
+
+
+def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
+    names = arguments.files or ["-"]
+    if names == ["-"] and sys.stdin.isatty():
+        raise BadSource("name a log file, or pipe one in")
+    found: list[Follower | PipeFollower] = []
+    for name in names:
+        if name == "-":
+            found.append(PipeFollower(sys.stdin.fileno()))
+            continue
+        path = Path(name)
+        try:
+            kind = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        if stat.S_ISDIR(kind):
+            raise BadSource(f"{name}: is a directory")
+        found.append(Follower(path, arguments.lines))
+    return found
+
+
+def _read(followers: Sequence[Follower | PipeFollower]) -> list[str]:
+    try:
+        return [line for follower in followers for line in follower.read()]
+    except OSError as error:
+        raise BadSource(f"{error.filename or 'input'}: {error.strerror}") from error
+
+
+def _print(output: Console, summary: Summary, rows: Sequence[Sequence[Any]], *, filtered: bool) -> None:
+    """Print lines, and take note of the requests among them."""
+    for line, is_request, passes, *values in rows:
+        fields = dict(zip(_FIELDS, values, strict=True))
+        known = is_request or fields["level"] is not None
+        if filtered and not (known and passes):
+            continue
+        if is_request:
+            summary.add(fields["duration_seconds"], failed=_failed(fields))
+            output.print(_request(fields))
+        elif known:
+            output.print(_other(fields))
+        else:
+            output.print(Text(inert(line), style="dim"))
+
+
+def _failed(fields: dict[str, Any]) -> bool | None:
+    if fields["status"] is None and fields["outcome"] is None:
+        return None
+    return (fields["status"] or 0) >= 500 or fields["outcome"] in {"error", "stream_error", "lost"}
+
+
+def _request(fields: dict[str, Any]) -> Text:
+    status, failed = fields["status"], _failed(fields)
+    style = "red" if failed else "yellow" if (status or 0) >= 400 else "green"
+    text = _time(fields["timestamp"])
+    text.append(f"{'-' if status is None else status:>4} ", style=style)
+    text.append(f"{duration(fields['duration_seconds']):>8} ", style="bold")
+    if fields["path"] is None:
+        text.append(inert(fields["message"] or ""))
+    else:
+        text.append(f" {inert(fields['method'] or '-')} {inert(fields['path'])}")
+    if fields["outcome"] not in {None, "ok"}:
+        text.append(f"  {inert(fields['outcome'])}", style=style)
+    if fields["error_type"]:
+        text.append(f" {inert(fields['error_type'])}", style=style)
+    if fields["request_id"]:
+        text.append(f"  {inert(fields['request_id'])}", style="dim")
+    return text
+
+
+def _other(fields: dict[str, Any]) -> Text:
+    level = fields["level"]
+    style = "red" if level in {"error", "critical"} else "yellow" if level == "warning" else "cyan"
+    text = _time(fields["timestamp"])
+    text.append(f"{inert(level):>13} ", style=style)
+    if fields["logger"]:
+        text.append(f" {inert(fields['logger'])}:", style="dim")
+    text.append(f" {inert(fields['message'] or '')}")
+    if fields["request_id"]:
+        text.append(f"  {inert(fields['request_id'])}", style="dim")
+    return text
+
+
+def _time(when: dt.datetime | None) -> Text:
+    return Text(f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}" if when else " " * 12, style="dim")
+
+
+def _print_summary(output: Console, summary: Summary) -> None:
+    output.print(Text(f"-- {summary.text()}", style="bold"))
+    sys.stdout.flush()

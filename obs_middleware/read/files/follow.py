@@ -1,0 +1,147 @@
+"""
+New lines of files as they come, across rotation: `Follower`.
+
+Read. Follows the name, not the file: what was renamed is read to its end, and then what has its name now. Nothing here
+blocks; waiting is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+from typing import IO, Final
+
+from obs_middleware.read.files.sources import MOST_BYTES_OF_A_LINE
+
+__all__ = ["Follower", "PipeFollower"]
+
+_TAIL_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 1 << 20
+_ALL: Final = -1
+
+
+class _Lines:
+    """Whole lines out of pieces; one that never ends is given up at `MOST_BYTES_OF_A_LINE`."""
+
+    def __init__(self) -> None:
+        self._half = b""
+        self._skipping = False
+
+    def feed(self, piece: bytes) -> list[str]:
+        *whole, self._half = (self._half + piece).split(b"\n")
+        if self._skipping and whole:
+            del whole[0]
+            self._skipping = False
+        if len(self._half) > MOST_BYTES_OF_A_LINE:
+            self._half, self._skipping = b"", True
+        return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
+
+    def end(self) -> list[str]:
+        half, self._half = self._half, b""
+        return [half.decode("utf-8", "replace")] if half and not self._skipping else []
+
+
+class Follower:
+    """
+    The lines that are appended to whatever file has a name.
+
+    Args:
+        path: The name; there need not be such a file yet.
+        lines: How many of the last lines that are there already come first.
+    """
+
+    def __init__(self, path: Path, lines: int) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._lines = _Lines()
+        self._wanted = lines
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can come; of a file, never."""
+        return False
+
+    def read(self) -> list[str]:
+        """
+        Return the lines that have come since the last call.
+
+        Raises:
+            OSError: The file is there and cannot be read.
+        """
+        if self._file is None:
+            return self._open()
+        found = self._rest()
+        if self._is_another():
+            found += self._rest()  # written between the reading and the renaming
+            found += self._lines.end()
+            self.close()
+            found += self._open()
+        return found
+
+    def _open(self) -> list[str]:
+        try:
+            self._file = self._path.open("rb")
+        except FileNotFoundError:
+            self._wanted = _ALL  # what appears later is all new
+            return []
+        wanted, self._wanted = self._wanted, _ALL
+        if wanted == _ALL:
+            return self._rest()
+        size = self._file.seek(0, os.SEEK_END)
+        start = max(size - _TAIL_BYTES, 0)
+        self._file.seek(start)
+        found = self._lines.feed(self._file.read(size - start))
+        if start and found:
+            del found[0]  # half of it
+        return found[-wanted:] if wanted else []
+
+    def _rest(self) -> list[str]:
+        assert self._file is not None  # noqa: S101 -- asked for only when it is open
+        found: list[str] = []
+        while piece := self._file.read(_PIECE_BYTES):
+            found += self._lines.feed(piece)
+        return found
+
+    def _is_another(self) -> bool:
+        assert self._file is not None  # noqa: S101 -- as above
+        now = os.fstat(self._file.fileno())
+        if now.st_size < self._file.tell():  # emptied in place, as copytruncate does
+            return True
+        try:
+            return not os.path.samestat(self._path.stat(), now)
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class PipeFollower:
+    """
+    The lines that come through a pipe.
+
+    Attributes:
+        ended: Whether the other end was closed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines = _Lines()
+        self.ended = False
+
+    def read(self) -> list[str]:
+        """Return the lines that have come since the last call."""
+        if self.ended or not select.select([self._descriptor], [], [], 0)[0]:
+            return []
+        piece = os.read(self._descriptor, _PIECE_BYTES)
+        if piece:
+            return self._lines.feed(piece)
+        self.ended = True
+        return self._lines.end()
+
+    def close(self) -> None:
+        """Do nothing: the pipe is the process's."""

@@ -1,0 +1,211 @@
+"""
+Which files are read, and what they look like: `find_sources`.
+
+Read. Whatever cannot be read is one message, a `BadSource`; what can be read is found out by looking into it.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, cast
+
+from obs_middleware.read.schemas import ALL_SCHEMAS
+
+__all__ = ["BadSource", "Source", "find_sources", "scratch_folder", "without_long_lines"]
+
+MOST_BYTES_OF_A_LINE: Final = 1 << 20
+"""No line of ours is a tenth as long."""
+
+_SAMPLE_BYTES: Final = 1 << 16
+_MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# A key in a sample is enough: too many schemas cost a moment, one too few a second reading.
+_MARKS: Final = {
+    "flat": (b'"level":', b'"duration_seconds":'),  # the latter also where other formatters write the fields
+    "ecs": (b'"@timestamp":',),
+    "otel": (b'"severity_text":',),
+    "datadog": (b'"status":"',),
+    "gcp": (b'"severity":"',),
+}
+
+
+class BadSource(Exception):  # noqa: N818 -- said to a user
+    """What was named cannot be read; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    A file that is read.
+
+    Attributes:
+        name: As the user called it; ``standard input`` for what came through a pipe.
+        path: Where its bytes are, absolute; a copy if they came through a pipe.
+        compression: ``none``, ``gzip`` or ``zstd``.
+        schemas: Those of its JSON, as far as samples tell; empty if they hold none, or what is wrapped in other text.
+        is_cut: Whether its last line is JSON without an end, as in a file that is being written.
+    """
+
+    name: str
+    path: Path
+    compression: str
+    schemas: tuple[str, ...]
+    is_cut: bool = False
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for copies and for what does not fit into memory; it is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="obs-middleware-") as name:
+        yield Path(name)
+
+
+def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = None) -> list[Source]:
+    """
+    Return what *names* stand for: files, patterns of files, and ``-`` for standard input.
+
+    No name at all is standard input too, if something is piped into it. Files of a pattern come in the order of their
+    last change, which is that of rotated logs.
+
+    Args:
+        names: As the user wrote them.
+        scratch: Where what comes through a pipe is put, for it is looked at more than once.
+        stdin: Standard input; None for that of the process.
+
+    Raises:
+        BadSource: A name stands for nothing that can be read.
+    """
+    wanted = list(names)
+    if not wanted:
+        if stdin is None and sys.stdin is not None and sys.stdin.isatty():
+            raise BadSource("name a log file, or pipe one in")
+        wanted = ["-"]
+    found: list[Source] = []
+    for name in wanted:
+        if name == "-":
+            found.append(_piped(stdin or sys.stdin.buffer, "standard input", scratch))
+        else:
+            found.extend(_named(one, scratch) for one in _expand(name))
+    return found
+
+
+def _expand(name: str) -> list[str]:
+    if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
+        matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
+        if not matching:
+            raise BadSource(f"{name}: no file matches")
+        return sorted(matching, key=lambda one: (Path(one).stat().st_mtime_ns, one))
+    return [name]
+
+
+def _named(name: str, scratch: Path) -> Source:
+    path = Path(name)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise BadSource(f"{name}: is a directory; name the files in it: {name.rstrip('/')}/*.log*")
+        if not stat.S_ISREG(kind):
+            with path.open("rb") as pipe:
+                return _piped(pipe, name, scratch)
+        return _looked_at(name, path.absolute())
+    except (OSError, ValueError) as error:
+        raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
+    descriptor, path = tempfile.mkstemp(dir=scratch)
+    try:
+        with os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+    except OSError as error:
+        raise BadSource(f"{name}: {error.strerror}, while it was copied to {scratch}") from error
+    return _looked_at(name, Path(path))
+
+
+def _looked_at(name: str, path: Path) -> Source:
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE_BYTES)
+        compression = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "none")
+        if compression != "none":
+            # A damaged archive is found when it is read.
+            samples = [_head_of_archive(path)] if compression == "gzip" else []
+            schemas = _schemas(samples) if samples else ALL_SCHEMAS
+            return Source(name, path, compression, schemas)
+        size = file.seek(0, os.SEEK_END)
+        samples = [head]
+        for start in (size // 2, size - _SAMPLE_BYTES):
+            if start > _SAMPLE_BYTES:
+                file.seek(start)
+                samples.append(file.read(_SAMPLE_BYTES).partition(b"\n")[2])
+    last = samples[-1].rpartition(b"\n")[2].lstrip()
+    is_cut = last.startswith(b"{") and not last.rstrip().endswith(b"}")
+    return Source(name, path, compression, _schemas(samples), is_cut)
+
+
+def _head_of_archive(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(_SAMPLE_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
+    """Return the schemas in *samples*; none if most of the lines are not, or not yet, JSON of ours."""
+    lines = [line for sample in samples for line in sample.split(b"\n") if line.strip()]
+    plain = [line for line in lines if line.lstrip().startswith(b"{") and b'"stream"' not in line]
+    if 2 * len(plain) <= len(lines):
+        return ()
+    text = b"\n".join(plain)
+    return tuple(schema for schema in ALL_SCHEMAS if any(mark in text for mark in _MARKS[schema])) or ALL_SCHEMAS
+
+
+def without_long_lines(source: Source, scratch: Path, count: Callable[[int], None]) -> Source:
+    """
+    Return a copy of *source* that has only lines of a sensible length, and of a damaged archive what could be read.
+
+    Args:
+        source: What could not be read as it is.
+        scratch: Folder for the copy.
+        count: Called with the number of lines that were left out.
+
+    Raises:
+        BadSource: Not even that can be read.
+    """
+    left_out = 0
+    descriptor, path = tempfile.mkstemp(dir=scratch)
+    with os.fdopen(descriptor, "wb") as copy:
+        try:
+            with _opened(source) as file:
+                inside = False  # a line that is too long
+                while piece := file.readline(MOST_BYTES_OF_A_LINE):
+                    ends = piece.endswith(b"\n")
+                    if not inside and (ends or len(piece) < MOST_BYTES_OF_A_LINE):
+                        copy.write(piece)
+                    elif not inside:
+                        left_out += 1
+                    inside = not ends
+        except (OSError, EOFError, zlib.error) as error:
+            if not copy.tell():
+                raise BadSource(f"{source.name}: {error}") from error
+            left_out += 1  # the one in which it breaks off
+    count(left_out)
+    return Source(source.name, Path(path), "none", source.schemas)
+
+
+def _opened(source: Source) -> IO[bytes]:
+    if source.compression == "gzip":
+        return cast("IO[bytes]", gzip.open(source.path))
+    if source.compression == "zstd":
+        raise BadSource(f"{source.name}: the archive is damaged")
+    return source.path.open("rb")

@@ -1,0 +1,1 @@
+"""Answers from a search engine, OpenSearch or Elasticsearch."""

@@ -1,0 +1,178 @@
+"""
+Conditions in the query language of Elasticsearch and OpenSearch.
+
+Read. A condition that cannot be said there is a `BadExpression`; it is never said only in part. Null is what it is in
+SQL: where a field is missing, neither a comparison nor its opposite holds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
+from obs_middleware.read.where.expression import BadExpression
+
+__all__ = ["IndexField", "Query", "lucene", "query"]
+
+Query = dict[str, Any]
+
+NUMBERS: Final = frozenset(
+    {"long", "integer", "short", "byte", "unsigned_long", "double", "float", "half_float", "scaled_float"}
+)
+TEXTS: Final = frozenset({"keyword", "constant_keyword", "wildcard"})
+TIMES: Final = frozenset({"date", "date_nanos"})
+
+
+@dataclass(frozen=True, slots=True)
+class IndexField:
+    """
+    A field of an index.
+
+    Attributes:
+        name: As the index calls it.
+        type: Its type there.
+        nanoseconds: Whether it holds what is seconds for us.
+    """
+
+    name: str
+    type: str
+    nanoseconds: bool = False
+
+
+_OPPOSITE: Final = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "~": "!~", "!~": "~"}
+_BOUND: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+_ALWAYS: Final[Query] = {"match_all": {}}
+_NEVER: Final[Query] = {"match_none": {}}
+
+Find = Callable[[str], IndexField | None]
+
+
+def query(condition: Condition, find: Find) -> Query:
+    """
+    Return *condition* as a query.
+
+    Args:
+        condition: What must hold.
+        find: Returns the field of the index for one of ours, None if there is none, which is null in every line.
+
+    Raises:
+        BadExpression: It cannot be said.
+    """
+    return _query(condition, find, holds=True)
+
+
+def _query(condition: Condition, find: Find, *, holds: bool) -> Query:
+    match condition:
+        case Not(of=inner):
+            return _query(inner, find, holds=not holds)
+        case Every(of=parts) | Some(of=parts):
+            queries = [_query(part, find, holds=holds) for part in parts] or [_ALWAYS if holds else _NEVER]
+            if isinstance(condition, Every) is holds:
+                return {"bool": {"filter": queries}}
+            return {"bool": {"should": queries, "minimum_should_match": 1}}
+        case Missing(field=name):
+            found = find(name)
+            exists: Query = _NEVER if found is None else {"exists": {"field": found.name}}
+            return {"bool": {"must_not": [exists]}} if holds else exists
+        case Compared(field=name, operator=operator):
+            found = find(name)
+            return _NEVER if found is None else _compared(condition, operator if holds else _OPPOSITE[operator], found)
+
+
+def _compared(condition: Compared, operator: str, found: IndexField) -> Query:
+    if operator in {"<>", "!~"}:
+        opposite = _compared(condition, _OPPOSITE[operator], found)
+        return {"bool": {"filter": [{"exists": {"field": found.name}}], "must_not": [opposite]}}
+    if operator == "~":
+        if found.type not in TEXTS:
+            raise BadExpression(f"{condition.field} is {found.type} in the index: no regular expression can be tried.")
+        return {"regexp": {found.name: {"value": lucene(str(condition.value)), "flags": "NONE"}}}
+    value = _value(condition, operator, found)
+    if operator == "=":
+        return {"term": {found.name: {"value": value}}}
+    return {"range": {found.name: {_BOUND[operator]: value}}}
+
+
+def _value(condition: Compared, operator: str, found: IndexField) -> str | float | bool:
+    """Return the value as a field of this type is compared with it."""
+    match condition.value:
+        case str(text) if found.type in TIMES:
+            return _time(condition.field, text)
+        case str(text) if found.type in TEXTS or (found.type == "ip" and operator == "="):
+            return text
+        case bool(truth) if found.type == "boolean" or found.type in TEXTS:
+            return truth if found.type == "boolean" else str(truth).lower()
+        case float(number) if found.type in NUMBERS:
+            # A duration is a whole number of nanoseconds there, which the product misses by a little.
+            return round(number * 1e9) if found.nanoseconds else int(number) if number.is_integer() else number
+        case float(number) if found.type in TEXTS and operator == "=" and number.is_integer():
+            return str(int(number))
+    raise BadExpression(
+        f"{condition.field} is {found.type} in the index, where {operator} {condition.value!r} cannot be asked."
+    )
+
+
+def _time(field: str, text: str) -> str:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise BadExpression(f"{field} is compared with a time, not with {text!r}.") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
+
+
+# Regular expressions. Those of Lucene always match the whole value, and know less.
+
+_PIECE: Final = re.compile(
+    r"""\\(?P<class>[dw]) | \\(?P<escaped>[^\w\s]) | (?P<set>\[\^?(?:\\[^\w\s]|\\[dw]|[^\]\\])*\])
+    | (?P<syntax>\((?:\?:)? | [).|*+?] | \{\d+(?:,\d*)?\}) | (?P<literal>[^\\\[\](){}.|*+?^$])""",
+    re.VERBOSE | re.DOTALL,
+)
+_CLASSES: Final = {"d": "0-9", "w": "0-9A-Za-z_"}
+
+
+def lucene(pattern: str) -> str:
+    r"""
+    Return the regular expression of Lucene that matches whole values in which *pattern* is found.
+
+    Taken are characters, ``.``, sets, ``\d``, ``\w``, groups, ``|``, repetitions, and ``^`` and ``$`` at the two ends.
+
+    Raises:
+        BadExpression: There is more in it than that.
+    """
+    inner = pattern.removeprefix("^")
+    starts = inner != pattern
+    ends = inner.endswith("$") and not inner.endswith(r"\$")
+    inner = inner[:-1] if ends else inner
+    translated, at, depth, before = [], 0, 0, "("
+    while at < len(inner):
+        match = _PIECE.match(inner, at)
+        piece = "" if match is None else match["syntax"] or "x"
+        repeats = piece[:1] in {"*", "+", "?", "{"}
+        # What repeats nothing, or repeats a repetition, is of another language or means something else there.
+        if match is None or (repeats and before[:1] in {"*", "+", "?", "{", "(", "|"}):
+            raise _unsayable(pattern)
+        depth += {"(": 1, "(?:": 1, ")": -1}.get(piece, 0)
+        if piece == "|" and depth == 0 and (starts or ends):
+            raise _unsayable(pattern, "put what stands between ^ and $ in parentheses")
+        translated.append(_piece(match))
+        at, before = match.end(), piece
+    return f"{'' if starts else '.*'}({''.join(translated)}){'' if ends else '.*'}"
+
+
+def _piece(match: re.Match[str]) -> str:
+    if match["class"]:
+        return f"[{_CLASSES[match['class']]}]"
+    if match["set"]:
+        return re.sub(r"\\([dw])", lambda one: _CLASSES[one[1]], match["set"])
+    if match["syntax"]:
+        return match["syntax"].removesuffix("?:")
+    character = match["escaped"] or match["literal"]
+    return character if character.isalnum() or character.isspace() else f"\\{character}"
+
+
+def _unsayable(pattern: str, cure: str = "a search engine knows no such expression") -> BadExpression:
+    return BadExpression(f"{pattern!r} cannot be asked: {cure}.")

@@ -1,0 +1,1 @@
+"""How answers are shown: numbers, console tables and the HTML page."""

@@ -1,0 +1,1 @@
+"""The small language that says which lines are wanted: filters and `--where`."""

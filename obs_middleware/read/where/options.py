@@ -1,0 +1,100 @@
+"""
+The filters that every command has, as one condition: `condition_of`.
+
+Read. ``--since``, ``--until``, ``--route``, ``--method``, ``--status`` and ``--where`` all have to hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Some
+from obs_middleware.read.where.expression import BadExpression, parse, seconds_of
+
+__all__ = ["add_filters", "condition_of", "said"]
+
+_FIRST: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
+_STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?", re.IGNORECASE)
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Give *parser* the options that `condition_of` reads."""
+    group = parser.add_argument_group("filters, all of which have to hold")
+    group.add_argument("--since", metavar="TIME", help="2026-11-02T10:00:00Z, or 15m, 2h, 1d: so long ago; UTC")
+    group.add_argument("--until", metavar="TIME", help="the same; this moment is excluded")
+    group.add_argument("--where", metavar="EXPR", action="append", help='"status >= 500 and duration_seconds > 300ms"')
+    group.add_argument("--route", metavar="ROUTE", action="append", help='as on the line; "" is the root')
+    group.add_argument("--method", metavar="METHOD", action="append", help="GET, POST, ...")
+    group.add_argument("--status", metavar="STATUS", action="append", help="404, 5xx, 400-499; several: 404,5xx")
+
+
+def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) -> Condition:
+    """
+    Return the condition that the options say.
+
+    Args:
+        arguments: Parsed by what `add_filters` set up.
+        now: From when ``15m`` counts back; None for now.
+
+    Raises:
+        BadExpression: One of them says nothing that can be understood.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    conditions = [parse(text) for text in arguments.where or ()]
+    for name, operator in (("since", ">="), ("until", "<")):
+        text = getattr(arguments, name)
+        if text is not None:
+            conditions.append(Compared("timestamp", operator, _moment(name, text, now)))
+    if arguments.route:
+        conditions.append(_one_of("route", arguments.route))
+    if arguments.method:
+        conditions.append(_one_of("method", [method.upper() for method in arguments.method]))
+    if arguments.status:
+        conditions.append(_statuses([part for text in arguments.status for part in text.split(",")]))
+    return Every(tuple(conditions))
+
+
+def said(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the filters as they were written: ``--since 2h``."""
+    written: list[str] = []
+    for name in ("since", "until", "where", "route", "method", "status"):
+        value = getattr(arguments, name)
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        written.extend(f"--{name} {one}" for one in values)
+    return tuple(written)
+
+
+def _moment(name: str, text: str, now: dt.datetime) -> str:
+    if re.fullmatch(r"\s*[\d.]+\s*(?:ms|s|m|h|d)\s*", text):
+        ago = seconds_of(text)
+        # Longer ago than there are years is ever since.
+        past = (now - _FIRST).total_seconds()
+        return (now - dt.timedelta(seconds=ago) if ago < past else _FIRST).astimezone(dt.UTC).isoformat()
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
+    except (ValueError, OverflowError):  # the latter: in no year of UTC
+        raise BadExpression(
+            f"--{name} {text!r} is no time; expected such as 2026-11-02T10:00:00Z, 2026-11-02, 15m or 2h."
+        ) from None
+
+
+def _one_of(field: str, values: Sequence[str]) -> Condition:
+    return Some(tuple(Compared(field, "=", value) for value in values))
+
+
+def _statuses(parts: Sequence[str]) -> Condition:
+    ranges: list[Condition] = []
+    for part in parts:
+        match = _STATUS.fullmatch(part.strip())
+        if match is None:
+            raise BadExpression(f"--status {part!r} is none; expected such as 404, 5xx or 400-499.")
+        low, high = (
+            (int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2]))
+        )
+        ranges.append(Every((Compared("status", ">=", float(low)), Compared("status", "<=", float(high)))))
+    return Some(tuple(ranges))

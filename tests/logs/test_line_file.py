@@ -1,0 +1,486 @@
+"""`obs_middleware.logs.handlers.LineFileHandler`: one write a line, to the file that its name leads to."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from disks import short_of_room
+
+from obs_middleware.logs.handlers import LineFileHandler
+from obs_middleware.logs.sinks import file as sinks
+from obs_middleware.logs.sinks.inotify import Watch
+
+Write = Callable[..., bool]
+
+
+WATCHED = pytest.mark.parametrize("watch", ["watch"], indirect=True)
+"""For what is about the watch itself, and has nothing to say where there is none."""
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "app.log"
+
+
+@pytest.fixture(name="watch", params=["watch", "no watch"], autouse=True)
+def _watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether there is a watch to be had: each test is to pass with it, and where the system has none."""
+
+    def none() -> Watch:
+        raise OSError("none")
+
+    if request.param == "no watch":
+        monkeypatch.setattr(sinks, "Watch", none)
+        return False
+    return True
+
+
+@pytest.fixture(name="handler")
+def _handler(path: Path) -> Iterator[LineFileHandler]:
+    handler = LineFileHandler(path)
+    yield handler
+    handler.close()
+
+
+@pytest.fixture(name="write")
+def _write(handler: LineFileHandler) -> Write:
+    """Write a line."""
+
+    def write(text: Any, **attributes: Any) -> bool:
+        return handler.handle(logging.makeLogRecord({"msg": text, **attributes}))
+
+    return write
+
+
+def test_each_line_is_in_the_file_as_soon_as_it_is_logged(path: Path, write: Write) -> None:
+    write("one")
+    assert path.read_bytes() == b"one\n"
+    write("zwei \u00e4\ud800")
+    assert path.read_bytes() == "one\nzwei \u00e4?\n".encode()
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of each system call on files."""
+    calls: list[str] = []
+
+    def count(name: str) -> None:
+        real = getattr(os, name)
+
+        def counted(*arguments: Any, **keywords: Any) -> Any:
+            calls.append(name)
+            return real(*arguments, **keywords)
+
+        monkeypatch.setattr(os, name, counted)
+
+    for name in ("write", "stat", "fstat", "open"):
+        count(name)
+    return calls
+
+
+def test_a_line_is_one_write_and_its_name_is_looked_up_once_a_second(path: Path, write: Write, watch: bool) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        write("one", created=100.0)
+        calls = count_calls(monkeypatch)
+        write("two", created=100.9)
+        within = calls.copy()
+        calls.clear()
+        write("three", created=101.0)
+        after = calls.copy()
+        calls.clear()
+        write("four", created=99.0)
+
+    assert within == (["write"] if watch else ["stat", "write"])
+    assert after == calls == ["stat", "write"]
+
+
+@pytest.mark.parametrize("gone", ["renamed", "removed", "replaced", "linked"])
+def test_the_file_is_found_again_when_its_name_leads_elsewhere(path: Path, write: Write, gone: str) -> None:
+    """At once: a shipper may never look again at the end of a file that was renamed."""
+    old, other = path.with_suffix(".1"), path.with_suffix(".new")
+    for number in range(3):
+        write(f"before {number}")
+        if gone == "linked":
+            old.unlink(missing_ok=True)
+            os.link(path, old)
+        if gone == "replaced":
+            other.touch()
+            other.rename(path)
+        elif gone == "renamed":
+            path.rename(old)
+        else:
+            path.unlink()
+        write(f"after {number}")
+        write(f"and {number}")
+
+        assert path.read_text() == f"after {number}\nand {number}\n"
+        if gone in {"renamed", "linked"}:
+            assert old.read_text().endswith(f"before {number}\n")
+        path.write_text("")
+
+
+def test_a_file_that_was_only_touched_is_written_on(path: Path, write: Write, handler: LineFileHandler) -> None:
+    write("one")
+    file = handler._sink.file
+    path.touch()
+    path.chmod(0o600)
+    write("two")
+
+    assert path.read_text() == "one\ntwo\n"
+    assert handler._sink.file == file
+
+
+def test_what_the_kernel_does_not_tell_is_found_within_a_second(tmp_path: Path) -> None:
+    """A link that leads elsewhere, as with one folder for each day."""
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+    link = tmp_path / "today"
+    link.symlink_to("monday")
+    handler = LineFileHandler(link / "app.log")
+    handler.handle(logging.makeLogRecord({"msg": "one", "created": 100.0}))
+    link.unlink()
+    link.symlink_to("tuesday")
+    handler.handle(logging.makeLogRecord({"msg": "two", "created": 101.0}))
+    handler.close()
+
+    assert (tmp_path / "monday" / "app.log").read_text() == "one\n"
+    assert (tmp_path / "tuesday" / "app.log").read_text() == "two\n"
+
+
+def test_parent_and_child_both_find_the_file_again(path: Path, write: Write) -> None:
+    """What the kernel tells is told once, to whoever reads it first."""
+    write("one")
+    path.rename(path.with_suffix(".1"))
+    pid = os.fork()
+    if pid == 0:
+        write("child")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    path.rename(path.with_suffix(".2"))
+    write("parent")
+
+    assert path.read_text() == "parent\n"
+    assert path.with_suffix(".2").read_text() == "child\n"
+    assert path.with_suffix(".1").read_text() == "one\n"
+
+
+def test_a_child_has_a_watch_of_its_own(path: Path, write: Write) -> None:
+    write("one")
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        write("child")
+        os.write(ready[1], b".")
+        os.read(go[0], 1)
+        write("child again")
+        os._exit(0)
+    os.read(ready[0], 1)
+    path.rename(path.with_suffix(".1"))
+    write("parent")
+    os.write(go[1], b".")
+    assert os.waitpid(pid, 0)[1] == 0
+    for descriptor in (*ready, *go):
+        os.close(descriptor)
+
+    assert path.read_text() == "parent\nchild again\n"
+
+
+def test_a_handler_leaves_no_descriptor_behind(path: Path, write: Write, handler: LineFileHandler) -> None:
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    for number in range(5):
+        write("one")
+        path.rename(path.with_suffix(f".{number}"))
+        write("two")
+    handler.close()
+
+    assert not before or len(list(descriptors.iterdir())) <= before
+
+
+@WATCHED
+def test_a_watch_that_is_not_to_be_had_is_tried_again_with_the_next_file(
+    path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def none() -> Watch:
+        tried.append("watch")
+        raise OSError("too many")
+
+    monkeypatch.setattr(sinks, "Watch", none)
+    for _ in range(3):
+        write("one")
+    assert tried == ["watch"]
+    path.rename(path.with_suffix(".1"))
+    monkeypatch.undo()
+    for _ in range(2):
+        write("two")
+
+    assert path.read_text() == "two\ntwo\n"
+
+
+def test_a_file_that_is_copied_and_truncated_is_written_from_its_start(path: Path, write: Write) -> None:
+    write("one")
+    os.truncate(path, 0)
+    write("two")
+
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_half_line_is_ended_first(path: Path) -> None:
+    path.write_bytes(b'{"a": 1}\n{"b"')
+    handler = LineFileHandler(path)
+    handler.handle(logging.makeLogRecord({"msg": "{}"}))
+    handler.close()
+
+    assert path.read_bytes() == b'{"a": 1}\n{"b"\n{}\n'
+
+
+def test_a_closed_handler_opens_its_file_again(path: Path, handler: LineFileHandler, write: Write) -> None:
+    write("one")
+    handler.close()
+    write("two")
+
+    assert path.read_text() == "one\ntwo\n"
+
+
+def test_a_folder_that_is_missing_for_a_while_is_told_as_by_every_handler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    handler = LineFileHandler(folder / "app.log")
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    folder.rename(tmp_path / "away")
+    handler.handle(logging.makeLogRecord({"msg": "lost"}))
+    folder.mkdir()
+    handler.handle(logging.makeLogRecord({"msg": "found"}))
+    handler.close()
+
+    assert [record.msg for record in failed] == ["lost"]
+    assert (folder / "app.log").read_text() == "found\n"
+
+
+def test_a_path_that_cannot_be_opened_is_said_when_the_handler_is_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LineFileHandler(tmp_path / "missing" / "app.log")
+
+
+def test_a_full_disk_costs_the_line_and_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = LineFileHandler("/dev/full")
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.handle(logging.makeLogRecord({"msg": "one"}))
+    handler.close()
+
+    assert len(failed) == 1
+
+
+def test_a_full_disk_spoils_no_line_that_comes_later(
+    path: Path, handler: LineFileHandler, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line may have been written: it is ended, as that of a killed process is."""
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    monkeypatch.setattr(os, "write", short_of_room(3, 0, 0))
+    for text in ("first", "second", "third", "fourth"):
+        write(text)
+
+    assert [record.msg for record in failed] == ["first", "second"]
+    assert path.read_text() == "fir\nthird\nfourth\n"
+
+
+def test_a_formatter_that_raises_costs_the_line_and_no_exception(
+    path: Path, handler: LineFileHandler, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.setFormatter(logging.Formatter("%(nothing)s"))
+    write("one")
+    handler.setFormatter(None)
+    write("two")
+
+    assert [record.msg for record in failed] == ["one"]
+    assert path.read_text() == "two\n"
+
+
+def test_endless_recursion_goes_on_as_from_every_handler(handler: LineFileHandler, write: Write) -> None:
+    class Endless(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return self.format(record)
+
+    handler.setFormatter(Endless())
+    with pytest.raises(RecursionError):
+        write("one")
+
+
+def test_an_error_of_a_formatter_is_none_of_the_file(path: Path, handler: LineFileHandler, write: Write) -> None:
+    """Another thread may be writing to it."""
+
+    class Failing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise OSError("no good")
+
+    write("one")
+    file = handler._sink.file
+    handler.setFormatter(Failing())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging, "raiseExceptions", False)
+        write("two")
+
+    assert handler._sink.file == file is not None
+
+
+def test_a_filter_method_of_a_subclass_is_asked(path: Path) -> None:
+    class Silent(LineFileHandler):
+        def filter(self, record: logging.LogRecord) -> Any:
+            return False
+
+    handler = Silent(path)
+    assert not handler.handle(logging.makeLogRecord({"msg": "secret"}))
+    handler.close()
+
+    assert path.read_text() == ""
+
+
+@WATCHED
+@pytest.mark.parametrize("missing", ["epoll", "libc"])
+def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
+    path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """As under gevent, which takes epoll away."""
+    if missing == "epoll":
+        monkeypatch.delattr("select.epoll", raising=False)
+    else:
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    write("one")
+    path.rename(path.with_suffix(".1"))
+    write("two")
+
+    assert path.read_text() == "two\n"
+
+
+@WATCHED
+def test_a_handler_that_is_forgotten_takes_its_watch_along(path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+
+    def watches() -> int:
+        return sum("inotify" in str(one.readlink()) for one in descriptors.iterdir() if one.is_symlink())
+
+    before = watches()
+    handler = LineFileHandler(path)
+    handler.handle(logging.makeLogRecord({"msg": "one"}))
+    assert watches() == before + 1
+    del handler
+    gc.collect()
+
+    assert watches() == before
+
+
+@WATCHED
+def test_only_the_open_file_is_watched(path: Path, write: Write, handler: LineFileHandler) -> None:
+    for number in range(5):
+        write("one")
+        path.rename(path.with_suffix(f".{number}"))
+    write("two")
+    assert handler._sink._watch is not None
+    described = Path(f"/proc/self/fdinfo/{handler._sink._watch._file}").read_text()
+
+    assert described.count("inotify wd:") == 1
+
+
+def test_filters_reject_and_replace(path: Path, handler: LineFileHandler, write: Write) -> None:
+    handler.addFilter(lambda record: record.msg != "no")
+    assert not write("no")
+    assert write("yes")
+
+    assert path.read_text() == "yes\n"
+
+
+def test_a_write_that_takes_only_a_part_is_continued(path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("one")
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data)[:3]))
+    write("a longer line")
+
+    assert path.read_text() == "one\na longer line\n"
+
+
+def test_a_fifo_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader is slower than the writer, who waits as in every other handler, and loses nothing."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    handler = LineFileHandler(fifo)
+    handler.setFormatter(logging.Formatter("%(message)s" + "x" * 50_000))
+    failed: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "handleError", failed.append)
+    handler.handle(logging.makeLogRecord({"msg": "nobody reads yet"}))
+    assert len(failed) == 1
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reading, True)
+    received: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(reading, 4_096):
+            received.append(data)
+
+    writer = threading.Thread(target=lambda: [handler.handle(logging.makeLogRecord({"msg": n})) for n in range(5)])
+    writer.start()
+    while not handler._sink.file:
+        pass  # until a writer has opened it, a reader would see the end
+    reader = threading.Thread(target=read)
+    reader.start()
+    writer.join()
+    handler.close()
+    reader.join()
+    os.close(reading)
+
+    lines = b"".join(received).decode().splitlines()
+    assert [line.partition("x")[0] for line in lines] == [str(number) for number in range(5)]
+    assert {len(line) for line in lines} == {50_001}
+
+
+def test_lines_of_many_threads_are_whole(path: Path, handler: LineFileHandler) -> None:
+    threads = [
+        threading.Thread(
+            target=lambda name=name: [
+                handler.handle(logging.makeLogRecord({"msg": f"{name}{'.' * 9_000}{number}"})) for number in range(100)
+            ]
+        )
+        for name in "abcd"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    lines = path.read_text().splitlines()
+    assert sorted(lines) == sorted(f"{name}{'.' * 9_000}{number}" for name in "abcd" for number in range(100))
+
+
+def test_a_slow_formatter_holds_up_nobody_else(path: Path, handler: LineFileHandler) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            if record.msg == "slow":
+                entered.set()
+                assert leave.wait(20)
+            return str(record.msg)
+
+    handler.setFormatter(Slow())
+    thread = threading.Thread(target=lambda: handler.handle(logging.makeLogRecord({"msg": "slow"})))
+    thread.start()
+    assert entered.wait(20)
+    handler.handle(logging.makeLogRecord({"msg": "quick"}))
+    leave.set()
+    thread.join()
+
+    assert path.read_text() == "quick\nslow\n"

@@ -1,0 +1,310 @@
+"""`obs_middleware.measure.context` and the ContextVar: what the application says, and where it is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import structlog
+from asgiref.sync import async_to_sync
+from conftest import Get, Site, respond
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import path
+
+from obs_middleware import annotate, bind, get_request_id, structlog_config, timed
+from obs_middleware.measure.event import FIELDS, current_event
+from obs_middleware.middleware import TimingMiddleware
+from obs_middleware.testing import CapturedRequests
+
+logger = logging.getLogger("site")
+
+
+@pytest.mark.parametrize("suffix", ["", "-async"])
+def test_what_is_bound_is_on_later_lines_and_on_the_request_line(
+    get: Get, suffix: str, lines: CapturedRequests
+) -> None:
+    get(f"/talk{suffix}/")
+
+    before, after = lines.logs
+    assert ("cart" in before, after["cart"], lines[0]["cart"]) == (False, 7, 7)
+
+
+@pytest.mark.parametrize("suffix", ["", "-async"])
+def test_an_annotation_is_on_the_request_line_only(get: Get, suffix: str, lines: CapturedRequests) -> None:
+    get(f"/talk{suffix}/")
+
+    assert lines[0]["coupon"] == "spring"
+    assert all("coupon" not in line for line in lines.logs)
+
+
+@pytest.mark.parametrize("suffix", ["", "-async"])
+def test_every_line_of_a_request_carries_its_id_method_and_path(get: Get, suffix: str, lines: CapturedRequests) -> None:
+    response = get(f"/talk{suffix}/?q=1")
+
+    request_id = response.content.decode()
+    assert [(line["request_id"], line["method"], line["path"]) for line in (*lines, *lines.logs)] == [
+        (request_id, "GET", f"/talk{suffix}/")
+    ] * 3
+    assert all("status" not in line for line in lines.logs)
+
+
+def test_structlog_loggers_carry_the_same(site: Site, lines: CapturedRequests) -> None:
+    structlog.configure(**structlog_config())
+
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(cart=7)
+        structlog.get_logger("site").info("hello %s", "you", price=9.5, status="gold")
+        return HttpResponse()
+
+    site.get(view)
+
+    (log,) = lines.logs
+    assert (log["message"], log["logger"], log["level"]) == ("hello you", "site", "info")
+    assert (log["cart"], log["price"], log["app_status"]) == (7, 9.5, "gold")
+    assert log["request_id"] == lines[0]["request_id"]
+
+
+def test_variables_that_users_bind_with_structlog_are_kept(site: Site, lines: CapturedRequests) -> None:
+    """Ours neither stores there nor clears it."""
+    structlog.contextvars.bind_contextvars(region="north")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        logger.info("here")
+        return HttpResponse()
+
+    site.get(view)
+
+    assert [line["region"] for line in (*lines, *lines.logs)] == ["north", "north"]
+    assert structlog.contextvars.get_contextvars() == {"region": "north"}
+
+
+@pytest.mark.parametrize("url", ["/spread/", "/spread-sync/"])
+def test_the_event_is_seen_wherever_the_request_goes(get: Get, url: str, lines: CapturedRequests) -> None:
+    """Tasks, gathered calls, threads and both bridges of asgiref bind to the one line and log under the one id."""
+    get(url)
+
+    (line,) = lines
+    places = {"create_task", "gather_1", "gather_2", "wait_for", "to_thread", "sync_to_async", "async_to_sync"}
+    assert {name for name in places if line.get(name) is True} == places
+    assert {(log["message"], log["request_id"]) for log in lines.logs} == {(p, line["request_id"]) for p in places}
+
+
+def test_a_thread_started_by_hand_is_outside(site: Site, lines: CapturedRequests) -> None:
+    def outside() -> None:
+        bind(lost=True)
+        assert get_request_id() is None
+        logger.info("outside")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        thread = threading.Thread(target=outside)
+        thread.start()
+        thread.join()
+        return HttpResponse()
+
+    site.get(view)
+
+    assert "lost" not in lines[0]
+    assert "request_id" not in lines.logs[0]
+
+
+def test_outside_a_request_all_of_it_does_nothing(lines: CapturedRequests) -> None:
+    bind(a=1)
+    annotate(b=2)
+    with timed("c"):
+        logger.info("alone")
+
+    assert get_request_id() is None
+    (line,) = lines.logs
+    assert set(line) == {"timestamp", "level", "logger", "message", "event_id"}
+
+
+@pytest.mark.parametrize("name", [*FIELDS, "event", "exc_info", "stack_info"])
+def test_a_name_of_the_package_is_renamed_and_never_wins(name: str, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(**{name: "bound"})
+        annotate(**{f"other_{name}": "annotated"})
+        return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    (line,) = lines
+    assert line[f"app_{name}"] == "bound"
+    assert line[f"other_{name}"] == "annotated"
+    assert line.get(name) != "bound"
+
+
+def test_the_last_value_bound_wins_and_the_calls_own_comes_first(lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(step=1)
+        bind(step=2)
+        logger.info("own", extra={"step": 3})
+        return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    assert (lines[0]["step"], lines.logs[0]["step"]) == (2, 3)
+
+
+def test_timed_adds_seconds_and_count(lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        for _ in range(2):
+            with timed("stripe"):
+                pass
+        return HttpResponse()
+
+    with patch("time.perf_counter", side_effect=[0.0, 1.0, 1.25, 2.0, 2.5, 3.0]):
+        respond(view, RequestFactory().get("/"))
+
+    assert (lines[0]["stripe_seconds"], lines[0]["stripe_count"]) == (0.75, 2)
+
+
+def test_timed_can_be_nested_and_counts_what_raises(lines: CapturedRequests) -> None:
+    block = timed("work")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        with pytest.raises(ValueError, match="inside"), block, block, timed("other"):
+            raise ValueError("inside")
+        return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    assert (lines[0]["work_count"], lines[0]["other_count"]) == (2, 1)
+    assert lines[0]["work_seconds"] >= 0
+
+
+def test_timed_adds_up_across_tasks(lines: CapturedRequests) -> None:
+    async def call() -> None:
+        async with timed("api"):
+            await asyncio.sleep(0)
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        await asyncio.gather(call(), call(), call())
+        return HttpResponse()
+
+    async def visit() -> None:
+        await respond(view, RequestFactory().get("/"))
+
+    asyncio.run(visit())
+
+    assert lines[0]["api_count"] == 3
+
+
+def test_a_timed_name_cannot_overwrite_a_field(lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        with timed("duration"):
+            pass
+        return HttpResponse()
+
+    respond(view, RequestFactory().get("/"))
+
+    assert "app_duration_seconds" in lines[0]
+
+
+def test_a_request_inside_a_request_has_its_own_line_and_gives_the_place_back(
+    mode: str, lines: CapturedRequests
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        before = get_request_id()
+        bind(outer=True)
+        if request.path == "/":
+            (Client().get if mode == "sync" else async_to_sync(AsyncClient().get))("/inner/")
+            bind(after=True)
+        assert get_request_id() == before
+        return HttpResponse()
+
+    urls = type("urls", (), {"urlpatterns": [path("", view), path("inner/", view)]})
+    with override_settings(ROOT_URLCONF=urls):
+        Client().get("/")
+
+    inner, outer = lines
+    assert (inner["path"], "after" in inner) == ("/inner/", False)
+    assert (outer["path"], outer["after"]) == ("/", True)
+    assert inner["request_id"] != outer["request_id"]
+
+
+def test_a_hundred_requests_at_once_do_not_mix(lines: CapturedRequests) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        number = request.GET["n"]
+        bind(number=number)
+        await asyncio.sleep(0)
+        logger.info(number)
+        await asyncio.sleep(0)
+        return HttpResponse(number)
+
+    middleware: Any = TimingMiddleware(view)
+
+    async def visit() -> None:
+        await asyncio.gather(*(middleware(RequestFactory().get(f"/{n}", {"n": n})) for n in range(100)))
+
+    asyncio.run(visit())
+
+    assert {(line["path"], line["number"]) for line in lines} == {(f"/{n}", str(n)) for n in range(100)}
+    ids = {line["number"]: line["request_id"] for line in lines}
+    assert all(log["request_id"] == ids[log["message"]] for log in lines.logs)
+
+
+def test_a_hundred_requests_in_threads_do_not_mix(lines: CapturedRequests) -> None:
+    def visit(number: int) -> None:
+        Client().get(f"/shop/item/{number}/")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(visit, range(100)))
+
+    assert {line["path"] for line in lines} == {f"/shop/item/{n}/" for n in range(100)}
+    assert len({line["request_id"] for line in lines}) == 100
+
+
+def test_a_task_that_outlives_its_request_is_harmless_and_still_correlated(lines: CapturedRequests) -> None:
+    async def visit() -> None:
+        go = asyncio.Event()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def later() -> None:
+            await go.wait()
+            bind(late=True)
+            with timed("late"):
+                logger.info("late")
+
+        async def view(request: HttpRequest) -> HttpResponse:
+            tasks.append(asyncio.create_task(later()))
+            return HttpResponse()
+
+        await respond(view, RequestFactory().get("/"))
+        go.set()
+        await tasks[0]
+
+    asyncio.run(visit())
+
+    (line,) = lines
+    assert "late" not in line
+    assert lines.logs[0]["request_id"] == line["request_id"]
+
+
+def test_a_reused_thread_starts_clean(lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(leftover=True)
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        respond(view, RequestFactory().get("/"))
+
+    assert current_event.get() is None
+    logger.info("between")
+    assert "request_id" not in lines.logs[-1]
+
+
+def test_the_same_text_logged_by_the_application_is_not_a_request_line(site: Site, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> Any:
+        logging.info("Request took 0.1234 seconds")
+        return HttpResponse()
+
+    site.get(view)
+
+    assert len(lines) == 1
+    assert ["status" in log for log in lines.logs] == [False]

@@ -1,0 +1,129 @@
+"""`obs_middleware.measure.tracing`: request ids and traces, from friendly and hostile callers."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from types import ModuleType
+
+import pytest
+from conftest import Get, Site
+from django.http import HttpRequest, HttpResponse
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from obs_middleware.measure import tracing as correlation
+from obs_middleware.measure.tracing import is_request_id, parse_traceparent, trace_of
+from obs_middleware.testing import CapturedRequests
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("header", "valid"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", True),
+        (f"00-{TRACE}-{SPAN}-00", True),
+        (f"01-{TRACE}-{SPAN}-01", True),
+        (f"cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like", True),
+        (f"00-{TRACE}-{SPAN}-01-extra", False),
+        (f"ff-{TRACE}-{SPAN}-01", False),
+        (f"00-{TRACE.upper()}-{SPAN}-01", False),
+        (f"00-{'0' * 32}-{SPAN}-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{TRACE[:-1]}-{SPAN}-01", False),
+        (f"00-{TRACE}-{SPAN}-1", False),
+        (f"00-{TRACE}-{SPAN}", False),
+        (f" 00-{TRACE}-{SPAN}-01", False),
+        (f"00-{TRACE}-{SPAN}-01\n", False),
+        (f"cc-{TRACE}-{SPAN}-01.", False),
+        (f"cc-{TRACE}-{SPAN}-01-{'x' * 1000}", False),
+        ("", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_a_traceparent_is_read_by_the_standard(header: object, valid: bool) -> None:
+    assert parse_traceparent(header) == ((TRACE, SPAN) if valid else None)
+
+
+@given(st.text() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True))
+def test_whatever_the_header_says_it_is_a_trace_or_nothing(header: str) -> None:
+    parsed = parse_traceparent(header)
+
+    assert parsed is None or (len(parsed[0]), len(parsed[1])) == (32, 16)
+
+
+@given(st.text())
+def test_an_id_that_is_let_in_is_harmless_everywhere(text: str) -> None:
+    if is_request_id(text):
+        assert text.isascii()
+        assert text.isprintable()
+        assert len(text) <= 128
+        assert not set(text) & set(" \"'<>\\;,")
+
+
+def test_the_trace_is_on_every_line_of_the_request(get: Get, lines: CapturedRequests) -> None:
+    get("/talk/", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
+
+    everything = [*lines, *lines.logs]
+    assert {line["trace_id"] for line in everything} == {TRACE}
+    assert {line["parent_span_id"] for line in everything} == {SPAN}
+    (own,) = {line["span_id"] for line in everything}
+    assert len(own) == 16
+    assert own != SPAN
+
+
+@pytest.mark.parametrize("header", ["garbage", f"00-{'0' * 32}-{SPAN}-01"])
+def test_a_bad_trace_is_ignored(get: Get, header: str, lines: CapturedRequests) -> None:
+    assert get("/ok/", headers={"traceparent": header}).status_code == 200
+    assert "trace_id" not in lines[0]
+
+
+def test_there_is_no_trace_without_one(get: Get, lines: CapturedRequests) -> None:
+    get("/ok/")
+
+    assert not {"trace_id", "span_id", "parent_span_id"} & set(lines[0])
+
+
+def test_the_active_span_of_opentelemetry_comes_first(site: Site, lines: CapturedRequests) -> None:
+    tracer = TracerProvider().get_tracer("tests")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("inner") as inner:
+        if site.mode == "sync":
+            site.get(view, headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
+        found = trace_of(f"00-{TRACE}-{SPAN}-01")
+
+    context = inner.get_span_context()
+    assert found == (f"{context.trace_id:032x}", f"{context.span_id:016x}", f"{outer.get_span_context().span_id:016x}")
+    if site.mode == "sync":
+        assert (lines[0]["trace_id"], lines[0]["span_id"]) == found[:2]
+
+
+def test_a_span_that_is_not_recording_is_no_span() -> None:
+    with trace.use_span(trace.INVALID_SPAN):
+        assert trace_of(None) is None
+
+
+def test_without_the_library_the_header_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "opentelemetry_context", None)
+    found = trace_of(f"00-{TRACE}-{SPAN}-01")
+
+    assert found is not None
+    assert (found.trace_id, found.parent_span_id) == (TRACE, SPAN)
+
+
+def test_a_namespace_of_opentelemetry_without_its_api_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``opentelemetry-proto`` alone brings it."""
+    namespace = ModuleType("opentelemetry")
+    namespace.__path__ = []
+    monkeypatch.setitem(sys.modules, "opentelemetry", namespace)
+    for name in ("opentelemetry.trace", "opentelemetry.context"):
+        monkeypatch.delitem(sys.modules, name)
+
+    assert runpy.run_path(correlation.__file__)["opentelemetry_context"] is None

@@ -1,0 +1,11 @@
+"""Where things are in the repository, said once, so that a test module may move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+DOCS: Final = ROOT / "docs"
+TESTS: Final = ROOT / "tests"
+DATA: Final = TESTS / "data"

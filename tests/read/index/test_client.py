@@ -1,0 +1,418 @@
+"""How a search engine is reached: TLS, who asks, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import datetime as dt
+import ipaddress
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from loglines import FORMATS, events
+from shipping.parts import Engine
+
+from obs_middleware.__main__ import main
+from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.index.access import Access, access_of, add_engine
+from obs_middleware.read.where.expression import BadExpression
+
+Run = Callable[..., tuple[int, str, str]]
+Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
+INDEX = "logs-shop-prod"
+VARIABLES = ("OBS_MIDDLEWARE_USER", "OBS_MIDDLEWARE_PASSWORD", "OBS_MIDDLEWARE_API_KEY")
+
+
+@pytest.fixture(name="run")
+def _run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        code = main([str(one) for one in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def serving(answer: Answer, certificate: Path | None = None) -> Iterator[str]:
+    """Serve on the loopback what *answer* makes of a request and its body; yield the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, content = answer(self, body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 -- the names of http.server
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Whoever does not trust the certificate hangs up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def errors(status: int, reason: str) -> tuple[int, bytes]:
+    """Return an error as an engine says it."""
+    cause = {"type": "some_exception", "reason": reason}
+    return status, json.dumps({"error": {**cause, "root_cause": [cause]}, "status": status}).encode()
+
+
+@pytest.fixture(name="certificate", scope="module")
+def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture(name="engine", scope="module")
+def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The engine with a hundred requests."""
+    engine = Engine("osmem", tmp_path_factory.mktemp("engine"))
+    try:
+        engine.start()
+        engine.put_templates()
+        engine.fill(INDEX, [FORMATS["ecs"](event) for event in events(100)])
+        yield engine
+    finally:
+        engine.stop()
+
+
+ALLOWED = {
+    "Basic " + base64.b64encode("ann:p@ss:wörd".encode()).decode(): "ann",
+    "ApiKey " + base64.b64encode(b"id:secret").decode(): "the key",
+}
+NOT_ALLOWED = "Basic " + base64.b64encode(b"bob:builder").decode()
+
+
+@pytest.fixture(name="guarded")
+def _guarded(engine: Engine, certificate: Path) -> Iterator[str]:
+    """The URL of a proxy in front of the engine, at a path, with TLS, for one user and one key."""
+
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
+        said = request.headers.get("Authorization")
+        if said == NOT_ALLOWED:
+            return errors(403, "no permissions for [indices:data/read/search]")
+        if said not in ALLOWED:
+            return errors(401, "missing authentication credentials")
+        assert request.path.startswith("/es/")
+        connection = HTTPConnection("127.0.0.1", engine.port, timeout=30)
+        try:
+            connection.request(
+                request.command, request.path.removeprefix("/es"), body, {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    with serving(answer, certificate) as url:
+        yield f"{url}/es"
+
+
+# Who asks
+
+
+def test_a_user_in_the_url(run: Run, guarded: str, certificate: Path) -> None:
+    url = guarded.replace("https://", "https://ann:p%40ss%3Aw%C3%B6rd@")
+
+    code, out, err = run("stats", "--opensearch", url, "--index", INDEX, "--ca-certs", certificate)
+
+    assert (code, err) == (0, "")
+    assert f"100 request lines of {guarded}/{INDEX}" in out
+    assert "p%40ss" not in out
+
+
+def test_a_user_with_a_password_from_the_environment(
+    run: Run, guarded: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ["--opensearch", guarded, "--index", INDEX, "--ca-certs", certificate]
+    monkeypatch.setenv("OBS_MIDDLEWARE_PASSWORD", "p@ss:wörd")
+
+    assert run("stats", *there, "--user", "ann")[0] == 0
+    monkeypatch.setenv("OBS_MIDDLEWARE_USER", "ann")
+    assert run("stats", *there)[0] == 0
+    monkeypatch.setenv("OBS_MIDDLEWARE_PASSWORD", "wrong")
+    message = f"obs-middleware: {guarded}: 401, it does not know the user 'ann', or the password is another\n"
+    assert run("stats", *there) == (2, "", message)
+
+
+@pytest.mark.parametrize("key", ["id:secret", base64.b64encode(b"id:secret").decode()])
+def test_an_api_key_from_the_environment_or_a_file(
+    key: str, run: Run, guarded: str, certificate: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = ["--opensearch", guarded, "--index", INDEX, "--ca-certs", certificate]
+    (tmp_path / "key").write_text(f"{key}\n")
+
+    assert run("stats", *there, "--api-key", tmp_path / "key")[0] == 0
+    monkeypatch.setenv("OBS_MIDDLEWARE_API_KEY", key)
+    assert run("stats", *there)[0] == 0
+    monkeypatch.setenv("OBS_MIDDLEWARE_API_KEY", "other")
+    assert "401, it does not know the API key" in run("stats", *there)[2]
+
+
+def test_nobody_is_a_message(run: Run, guarded: str, certificate: Path) -> None:
+    code, out, err = run("stats", "--opensearch", guarded, "--index", INDEX, "--ca-certs", certificate)
+
+    assert (code, out) == (2, "")
+    assert err == f"obs-middleware: {guarded}: 401, it wants to know who asks: --user or --api-key\n"
+
+
+def test_who_may_not_read_is_a_message(run: Run, guarded: str, certificate: Path) -> None:
+    url = guarded.replace("https://", "https://bob:builder@")
+    code, out, err = run("stats", "--opensearch", url, "--index", INDEX, "--ca-certs", certificate)
+
+    assert (code, out) == (2, "")
+    assert err == f"obs-middleware: {guarded}: 403, the user 'bob' may not read {INDEX}\n"
+
+
+# TLS
+
+
+def test_a_certificate_that_nobody_signed_is_not_trusted(run: Run, guarded: str) -> None:
+    url = guarded.replace("https://", "https://ann:p%40ss%3Aw%C3%B6rd@")
+    code, out, err = run("stats", "--opensearch", url, "--index", INDEX)
+
+    assert (code, out) == (2, "")
+    assert err == f"obs-middleware: {guarded}: self-signed certificate; name who signed it: --ca-certs FILE\n"
+
+
+def test_any_certificate_is_trusted_with_a_warning(run: Run, guarded: str) -> None:
+    url = guarded.replace("https://", "https://ann:p%40ss%3Aw%C3%B6rd@")
+    code, out, err = run("stats", "--opensearch", url, "--index", INDEX, "--insecure")
+
+    assert code == 0
+    assert "100 requests" in out
+    assert err == f"obs-middleware: {guarded}: the certificate is not checked (--insecure)\n"
+
+
+# What goes wrong
+
+
+def there(url: str) -> list[str]:
+    return ["--opensearch", url, "--index", INDEX]
+
+
+def test_nobody_there_is_a_message(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    assert run("stats", *there(url)) == (2, "", f"obs-middleware: {url}: cannot be reached: Connection refused\n")
+
+
+def test_an_answer_that_breaks_off_is_a_message(run: Run) -> None:
+    def hang_up(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(1 << 16)
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=hang_up, args=(listener,))
+        thread.start()
+        code, _, err = run("stats", *there(url))
+        thread.join()
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"obs-middleware: {url}: cannot be reached: Remote end closed connection")
+
+
+def test_another_server_is_a_message(run: Run) -> None:
+    with serving(lambda *_: (200, b'{"hello": "world"}')) as url:
+        message = f"obs-middleware: {url}: the answer is not that of a search engine\n"
+
+        assert run("stats", *there(url)) == (2, "", message)
+
+
+def test_no_answer_in_time_is_a_message(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        message = f"obs-middleware: {url}: no answer within 0.2 s; allow more: --timeout 5m\n"
+
+        assert run("stats", *there(url), "--timeout", "200ms") == (2, "", message)
+
+
+def test_a_host_without_a_name_is_a_message(run: Run) -> None:
+    code, _, err = run("stats", *there("http://no.such.host.invalid:9200"))
+
+    assert code == 2
+    assert err.startswith("obs-middleware: http://no.such.host.invalid:9200: cannot be reached: ")
+    assert err.count("\n") == 1
+
+
+CAPABILITIES: Mapping[str, Any] = {
+    "indices": [INDEX],
+    "fields": {
+        name: {kind: {"type": kind, "searchable": True, "aggregatable": True}}
+        for name, kind in (("event.duration", "long"), ("@timestamp", "date"))
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((200, b"<html>It works!</html>"), "the answer is not that of a search engine"),
+        ((200, b'{"hello": "world"}'), "the answer is not that of a search engine"),
+        (errors(429, "[parent] Data too large"), "429, [parent] Data too large"),
+        (errors(400, "two\nlines"), "400, two lines"),
+        ((503, b"Service Unavailable"), "503, Service Unavailable"),
+        (
+            (200, json.dumps({"_shards": {"failed": 1}, "hits": {}, "aggregations": {}}).encode()),
+            f"/{INDEX}: the engine answered for a part of its shards only",
+        ),
+    ],
+)
+def test_an_answer_that_is_none_is_a_message(answer: tuple[int, bytes], message: str, run: Run) -> None:
+    def search(request: BaseHTTPRequestHandler, _: bytes) -> tuple[int, bytes]:
+        if "_field_caps" in request.path:
+            return 200, json.dumps(CAPABILITIES).encode()
+        return answer
+
+    with serving(search) as url:
+        code, out, err = run("stats", *there(url))
+
+    assert (code, out) == (2, "")
+    assert err == f"obs-middleware: {url}{message if message.startswith('/') else f': {message}'}\n"
+
+
+def test_types_that_differ_from_index_to_index_are_a_message(run: Run) -> None:
+    kinds = {kind: {"type": kind, "searchable": True, "aggregatable": True} for kind in ("keyword", "long")}
+    fields = {**CAPABILITIES["fields"], "http.route": kinds}
+
+    with serving(lambda *_: (200, json.dumps({**CAPABILITIES, "fields": fields}).encode())) as url:
+        code, _, err = run("stats", *there(url))
+
+    assert code == 2
+    assert "http.route is keyword here and long there" in err
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("client", "requests"):
+        monkeypatch.delitem(sys.modules, f"obs_middleware.read.index.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "opensearchpy", None)
+
+    message = 'obs-middleware stats needs opensearchpy: pip install "obs-middleware[opensearch]"\n'
+    assert run("stats", *there("http://127.0.0.1:9200")) == (2, "", message)
+
+
+# Options
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_engine(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://logs.example", Access("http", "logs.example", 9200)),
+        ("https://logs.example", Access("https", "logs.example", 443)),
+        ("https://logs.example:9243/es/", Access("https", "logs.example", 9243, "/es")),
+        ("http://[::1]:9200", Access("http", "::1", 9200)),
+        ("http://ann:a%3Ab@logs.example", Access("http", "logs.example", 9200, user=("ann", "a:b"))),
+    ],
+)
+def test_a_url_says_where_it_is(url: str, expected: Access) -> None:
+    found = access_of(options("--opensearch", url, "--index", "a"))
+
+    assert found == expected
+    assert urlsplit(found.url).hostname == expected.host
+    assert "ann" not in f"{found.url} {found!r}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--index", "a"], "--index is for a search engine"),
+        (["--insecure"], "--insecure is for a search engine"),
+        (["--opensearch", "https://a"], "needs an --index"),
+        (["--opensearch", "logs.example:9200", "--index", "a"], "is no URL"),
+        (["--opensearch", "https://ann:secret@a:x", "--index", "a"], "is no URL"),
+        (["--opensearch", "https://a?b=c", "--index", "a"], "is no URL"),
+        (["--opensearch", "http://a", "--index", "a", "--ca-certs", __file__], "for an https:// URL"),
+        (["--opensearch", "http://a", "--index", "a", "--user", "ann"], "needs a password"),
+        (["--opensearch", "http://a", "--index", "a", "--user", "ann:secret"], "is a name only"),
+        (["--opensearch", "http://a", "--index", "a", "--user", "ann", "--api-key", "x"], "one of them is enough"),
+        (["--opensearch", "http://a", "--index", "a", "--api-key", __file__], "holds no API key"),
+        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "no duration"),
+    ],
+)
+def test_options_that_make_no_sense_are_a_message(arguments: list[str], message: str) -> None:
+    with pytest.raises(BadExpression, match=message) as caught:
+        access_of(options(*arguments))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_a_message(tmp_path: Path) -> None:
+    for name in ("--api-key", "--ca-certs"):
+        with pytest.raises(BadSource, match="No such file"):
+            access_of(options("--opensearch", "https://a", "--index", "a", name, str(tmp_path / "missing")))
+
+
+def test_files_and_a_search_engine_are_a_message(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("stats", tmp_path / "a.log", *there("http://127.0.0.1:9200"))
+
+    assert (code, err) == (2, "obs-middleware: --opensearch is asked instead of files: name one or the other.\n")
