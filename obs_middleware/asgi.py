@@ -16,9 +16,9 @@ from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.measure.ending import is_departure
 from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event
+from obs_middleware.measure.ids import is_request_id, new_request_id
+from obs_middleware.measure.line_writer import LineWriter, log
 from obs_middleware.measure.running import RUNNING
-from obs_middleware.measure.tracing import is_request_id, new_request_id
-from obs_middleware.middleware import LineWriter
 
 __all__ = ["observed"]
 
@@ -59,7 +59,7 @@ class _Observer:
         header = settings.request_id_header.lower().encode()
         self._id_in = header if settings.trust_request_id else None
         self._id_out = header if settings.response_header else None
-        self._writer = LineWriter(settings)
+        self._writer = LineWriter(settings, log)
 
     async def serve(self, scope: Any, receive: Any, send: Send) -> None:
         if scope["type"] != "http":

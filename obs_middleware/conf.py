@@ -22,7 +22,8 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from obs_middleware.measure.client import OPTIONAL_FIELDS, networks
+from obs_middleware.measure.client import networks
+from obs_middleware.measure.headers import OPTIONAL_FIELDS
 from obs_middleware.redaction import DEFAULT_NAMES
 
 __all__ = [

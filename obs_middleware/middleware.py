@@ -21,19 +21,21 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
-from obs_middleware.conf import Settings, django_setting, keep_configured, resolve
-from obs_middleware.counters import COUNTERS
+from obs_middleware.conf import Settings, django_setting, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.measure.database import is_installed
 from obs_middleware.measure.ending import follow, is_departure
 from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
 from obs_middleware.measure.facts import Facts
-from obs_middleware.measure.policy import RULE_ATTRIBUTE, Level, Policy, level_by_status, rule_of
+from obs_middleware.measure.headers import meta_key
+from obs_middleware.measure.ids import is_request_id, new_request_id
+from obs_middleware.measure.line_writer import ORIGINAL_INFO, ROOT_LOGGER, LineWriter
+from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
 from obs_middleware.measure.running import RUNNING, watchdog
 from obs_middleware.measure.server_timing import add_server_timing
-from obs_middleware.measure.tracing import is_request_id, meta_key, new_request_id, opentelemetry_context, trace_of
+from obs_middleware.measure.tracing import opentelemetry_context, trace_of
 
-__all__ = ["LineWriter", "TimingMiddleware"]
+__all__ = ["TimingMiddleware"]
 
 _OF_DJANGO: Final = frozenset({ASGIRequest, WSGIRequest})
 
@@ -110,7 +112,7 @@ class TimingMiddleware:
         self._measures_queries = settings.database and is_installed()
         self._watchdog = watchdog(settings.watchdog_seconds) if settings.watchdog_seconds else None
         self._facts = Facts(settings)
-        self._writer = LineWriter(settings)
+        self._writer = LineWriter(settings, _log)
 
     async def __call__(self, request: Any) -> Any:
         """Await the next layer between `begin` and `finish`, and return its response."""
@@ -321,123 +323,7 @@ def _sync_twin(cls: Any) -> Any:
     return type(cls.__name__, (_Unannounced, *bases), names)
 
 
-class LineWriter:
-    """
-    Decide about the line of a request that is over, and write it.
-
-    Args:
-        settings: The settings in force.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._policy = Policy(
-            exclude=settings.exclude,
-            quiet=settings.quiet,
-            quiet_seconds=settings.quiet_seconds,
-            sample_rate=settings.sample_rate,
-            slow_seconds=settings.slow_seconds,
-        )
-        self._keeps_all = self._policy.keeps_all
-        self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
-        self._logger = settings.logger
-        self._is_plain = self._level is None and self._logger is None
-
-    def conclude(  # noqa: C901 -- done for each request, so calls little
-        self, event: RequestEvent, seconds: float, facts: Facts | None = None, request: Any = None, response: Any = None
-    ) -> None:
-        """
-        End *event*, whose request took *seconds*: write its line, or count why not.
-
-        The first call counts; a later one for the same event does nothing. Never raises.
-
-        Args:
-            event: The event; its status and outcome are known.
-            seconds: How long the request took.
-            facts: Reads the other facts, if the line is written and they have not been read yet.
-            request: The request, for *facts*.
-            response: The response, for *facts*.
-        """
-        if event.done:
-            return
-        event.done = True
-        event.duration_seconds = seconds
-        fate = "written"
-        try:
-            del RUNNING[event]
-        except KeyError:
-            pass  # its begin has failed, or a fork has cleared the dict
-        try:
-            if event.rule is not None or not self._keeps_all:
-                fate = self._decide(event)
-                if fate != "written":
-                    return
-            if facts is not None:
-                try:
-                    facts.read(event, request, response)
-                except (KeyboardInterrupt, SystemExit):
-                    raise
-                except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
-                    report_once("TimingMiddleware.finish", error)
-            event.message = f"Request took {seconds:.4f} seconds"
-            if self._is_plain and current_event.get() is event:
-                _log(event.message)
-            else:
-                self._write(event)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)
-            fate = "failed"
-            report_once("writing the request line", error)
-        finally:
-            event.error = event.refusal = None
-            next(COUNTERS[fate])
-
-    def _decide(self, event: RequestEvent) -> str:
-        try:
-            return self._policy.decide(event)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
-            report_once("Policy.decide", error)
-            return "written"
-
-    def _write(self, event: RequestEvent) -> None:
-        """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
-        outside = current_event.get()
-        current_event.set(event)
-        try:
-            if self._is_plain:
-                _log(event.message)
-            else:
-                logging.getLogger(self._logger).log(self._level_of(event), event.message)
-        finally:
-            current_event.set(outside)
-
-    def _level_of(self, event: RequestEvent) -> int:
-        if self._level is None:
-            return logging.INFO
-        try:
-            level = self._level(event.status, event.duration_seconds, event.outcome)
-            return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
-            report_once('OBS_MIDDLEWARE["LEVEL"]', error)
-            return logging.INFO
-
-
-_root: Final = logging.getLogger()
-_info: Final = logging.info
-"""What a test may have put its own in the place of, which is to be called then."""
-
-
 def _log(text: str | None) -> None:
-    """
-    Log the line, and do nothing else.
-
-    The logging module asks which line of code called it, and Python counts the lines of that function up to there: from
-    the end of a long one that takes half a microsecond.
-    """
-    # Where nobody listens, logging.info() would install a handler, and other loggers would be heard all of a sudden.
-    if _root.handlers or logging.info is not _info:
-        logging.info(text)  # noqa: LOG015 -- the root logger is the contract
+    """Log the line as `measure.line_writer.log` does, but from here: users' tests patch ``logging`` in this module."""
+    if ROOT_LOGGER.handlers or logging.info is not ORIGINAL_INFO:
+        logging.info(text)  # noqa: LOG015 -- the contract: root logger, one argument

@@ -27,7 +27,7 @@ from paths import DOCS, ROOT
 from obs_middleware import logging_config, stats
 from obs_middleware.checks import CHECKS
 from obs_middleware.conf import SETTING, Settings, find_problems, get_settings
-from obs_middleware.measure.event import FIELDS
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.redaction import DEFAULT_NAMES
 from obs_middleware.testing import capture_requests, parse_line
 

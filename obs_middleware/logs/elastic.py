@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from obs_middleware.logs.line.fit import MAX_TEXT, MAX_TEXT_OF
 from obs_middleware.logs.schemas import Own, Schema, schema_named
-from obs_middleware.measure.event import FIELDS
+from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["COMPONENT", "component_template", "configure", "index_template", "run", "templates"]
 

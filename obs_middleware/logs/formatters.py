@@ -42,7 +42,8 @@ from obs_middleware.logs.processors import (
     merge_bound_contextvars,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
-from obs_middleware.measure.event import FIELDS, current_event, own_name
+from obs_middleware.measure.event import current_event
+from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatter", "TextFormatter"]

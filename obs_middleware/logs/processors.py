@@ -17,7 +17,9 @@ from typing import Any, Final
 import structlog
 
 from obs_middleware.logs.line.clean import unused_key
-from obs_middleware.measure.event import FIELDS, RequestEvent, current_event, new_event_id, own_name
+from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.ids import new_event_id
+from obs_middleware.measure.vocabulary import FIELDS, own_name
 
 __all__ = [
     "ExcInfo",

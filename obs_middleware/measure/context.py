@@ -12,7 +12,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from obs_middleware.measure.event import current_event, own_name
+from obs_middleware.measure.event import current_event
+from obs_middleware.measure.vocabulary import own_name
 
 __all__ = ["annotate", "bind", "get_request_id", "timed"]
 

@@ -1,129 +1,22 @@
 """
-Everything known of one request, and the one ContextVar that holds it.
+All that is known of one request, and the one ContextVar that holds it.
 
-Measure, the lowest leaf: imports nothing of this package. Field names are spelt here and nowhere else; other modules
-set attributes of the same names.
+Measure, a leaf. Attributes have the names of `obs_middleware.measure.vocabulary.FIELDS`.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import threading
-from collections.abc import Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-__all__ = [
-    "FIELDS",
-    "Field",
-    "RequestEvent",
-    "Said",
-    "current_event",
-    "event_of",
-    "is_event_id",
-    "new_event_id",
-    "own_name",
-]
+from obs_middleware.measure.vocabulary import own_name
 
-
-class Field(NamedTuple):
-    """
-    One documented key of the flat schema.
-
-    Attributes:
-        type: The JSON type, as the field reference prints it.
-        when: On which lines the key is found.
-        meaning: What the value says, with its unit.
-    """
-
-    type: str
-    when: str
-    meaning: str
-
-
-FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
-    {
-        "timestamp": Field("string", "every line", "When the line was written: RFC 3339, UTC, six digits, `Z`."),
-        "level": Field(
-            "string", "every line", "`debug`, `info`, `warning`, `error` or `critical`; another level by its name."
-        ),
-        "logger": Field("string", "every line", "Name of the logger; `root` for the request line."),
-        "message": Field("string", "every line", "The text; `Request took 0.1234 seconds` for the request line."),
-        "event_id": Field("string", "every line", "Unique id of this line, for shippers to drop duplicates."),
-        "service": Field("string", "every line, if configured", "`service=` of `logging_config()`."),
-        "version": Field("string", "every line, if configured", "`version=` of `logging_config()`."),
-        "environment": Field("string", "every line, if configured", "`environment=` of `logging_config()`."),
-        "trace_id": Field("string", "with a trace", "The W3C trace, 32 hex digits."),
-        "span_id": Field("string", "with a trace", "The span of this request, 16 hex digits."),
-        "parent_span_id": Field("string", "with a trace", "The span of the caller, 16 hex digits."),
-        "request_id": Field("string", "inside a request", "The id of the request, the caller's own if it was usable."),
-        "method": Field("string", "inside a request", "The HTTP method."),
-        "path": Field("string", "inside a request", "The path, without the query string."),
-        "route": Field(
-            "string or null", "request line", 'The URL pattern that matched; null when none did; `""` for the root.'
-        ),
-        "view": Field(
-            "string", "request line, if resolved", "Name of the URL pattern, else the dotted path of the view."
-        ),
-        "status": Field(
-            "integer", "request line", "The status as sent; 499 when the client left before there was a response."
-        ),
-        "outcome": Field("string", "request line", "`ok`, `error`, `cancelled`, `aborted`, `stream_error` or `lost`."),
-        "age_seconds": Field("number", "warnings of the watchdog", "Seconds since the request began, six decimals."),
-        "duration_seconds": Field("number", "request line", "Seconds until the last byte was produced, six decimals."),
-        "first_byte_seconds": Field("number", "request line of a stream", "Seconds until the response began."),
-        "request_bytes": Field(
-            "integer", "request line, when known", "Size of the request's body, as its headers declare it."
-        ),
-        "response_bytes": Field(
-            "integer", "request line, when known", "Size of the response's body as it left Django."
-        ),
-        "db_queries": Field("integer", "request line, when measured", "Database queries of all aliases; 0 is a fact."),
-        "db_seconds": Field("number", "request line, when measured", "Seconds they took together, six decimals."),
-        "user_id": Field("string", "request line, when known", "Primary key of the user, if it was known anyway."),
-        "client_ip": Field("string", "request line, when valid", "Address of the client, by `TRUSTED_PROXIES`."),
-        "user_agent": Field("string", "request line, by `FIELDS`", "The header `User-Agent`."),
-        "host": Field("string", "request line, by `FIELDS`", "The header `Host` as it came, not validated."),
-        "scheme": Field("string", "request line, by `FIELDS`", "`http` or `https`, as Django sees it."),
-        "http_version": Field("string", "request line, by `FIELDS`", "`1.0`, `1.1`, `2` or `3`."),
-        "query": Field("string", "request line, by `FIELDS`", "The query string, secrets redacted."),
-        "referrer": Field("string", "request line, by `FIELDS`", "The header `Referer`, secrets redacted."),
-        "headers": Field("object", "request line, by `HEADERS`", "The chosen request headers by lower-case name."),
-        "slow": Field("boolean", "slow request lines", "true: the request took `SLOW_SECONDS` or more."),
-        "suppressed": Field("integer", "quiet request lines", "Lines of the same kind held back since the last one."),
-        "sample_rate": Field(
-            "number", "sampled request lines", "The share that was kept: this line stands for 1 / rate."
-        ),
-        "truncated": Field("boolean", "shortened lines", "true: something was cut, so that the line fits."),
-        "truncated_fields": Field("array", "shortened lines", "The names of the fields that were cut or dropped."),
-        "original_bytes": Field("integer", "shortened lines", "Size of the line before, in bytes; at least that."),
-        "format_error": Field(
-            "string", "lines that could not be written whole", "Class of the exception that left only these fields."
-        ),
-        "error_type": Field("string", "exceptions", "Class of the exception, with its module unless it is a builtin."),
-        "error_message": Field(
-            "string", "exceptions; security records", "Text of the exception, or of the security record without one."
-        ),
-        "stack_trace": Field(
-            "string", "exceptions; on the request line of a 5xx", "The traceback, no local variables."
-        ),
-        "stack_info": Field("string", "calls with `stack_info=True`; the watchdog", "Where the call was made."),
-    }
-)
-"""Every key that this package may write. The field reference is tested against it."""
-
-_RESERVED: Final = frozenset(FIELDS) | {"event", "exc_info"}
+__all__ = ["RequestEvent", "Said", "current_event", "event_of"]
 
 EVENT_ATTRIBUTE: Final = "_obs_middleware_event"
 """Where a request object carries its event, so that signals and log records find it without the ContextVar."""
-
-
-def own_name(name: str) -> str:
-    """Return *name* as an application's field may be called: a reserved name becomes ``app_<name>``."""
-    return f"app_{name}" if name in _RESERVED else name
 
 
 class Said:
@@ -288,7 +181,7 @@ class RequestEvent:
         return line
 
 
-current_event: Final[ContextVar[RequestEvent | None]] = ContextVar("obs_middleware.measure.event", default=None)
+current_event: Final[ContextVar[RequestEvent | None]] = ContextVar("obs_middleware.event", default=None)
 """
 The event of the request being served here.
 
@@ -304,27 +197,12 @@ def event_of(request: object) -> RequestEvent | None:
     return event if type(event) is RequestEvent else None
 
 
-_counter = itertools.count(1)
-_token = os.urandom(8).hex()
-
-
 _lock = threading.RLock()  # a signal handler may say something while its own thread is in here
 
 
 def _after_fork() -> None:
-    global _counter, _token, _lock  # noqa: PLW0603 -- the process's identity is process-wide by nature
-    _counter = itertools.count(1)
-    _token = os.urandom(8).hex()
+    global _lock  # noqa: PLW0603 -- a lock is of one process
     _lock = threading.RLock()  # the thread that may have held it is not in this process
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch
-"""Match a string that `new_event_id` may have made."""
-
-
-def new_event_id() -> str:
-    """Return an id that no other line has: a random token of the process, renewed after a fork, and a counter."""
-    return f"{_token}-{next(_counter)}"

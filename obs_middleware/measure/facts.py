@@ -2,7 +2,7 @@
 What a request and its response tell, collected when the chain is through with them.
 
 Measure. Which facts are wanted is resolved from the settings once; each is read by a pure reader of
-`obs_middleware.measure.client`, of a request whose line is written.
+`measure.client`, `measure.user` and `measure.headers`, of a request whose line is written.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from django.http import HttpResponse
 
 from obs_middleware.conf import Settings, resolve
 from obs_middleware.failures import report_once
-from obs_middleware.measure import client
-from obs_middleware.measure.client import normal_address
-from obs_middleware.measure.event import RequestEvent, own_name
-from obs_middleware.measure.tracing import meta_key
+from obs_middleware.measure.client import client_address, networks, normal_address
+from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.headers import OPTIONAL_FIELDS, declared_bytes, headers, meta_key, response_bytes
+from obs_middleware.measure.user import user_id
+from obs_middleware.measure.vocabulary import own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["Facts"]
@@ -36,10 +37,10 @@ class Facts:
     def __init__(self, settings: Settings) -> None:
         self._reads_user = settings.user
         trusted = settings.trusted_proxies
-        self._trusted = trusted if isinstance(trusted, int) else client.networks(trusted)
+        self._trusted = trusted if isinstance(trusted, int) else networks(trusted)
         self._reads_more = bool(settings.fields or settings.headers)
         self._secrets = Secrets(settings.redact)
-        self._optional = [(name, client.OPTIONAL_FIELDS[name]) for name in settings.fields]
+        self._optional = [(name, OPTIONAL_FIELDS[name]) for name in settings.fields]
         self._headers = [(name.lower(), meta_key(name)) for name in settings.headers]
         self._enrich: Callable[..., Any] | None = None if settings.enrich is None else resolve(settings.enrich)
 
@@ -67,10 +68,10 @@ class Facts:
         if type(response) is HttpResponse and event.method != "HEAD":
             size: int | None = len(response.content)
         else:
-            size = client.response_bytes(response, event.method)
+            size = response_bytes(response, event.method)
         peer = meta.get("REMOTE_ADDR")
         if self._trusted or type(peer) is not str:
-            address = client.client_address(meta, self._trusted)
+            address = client_address(meta, self._trusted)
         else:
             address = normal_address(peer)
         # One dict of the right size, for one that grows is copied; what is not known is taken out again. The three that
@@ -105,10 +106,10 @@ class Facts:
             facts.update(event.facts)  # what the policy said
         event.facts = facts
         length = meta.get("CONTENT_LENGTH")
-        if length and (size := client.declared_bytes(length)) is not None:
+        if length and (size := declared_bytes(length)) is not None:
             facts["request_bytes"] = size
         if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
-            user = client.user_id(request)
+            user = user_id(request)
             if user is not None:
                 facts["user_id"] = user
         if self._reads_more and meta is not _NOTHING:
@@ -126,7 +127,7 @@ class Facts:
             if isinstance(value, str) and value:
                 facts[name] = value
         if self._headers:
-            found = client.headers(request.META, self._headers, self._secrets)
+            found = headers(request.META, self._headers, self._secrets)
             if found:
                 facts["headers"] = found
 

@@ -1,7 +1,7 @@
 """
-The ids that join the lines of one request, and of one trace.
+The place of a request in a distributed trace: the header ``traceparent``, or OpenTelemetry's active span.
 
-Measure. Pure functions but for the ids that are made; the caller says whether a client's request id is to be believed.
+Measure. Needs nothing installed: without OpenTelemetry's API only the header counts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+__all__ = ["Trace", "active_span", "opentelemetry_context", "parse_traceparent", "trace_of"]
+
 opentelemetry_context: Callable[[], Mapping[str, Any]] | None
 try:
     from opentelemetry import trace as opentelemetry
@@ -18,22 +20,6 @@ try:
 except ImportError:
     # Not installed; or a namespace of that name alone, as its protocol buffers bring one.
     opentelemetry_context = None
-
-__all__ = [
-    "Trace",
-    "active_span",
-    "is_request_id",
-    "meta_key",
-    "new_request_id",
-    "opentelemetry_context",
-    "parse_traceparent",
-    "trace_of",
-]
-
-is_request_id: Final = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}").fullmatch
-"""
-Match a string that may be used as request id: at most 128 characters, none that can break a header, a line or a shell.
-"""
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII).fullmatch
 
@@ -51,30 +37,6 @@ class Trace(NamedTuple):
     trace_id: str
     span_id: str
     parent_span_id: str | None
-
-
-def meta_key(header: str) -> str:
-    """Return the key of ``request.META`` under which Django keeps the request header *header*."""
-    key = header.upper().replace("-", "_")
-    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
-
-
-def new_request_id() -> str:
-    """Return a new random id: 128 bits as 32 lower-case hex digits."""
-    try:
-        return _stock.pop()  # atomic; an id is given to one thread only
-    except IndexError:
-        _stock.extend(os.urandom(16 * _STOCKED).hex(":", 16).split(":"))
-        return os.urandom(16).hex()
-
-
-_STOCKED: Final = 64
-"""How many ids are fetched at once: to ask the system costs more than all else that is done for an id."""
-
-_stock: list[str] = []
-
-# A child would hand out the same ids as its parent.
-os.register_at_fork(after_in_child=_stock.clear)
 
 
 def parse_traceparent(header: object) -> tuple[str, str] | None:

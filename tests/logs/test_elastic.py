@@ -17,7 +17,8 @@ from obs_middleware.__main__ import main
 from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.schemas import SCHEMAS
-from obs_middleware.measure.event import FIELDS, current_event
+from obs_middleware.measure.event import current_event
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import parse_line
 
 

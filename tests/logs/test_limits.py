@@ -22,7 +22,8 @@ from obs_middleware.logs.line import fit as limits
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.fit import CORE, Cuts, Fit, byte_count, cut_text, cut_trace, is_pipe
 from obs_middleware.logs.schemas import SCHEMAS
-from obs_middleware.measure.event import FIELDS, RequestEvent, current_event
+from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import parse_line
 
 logger = logging.getLogger("site")

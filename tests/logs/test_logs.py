@@ -32,7 +32,9 @@ from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, Logf
 from obs_middleware.logs.handlers import LineFileHandler
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.processors import add_request_context, escape_controls, has_bound_contextvars
-from obs_middleware.measure.event import FIELDS, RequestEvent, current_event, is_event_id
+from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.ids import is_event_id
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")

@@ -18,7 +18,8 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
 from obs_middleware import annotate, bind, get_request_id, structlog_config, timed
-from obs_middleware.measure.event import FIELDS, current_event
+from obs_middleware.measure.event import current_event
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 

@@ -14,10 +14,11 @@ from conftest import respond
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
-from obs_middleware.measure import event as event_module
-from obs_middleware.measure.client import declared_bytes, response_bytes
-from obs_middleware.measure.event import FIELDS, RequestEvent, event_of, new_event_id
-from obs_middleware.measure.tracing import is_request_id, meta_key, new_request_id
+from obs_middleware.measure import ids
+from obs_middleware.measure.event import RequestEvent, event_of
+from obs_middleware.measure.headers import declared_bytes, meta_key, response_bytes
+from obs_middleware.measure.ids import is_request_id, new_event_id, new_request_id
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import CapturedRequests
 
 
@@ -171,7 +172,7 @@ def test_new_ids_are_well_formed_and_different() -> None:
 
 
 def test_the_token_of_the_process_is_random() -> None:
-    before = event_module._token
-    event_module._after_fork()
+    before = ids._token
+    ids._after_fork()
 
-    assert event_module._token != before
+    assert ids._token != before

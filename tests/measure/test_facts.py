@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from testproject.middleware import OtherUrls
 
 from obs_middleware import timed
-from obs_middleware.measure.client import client_address, networks, normal_address, user_id
+from obs_middleware.measure.client import client_address, networks, normal_address
+from obs_middleware.measure.user import user_id
 from obs_middleware.testing import CapturedRequests, capture_requests
 
 # The user

@@ -15,7 +15,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from obs_middleware.measure import tracing as correlation
-from obs_middleware.measure.tracing import is_request_id, parse_traceparent, trace_of
+from obs_middleware.measure.ids import is_request_id
+from obs_middleware.measure.tracing import parse_traceparent, trace_of
 from obs_middleware.testing import CapturedRequests
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

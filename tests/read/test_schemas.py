@@ -6,7 +6,7 @@ import pytest
 from loglines import START
 
 from obs_middleware.logs.schemas import SCHEMAS
-from obs_middleware.measure.event import FIELDS
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.read.schemas import ALL_SCHEMAS, OWN, PLACES, TYPES, columns_of, expression_of
 
 UNITS = {"ns": "nanoseconds", "latency": "seconds: ", "url": "URL", "upper": "", "trace": "traces"}

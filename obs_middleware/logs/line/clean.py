@@ -44,7 +44,7 @@ from obs_middleware.logs.line.fit import (
     cut_text,
     cut_trace,
 )
-from obs_middleware.measure.event import FIELDS, own_name
+from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import REDACTED, Secrets
 
 try:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from obs_middleware.measure.event import FIELDS
+from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["Cuts", "Fit", "byte_count", "cut_text", "cut_trace", "default_max_bytes", "is_pipe"]
 

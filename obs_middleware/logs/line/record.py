@@ -13,7 +13,8 @@ from typing import Any, Final
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.logs.line.clean import unused_key
-from obs_middleware.measure.event import is_event_id, new_event_id, own_name
+from obs_middleware.measure.ids import is_event_id, new_event_id
+from obs_middleware.measure.vocabulary import own_name
 
 __all__ = ["LEVELS", "RECORD_SIZE", "event_id_of", "extra_of", "unformatted"]
 

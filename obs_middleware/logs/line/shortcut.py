@@ -19,7 +19,8 @@ from obs_middleware.logs.line.fit import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.processors import has_bound_contextvars
-from obs_middleware.measure.event import current_event, is_event_id, new_event_id
+from obs_middleware.measure.event import current_event
+from obs_middleware.measure.ids import is_event_id, new_event_id
 
 __all__ = ["Shortcut"]
 

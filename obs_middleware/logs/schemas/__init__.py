@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from obs_middleware.logs.line.clean import Cleaner, unused_key
 from obs_middleware.logs.line.fit import MAX_ITEMS
-from obs_middleware.measure.event import FIELDS
+from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["SCHEMAS", "Own", "Schema", "To", "Translation", "schema_named"]
 
@@ -64,7 +64,7 @@ class Schema(NamedTuple):
     The table of a schema.
 
     Attributes:
-        fields: Where each of `obs_middleware.measure.event.FIELDS` goes.
+        fields: Where each of `obs_middleware.measure.vocabulary.FIELDS` goes.
         own: Where the fields of the application go.
         first: The keys that stand first in the line, in this order; with a value, if it is the same on every line.
         request_line: What the request line has beside its fields, as path and value.

@@ -1,0 +1,89 @@
+"""
+Facts that headers and other parts of a request or response state by themselves: sizes, host, query, and so on.
+
+Measure. Each reader takes any object and returns None for what it cannot know. No body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from django.http import HttpResponse
+
+from obs_middleware.redaction import REDACTED, Secrets
+
+__all__ = ["OPTIONAL_FIELDS", "declared_bytes", "headers", "meta_key", "response_bytes"]
+
+
+def meta_key(header: str) -> str:
+    """Return the key of ``request.META`` under which Django keeps the request header *header*."""
+    key = header.upper().replace("-", "_")
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+
+
+def declared_bytes(length: object) -> int | None:
+    """Return the size of the request's body as its ``Content-Length`` declares it, or None for no such header."""
+    # isascii too: "²".isdigit() is true; 18 digits are an exabyte, beyond it the header is a joke
+    if isinstance(length, str) and length.isdigit() and length.isascii() and len(length) <= 18:
+        return int(length)
+    return None
+
+
+def response_bytes(response: Any, method: str | None) -> int | None:
+    """Return the size of a plain response's body in bytes: 0 to a HEAD request, None for a stream or anything else."""
+    if type(response) is not HttpResponse and not isinstance(response, HttpResponse):
+        return None
+    return 0 if method == "HEAD" else len(response.content)
+
+
+def headers(meta: Mapping[str, Any], names: Sequence[tuple[str, str]], secrets: Secrets) -> dict[str, str]:
+    """
+    Return the headers asked for that are there; a secret one keeps its name and loses its value.
+
+    Args:
+        meta: ``request.META``.
+        names: Pairs of lower-case name and key in *meta*.
+        secrets: Which names are secret.
+    """
+    found = {name: value for name, key in names if isinstance(value := meta.get(key), str)}
+    return {name: REDACTED if secrets.hides(name) else value for name, value in found.items()}
+
+
+def _user_agent(request: Any, _: Secrets) -> Any:
+    return request.META.get("HTTP_USER_AGENT")
+
+
+def _host(request: Any, _: Secrets) -> Any:
+    # Not get_host(): it raises for a host that is not allowed, as a health check's often is.
+    return request.META.get("HTTP_HOST")
+
+
+def _scheme(request: Any, _: Secrets) -> Any:
+    return request.scheme
+
+
+def _http_version(request: Any, _: Secrets) -> Any:
+    scope = getattr(request, "scope", None)
+    if scope is not None:
+        return scope.get("http_version")
+    return request.META.get("SERVER_PROTOCOL", "").removeprefix("HTTP/")
+
+
+def _query(request: Any, secrets: Secrets) -> Any:
+    return secrets.hide_in_query(request.META.get("QUERY_STRING", ""))
+
+
+def _referrer(request: Any, secrets: Secrets) -> Any:
+    return secrets.hide_in_url(request.META.get("HTTP_REFERER", ""))
+
+
+OPTIONAL_FIELDS: Final[Mapping[str, Callable[[Any, Secrets], Any]]] = {
+    "user_agent": _user_agent,
+    "host": _host,
+    "scheme": _scheme,
+    "http_version": _http_version,
+    "query": _query,
+    "referrer": _referrer,
+}
+"""What ``OBS_MIDDLEWARE["FIELDS"]`` may ask for, each with its reader; what is empty is left out."""

@@ -1,0 +1,145 @@
+"""
+Decide about the line of a request that is over, and write it.
+
+Measure. The middleware and `obs_middleware.asgi.observed` end every request here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from obs_middleware.conf import Settings, resolve
+from obs_middleware.counters import COUNTERS
+from obs_middleware.failures import report_once
+from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.facts import Facts
+from obs_middleware.measure.policy import Level, Policy, level_by_status
+from obs_middleware.measure.running import RUNNING
+
+__all__ = ["ORIGINAL_INFO", "ROOT_LOGGER", "LineWriter", "log"]
+
+
+class LineWriter:
+    """
+    Decide about the line of a request that is over, and write it.
+
+    Args:
+        settings: The settings in force.
+        log: Writes the text of the line to the root logger at level INFO.
+    """
+
+    def __init__(self, settings: Settings, log: Callable[[str | None], None]) -> None:
+        self._log = log
+        self._policy = Policy(
+            exclude=settings.exclude,
+            quiet=settings.quiet,
+            quiet_seconds=settings.quiet_seconds,
+            sample_rate=settings.sample_rate,
+            slow_seconds=settings.slow_seconds,
+        )
+        self._keeps_all = self._policy.keeps_all
+        self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
+        self._logger = settings.logger
+        self._is_plain = self._level is None and self._logger is None
+
+    def conclude(  # noqa: C901 -- done for each request, so calls little
+        self, event: RequestEvent, seconds: float, facts: Facts | None = None, request: Any = None, response: Any = None
+    ) -> None:
+        """
+        End *event*, whose request took *seconds*: write its line, or count why not.
+
+        The first call counts; a later one for the same event does nothing. Never raises.
+
+        Args:
+            event: The event; its status and outcome are known.
+            seconds: How long the request took.
+            facts: Reads the other facts, if the line is written and they have not been read yet.
+            request: The request, for *facts*.
+            response: The response, for *facts*.
+        """
+        if event.done:
+            return
+        event.done = True
+        event.duration_seconds = seconds
+        fate = "written"
+        try:
+            del RUNNING[event]
+        except KeyError:
+            pass  # its begin has failed, or a fork has cleared the dict
+        try:
+            if event.rule is not None or not self._keeps_all:
+                fate = self._decide(event)
+                if fate != "written":
+                    return
+            if facts is not None:
+                try:
+                    facts.read(event, request, response)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
+                    report_once("TimingMiddleware.finish", error)
+            event.message = f"Request took {seconds:.4f} seconds"
+            if self._is_plain and current_event.get() is event:
+                self._log(event.message)
+            else:
+                self._write(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)
+            fate = "failed"
+            report_once("writing the request line", error)
+        finally:
+            event.error = event.refusal = None
+            next(COUNTERS[fate])
+
+    def _decide(self, event: RequestEvent) -> str:
+        try:
+            return self._policy.decide(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
+            report_once("Policy.decide", error)
+            return "written"
+
+    def _write(self, event: RequestEvent) -> None:
+        """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
+        outside = current_event.get()
+        current_event.set(event)
+        try:
+            if self._is_plain:
+                self._log(event.message)
+            else:
+                logging.getLogger(self._logger).log(self._level_of(event), event.message)
+        finally:
+            current_event.set(outside)
+
+    def _level_of(self, event: RequestEvent) -> int:
+        if self._level is None:
+            return logging.INFO
+        try:
+            level = self._level(event.status, event.duration_seconds, event.outcome)
+            return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
+            report_once('OBS_MIDDLEWARE["LEVEL"]', error)
+            return logging.INFO
+
+
+ROOT_LOGGER: Final = logging.getLogger()
+ORIGINAL_INFO: Final = logging.info
+"""A test may have patched ``logging.info``, and then wants its own called."""
+
+
+def log(text: str | None) -> None:
+    """
+    Log the request line, and do nothing else.
+
+    The logging module looks up the line of code that called it. Python counts lines from the start of the function,
+    which takes half a microsecond at the end of a long one. So this one is short.
+    """
+    # Without a handler, logging.info() would install one, and other loggers would suddenly be heard.
+    if ROOT_LOGGER.handlers or logging.info is not ORIGINAL_INFO:
+        logging.info(text)  # noqa: LOG015 -- the contract: root logger, one argument
