@@ -9,11 +9,31 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Final
+from typing import Final, TypedDict
 
-__all__ = ["COUNTERS", "SinkFigures", "register_sink", "stats"]
+__all__ = ["COUNTERS", "SinkFigures", "Stats", "register_sink", "stats"]
 
 _NAMES: Final = ("written", "excluded", "suppressed", "sampled_out", "failed")
+
+
+class Stats(TypedDict):
+    """
+    The counts that `stats` returns.
+
+    ``requests`` is the number of requests that are over: the sum of ``written``, ``excluded``, ``suppressed``,
+    ``sampled_out``, ``failed`` and ``dropped``. The ``sink_`` counts are of lines of every kind.
+    """
+
+    requests: int
+    written: int
+    excluded: int
+    suppressed: int
+    sampled_out: int
+    failed: int
+    dropped: int
+    sink_depth: int
+    sink_written: int
+    sink_dropped: int
 
 
 class SinkFigures:
@@ -63,7 +83,7 @@ def register_sink() -> SinkFigures:
     return figures
 
 
-def stats() -> dict[str, int]:
+def stats() -> Stats:
     """
     Return the counts of this process.
 
@@ -82,7 +102,11 @@ def stats() -> dict[str, int]:
     counts["written"] -= dropped
     return {
         "requests": requests,
-        **counts,
+        "written": counts["written"],
+        "excluded": counts["excluded"],
+        "suppressed": counts["suppressed"],
+        "sampled_out": counts["sampled_out"],
+        "failed": counts["failed"],
         "dropped": dropped,
         "sink_depth": sum(sink.depth for sink in _sinks),
         "sink_written": sum(sink.written for sink in _sinks),

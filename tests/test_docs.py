@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import django.conf
 import django.urls
 import pytest
+from counts import counts
 from django.core.management import call_command
 from django.test import Client, override_settings
 from paths import DOCS, ROOT
 
-from obs_middleware import logging_config, stats
+from obs_middleware import logging_config
 from obs_middleware.checks import CHECKS
 from obs_middleware.conf import SETTING, Settings, find_problems, get_settings
 from obs_middleware.measure.vocabulary import FIELDS
@@ -290,10 +291,10 @@ def visit(path: str) -> int:
 
     It has one line that says so, or is counted as one that settings or decorators leave out.
     """
-    before = stats()
+    before = counts()
     with capture_requests() as lines:
         status: int = Client().get(path).status_code
-    after = stats()
+    after = counts()
     written, left_out = (
         sum(after[name] - before[name] for name in names)
         for names in (["written"], ["excluded", "suppressed", "sampled_out"])

@@ -10,33 +10,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from obs_middleware.logs.line.fit import MAX_BYTES_PIPE
+from obs_middleware.logs.options import Format, SchemaName, StreamName
 
 __all__ = ["logging_config", "structlog_config"]
 
-_FORMATTERS: Final = {
+_FORMATTERS: Final[Mapping[Format, str]] = {
     "json": "obs_middleware.logs.formatters.JSONFormatter",
     "console": "obs_middleware.logs.formatters.ConsoleFormatter",
     "logfmt": "obs_middleware.logs.formatters.LogfmtFormatter",
     "text": "obs_middleware.logs.formatters.TextFormatter",
 }
 _NONBLOCKING: Final = "obs_middleware.logs.handlers.NonBlockingHandler"
-_SCHEMAS: Final = ("flat", "ecs", "otel", "datadog", "gcp")
-_STREAMS: Final = ("stdout", "stderr")
 _ACCESS_LOGS: Final = ("django.server", "uvicorn.access", "gunicorn.access", "granian.access")
 
 
 def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     *,
-    schema: str = "flat",
-    format: str = "json",  # noqa: A002 -- the word that its users know from logging
+    schema: SchemaName = "flat",
+    format: Format = "json",  # noqa: A002 -- the word that its users know from logging
     level: str | int = "INFO",
     service: str | None = None,
     version: str | None = None,
     environment: str | None = None,
-    stream: str = "stdout",
+    stream: StreamName = "stdout",
     file: str | PathLike[str] | None = None,
     nonblocking: bool = False,
     quiet_servers: bool = True,
@@ -69,9 +68,9 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     Raises:
         ValueError: There is no such *schema*, *format* or *stream*.
     """
-    _check("schema", schema, _SCHEMAS)
-    _check("format", format, _FORMATTERS)
-    _check("stream", stream, _STREAMS)
+    _check("schema", schema, SchemaName)
+    _check("format", format, Format)
+    _check("stream", stream, StreamName)
     formatter: dict[str, Any] = {
         "()": _FORMATTERS[format],
         "service": service,
@@ -152,6 +151,8 @@ def structlog_config() -> dict[str, Any]:
     }
 
 
-def _check(name: str, value: object, known: Mapping[str, Any] | tuple[str, ...]) -> None:
+def _check(name: str, value: object, choices: Any) -> None:
+    """Raise ValueError if *value* is not one of *choices*, a `Literal`."""
+    known = get_args(choices)
     if value not in known:
         raise ValueError(f"logging_config({name}={value!r}): expected one of {', '.join(known)}.")

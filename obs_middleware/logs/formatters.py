@@ -31,6 +31,7 @@ from obs_middleware.logs.line.fit import (
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
 from obs_middleware.logs.line.shortcut import Shortcut
 from obs_middleware.logs.line.timestamps import Timestamps
+from obs_middleware.logs.options import SchemaName, StreamName
 from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
@@ -81,7 +82,7 @@ class ChainFormatter(logging.Formatter):
         service: str | None = None,
         version: str | None = None,
         environment: str | None = None,
-        stream: str | None = None,
+        stream: StreamName | None = None,
         max_bytes: int | None = None,
     ) -> None:
         super().__init__()
@@ -232,12 +233,12 @@ class JSONFormatter(ChainFormatter):
     def __init__(  # noqa: PLR0913 -- keyword-only, each with a default
         self,
         *,
-        schema: str = "flat",
+        schema: SchemaName = "flat",
         processors: Iterable[Processor | str] = (),
         service: str | None = None,
         version: str | None = None,
         environment: str | None = None,
-        stream: str | None = None,
+        stream: StreamName | None = None,
         max_bytes: int | None = None,
     ) -> None:
         processors = tuple(processors)
@@ -357,7 +358,7 @@ class ConsoleFormatter(ChainFormatter):
     def __init__(
         self,
         *,
-        stream: str | None = "stdout",
+        stream: StreamName | None = "stdout",
         processors: Iterable[Processor | str] = (),
         service: str | None = None,
         version: str | None = None,

@@ -13,6 +13,7 @@ from conftest import Get, Site
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, TextFormatter
+from obs_middleware.logs.options import SchemaName
 from obs_middleware.testing import CapturedRequests, parse_line
 
 SECRET = "of a local variable"
@@ -148,7 +149,7 @@ def test_a_long_trace_keeps_its_head_and_its_tail() -> None:
 
 
 @pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
-def test_a_failure_fits_into_a_pipe(schema: str) -> None:
+def test_a_failure_fits_into_a_pipe(schema: SchemaName) -> None:
     text = JSONFormatter(schema=schema, max_bytes=4_096).format(record_of(deep))
 
     assert len(text.encode()) < 4_096

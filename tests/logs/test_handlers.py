@@ -24,6 +24,7 @@ from typing import Any, Final
 import pytest
 import structlog
 from conftest import respond
+from counts import changes, counts
 from disks import short_of_room
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -31,6 +32,7 @@ from django.test import RequestFactory
 from obs_middleware import counters, failures, logging_config, stats
 from obs_middleware.logs import handlers
 from obs_middleware.logs.handlers import NonBlockingHandler
+from obs_middleware.logs.options import Format
 from obs_middleware.logs.sinks import file as sinks
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests
@@ -331,7 +333,7 @@ def test_dropped_lines_are_reported_at_most_every_thirty_seconds_and_at_the_end(
 
 
 @pytest.mark.parametrize("format_", ["json", "logfmt", "text", "console"])
-def test_the_report_is_a_line_of_its_format_with_the_number_in_a_field(make: Make, gate: Gate, format_: str) -> None:
+def test_the_report_is_a_line_of_its_format_with_the_number_in_a_field(make: Make, gate: Gate, format_: Format) -> None:
     config = logging_config(format=format_)["formatters"]["obs"]
     factory = logging.config.BaseConfigurator({}).resolve(config.pop("()"))
     handler = make(gate, capacity=1)
@@ -425,7 +427,7 @@ def test_every_request_is_written_or_dropped(make: Make, gate: Gate) -> None:
     root.setLevel(logging.INFO)
     root.addHandler(handler)
     logging.getLogger("sink").removeHandler(handler)
-    before = stats()
+    before = counts()
 
     def view(request: Any) -> HttpResponse:
         logging.getLogger("site").info("inside")
@@ -437,7 +439,7 @@ def test_every_request_is_written_or_dropped(make: Make, gate: Gate) -> None:
     root.removeHandler(handler)
     handler.close()
 
-    changed = {name: value - before[name] for name, value in stats().items() if value != before[name]}
+    changed = changes(before)
     kept = [line for line in gate.lines() if line.startswith("Request took")]
     assert changed == {"requests": 10, "written": 2, "dropped": 8, "sink_written": 5, "sink_dropped": 15}
     assert len(kept) == changed["written"]

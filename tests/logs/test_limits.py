@@ -21,6 +21,7 @@ from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, Logf
 from obs_middleware.logs.line import fit as limits
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.fit import CORE, Cuts, Fit, byte_count, cut_text, cut_trace, is_pipe
+from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.vocabulary import FIELDS
@@ -154,7 +155,7 @@ def test_a_line_shrinks_in_a_fixed_order() -> None:
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_what_always_stays_stays(schema: str) -> None:
+def test_what_always_stays_stays(schema: SchemaName) -> None:
     hostile = "\x1f\x1f" * 4_000
     formatter = JSONFormatter(schema=schema, service="shop", version=hostile, max_bytes=2_048)
 

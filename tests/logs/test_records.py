@@ -19,6 +19,7 @@ from pythonjsonlogger.json import JsonFormatter
 from obs_middleware import bind, logging_config, structlog_config
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.logs.options import SchemaName
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
@@ -107,7 +108,7 @@ def test_an_applications_own_words_stay_on_the_line() -> None:
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_what_django_and_uvicorn_add_for_themselves_is_left_out(schema: str) -> None:
+def test_what_django_and_uvicorn_add_for_themselves_is_left_out(schema: SchemaName) -> None:
     formatter = JSONFormatter(schema=schema)
 
     texts = [
@@ -309,7 +310,7 @@ def test_the_console_format_in_a_file_has_neither_colour_nor_width(monkeypatch: 
 )
 @pytest.mark.parametrize("extra", [{}, {"own": "x"}], ids=["shortcut", "chain"])
 def test_json_spells_out_what_moves_a_cursor_or_ends_a_line_elsewhere(
-    schema: str, unseen: str, extra: dict[str, Any]
+    schema: SchemaName, unseen: str, extra: dict[str, Any]
 ) -> None:
     text = JSONFormatter(schema=schema).format(record_of(msg=f"a{unseen}b", **extra))
 

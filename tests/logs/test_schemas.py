@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from conftest import Site
@@ -24,6 +24,7 @@ from obs_middleware import annotate, bind, logging_config, timed
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.line import clean as serialize
 from obs_middleware.logs.line import shortcut
+from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS, Schema, To, Translation
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.vocabulary import FIELDS
@@ -55,14 +56,15 @@ class Lines(list[tuple[dict[str, Any], dict[str, Any]]]):
 
 
 @pytest.fixture(name="written")
-def _written() -> Callable[[str], Callable[[], Lines]]:
+def _written() -> Callable[[SchemaName], Callable[[], Lines]]:
     """Write every line twice, flat and in a schema, at stream handlers; a call gives the pairs so far."""
     root = logging.getLogger()
     root.setLevel("INFO")
 
-    def write(schema: str) -> Callable[[], Lines]:
+    def write(schema: SchemaName) -> Callable[[], Lines]:
         streams = []
-        for name in ("flat", schema):
+        names: tuple[SchemaName, ...] = ("flat", schema)
+        for name in names:
             stream = io.StringIO()
             handler = logging.StreamHandler(stream)
             handler.setFormatter(JSONFormatter(schema=name, service="shop", version="1.2", environment="test"))
@@ -511,12 +513,16 @@ def test_every_field_has_its_place_in_every_schema(schema: str) -> None:
     assert not unknown, f"SCHEMAS[{schema!r}] has fields that are not in measure.vocabulary.FIELDS: {unknown}"
 
 
+def test_the_type_of_the_names_has_every_schema() -> None:
+    assert get_args(SchemaName) == tuple(SCHEMAS)
+
+
 def test_logging_config_and_formatter_know_the_schemas() -> None:
-    for name in SCHEMAS:
+    for name in get_args(SchemaName):
         assert logging_config(schema=name)["formatters"]["obs"]["schema"] == name
         JSONFormatter(schema=name)
     with pytest.raises(ValueError, match="expected one of flat, ecs, otel, datadog, gcp"):
-        JSONFormatter(schema="ECS")
+        JSONFormatter(schema="ECS")  # type: ignore[arg-type]  # the mistake under test
 
 
 def places(table: Schema) -> list[tuple[str, ...]]:
@@ -750,7 +756,7 @@ def encoded(line: dict[str, Any], names: set[str]) -> str:
 
 
 @functools.cache
-def hostile_formatter(schema: str, max_bytes: int) -> tuple[JSONFormatter, Adding]:
+def hostile_formatter(schema: SchemaName, max_bytes: int) -> tuple[JSONFormatter, Adding]:
     adding = Adding()
     return JSONFormatter(schema=schema, service="shop", max_bytes=max_bytes, processors=[adding]), adding
 
@@ -759,7 +765,7 @@ ENCODERS = {True: serialize._encode_orjson, False: serialize._encode_stdlib}
 
 
 @functools.cache
-def bare_formatter(schema: str, max_bytes: int) -> JSONFormatter:
+def bare_formatter(schema: SchemaName, max_bytes: int) -> JSONFormatter:
     return JSONFormatter(schema=schema, service="shop", max_bytes=max_bytes)
 
 
@@ -908,7 +914,7 @@ def test_the_lines_in_the_documentation_are_such_lines(schema: str) -> None:
         assert own or path in known or path[:-1] in known, path
 
 
-def test_the_settings_are_read_where_tests_change_them(schema: str) -> None:
+def test_the_settings_are_read_where_tests_change_them(schema: SchemaName) -> None:
     formatter = JSONFormatter(schema=schema)
     record = logging.makeLogRecord({"msg": "x", "nickname": "y"})
     with override_settings(OBS_MIDDLEWARE={"REDACT": ["nickname"]}):

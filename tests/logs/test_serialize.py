@@ -47,6 +47,7 @@ from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.line import clean as serialize
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.fit import MAX_DEPTH, MAX_ITEMS, MAX_VALUES
+from obs_middleware.logs.options import SchemaName
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.redaction import Secrets
 from obs_middleware.testing import CapturedRequests, parse_line
@@ -306,7 +307,7 @@ def nonsense(_: Any, __: str, event_dict: Any) -> Any:
 @pytest.mark.parametrize("processor", [raising, nonsense])
 @pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
 def test_a_line_that_cannot_be_written_whole_has_its_core_and_says_so(
-    schema: str, processor: Any, lines: CapturedRequests
+    schema: SchemaName, processor: Any, lines: CapturedRequests
 ) -> None:
     formatter = JSONFormatter(schema=schema, service="shop", processors=[processor])
     event = RequestEvent(0.0, "the-id", "GET", "/orders/7/")

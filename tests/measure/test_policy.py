@@ -16,6 +16,7 @@ from unittest.mock import patch
 import pytest
 from asgiref.sync import async_to_sync
 from conftest import Get, Site, respond
+from counts import Counts, counts
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
@@ -26,7 +27,7 @@ from hypothesis import strategies as st
 from rest_framework.decorators import api_view
 from rest_framework.viewsets import ViewSet
 
-from obs_middleware import counters, stats
+from obs_middleware import counters
 from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.measure.event import RequestEvent
 from obs_middleware.measure.policy import Policy, Rule, keeps, level_by_status, rule_of
@@ -42,8 +43,8 @@ def event_of_path(
     return event
 
 
-def counted(before: dict[str, int]) -> dict[str, int]:
-    after = stats()
+def counted(before: Counts) -> Counts:
+    after = counts()
     return {
         name: after[name] - before[name] for name in ("requests", "written", "excluded", "suppressed", "sampled_out")
     }
@@ -53,7 +54,7 @@ def counted(before: dict[str, int]) -> dict[str, int]:
 
 
 def test_an_excluded_path_is_not_written_whatever_its_query(get: Get) -> None:
-    before = stats()
+    before = counts()
     with override_settings(OBS_MIDDLEWARE={"EXCLUDE": [r"^/ok/$"]}), capture_requests() as lines:
         get("/ok/?x=1")
         get("/ok-async/")
@@ -102,7 +103,7 @@ def test_a_slow_request_is_marked_on_its_line(get: Get, lines: CapturedRequests)
 
 def test_a_thousand_health_checks_are_one_line_and_the_failing_one_has_its_own(lines: CapturedRequests) -> None:
     answers = iter([200] * 500 + [503] + [200] * 500)
-    before = stats()
+    before = counts()
     with override_settings(OBS_MIDDLEWARE={"QUIET": [r"^/healthz$"], "QUIET_SECONDS": 300}):
         middleware: Any = TimingMiddleware(lambda request: HttpResponse(status=next(answers)))
         with patch("obs_middleware.measure.policy.time.monotonic", return_value=0.0):
@@ -128,7 +129,7 @@ def test_quiet_paths_are_silent_each_for_itself() -> None:
 
 def test_sampling_keeps_every_bad_request_and_weighs_the_rest(lines: CapturedRequests) -> None:
     """One in ten of 10,000, and the rate on each line restores the true count within the statistical error."""
-    before = stats()
+    before = counts()
 
     def view(request: HttpRequest) -> HttpResponse:
         number = int(request.GET["n"])

@@ -25,10 +25,10 @@ from typing import Any, Final
 
 import pytest
 from conftest import respond
+from counts import changes, counts
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from obs_middleware import stats
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.testing import parse_line
@@ -174,7 +174,7 @@ def test_requests_go_on_while_nobody_reads_and_every_one_is_written_or_dropped()
         root = logging.getLogger()
         root.setLevel(logging.INFO)
         root.addHandler(handler)
-        before = stats()
+        before = counts()
 
         for _ in range(1000):
             respond(lambda _: HttpResponse(), RequestFactory().get("/"))
@@ -184,7 +184,7 @@ def test_requests_go_on_while_nobody_reads_and_every_one_is_written_or_dropped()
         handler.close()
     lines = [parse_line(line) for line in pipe.text().splitlines()]
 
-    changed = {name: value - before[name] for name, value in stats().items()}
+    changed = changes(before)
     assert changed["requests"] == changed["written"] + changed["dropped"] == 1000
     assert sum(line["message"].startswith("Request took") for line in lines) == changed["written"]
     assert sum(line.get("dropped", 0) for line in lines) == changed["dropped"] >= 800

@@ -1,0 +1,20 @@
+"""
+The option values that `logging_config` and the formatters take, as types.
+
+Type checkers report a misspelt value, and the checks at run time read the same lists.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Format", "SchemaName", "StreamName"]
+
+SchemaName = Literal["flat", "ecs", "otel", "datadog", "gcp"]
+"""The names of the schemas; `obs_middleware.logs.schemas.SCHEMAS` has the same, in the same order."""
+
+Format = Literal["json", "console", "logfmt", "text"]
+"""The formats of `logging_config`."""
+
+StreamName = Literal["stdout", "stderr"]
+"""The standard streams that lines can go to."""

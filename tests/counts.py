@@ -1,0 +1,18 @@
+"""The counts of `obs_middleware.stats`, for tests that compare them before and after."""
+
+from __future__ import annotations
+
+from obs_middleware import stats
+
+Counts = dict[str, int]
+
+
+def counts() -> Counts:
+    """Return the counts now, by name."""
+    now = stats()
+    return {name: now[name] for name in now}  # type: ignore[literal-required]  # these are its own names
+
+
+def changes(before: Counts) -> Counts:
+    """Return by how much each count has gone up since *before*, without those that have not."""
+    return {name: value - before[name] for name, value in counts().items() if value != before[name]}
