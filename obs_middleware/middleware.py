@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import isawaitable
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
@@ -35,6 +35,15 @@ from obs_middleware.measure.running import RUNNING, watchdog
 from obs_middleware.measure.server_timing import add_server_timing
 from obs_middleware.measure.tracing import opentelemetry_context, trace_of
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # type checkers bring it along; only Python 3.13 has `default` in `typing`
+
+    Result = TypeVar("Result", default=Any)
+else:
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
+
 __all__ = ["TimingMiddleware"]
 
 _OF_DJANGO: Final = frozenset({ASGIRequest, WSGIRequest})
@@ -44,7 +53,18 @@ def _definer_of_call(cls: type) -> type:
     return next(one for one in cls.__mro__ if "__call__" in one.__dict__)
 
 
-class TimingMiddleware:
+def _returns_what_get_response_does(
+    call: Callable[[TimingMiddleware[Any], Any], Coroutine[Any, Any, Any]],
+) -> Callable[[TimingMiddleware[Result], Any], Result]:
+    """
+    Return *call* unchanged; only its type is another.
+
+    An instance above a sync layer is a sync twin, so a call returns a response there, and a coroutine elsewhere.
+    """
+    return call  # type: ignore[return-value]
+
+
+class TimingMiddleware(Generic[Result]):
     """
     Write one line for each request: ``Request took 0.1234 seconds``, with everything known of it.
 
@@ -79,7 +99,7 @@ class TimingMiddleware:
             if all(name not in one.__dict__ for one in lineage):
                 setattr(cls, name, is_capable)
 
-    def __new__(cls, get_response: Callable[[Any], Any], *_: Any, **__: Any) -> Self:
+    def __new__(cls, get_response: Callable[[Any], Result], *_: Any, **__: Any) -> Self:
         """Make a sync twin where the layer below is not async; further arguments are those of a subclass."""
         twin: type[Self] = cls
         if not iscoroutinefunction(get_response) and not issubclass(cls, _SyncTwin):
@@ -89,10 +109,10 @@ class TimingMiddleware:
                 twin = _sync_twin(cls)  # type: ignore[arg-type]  # a class is hashable
         return super().__new__(twin)
 
-    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+    def __init__(self, get_response: Callable[[Any], Result]) -> None:
         if get_response is None:
             raise ValueError("get_response must be provided.")
-        self.get_response = get_response
+        self.get_response: Callable[[Any], Any] = get_response
         self._in_thread = not iscoroutinefunction(get_response)
         if not self._in_thread:
             # Django asks the instance, not its class, whether it is async.
@@ -114,6 +134,7 @@ class TimingMiddleware:
         self._facts = Facts(settings)
         self._writer = LineWriter(settings, _log)
 
+    @_returns_what_get_response_does
     async def __call__(self, request: Any) -> Any:
         """Await the next layer between `begin` and `finish`, and return its response."""
         event = self.begin(request)
@@ -254,7 +275,7 @@ class TimingMiddleware:
             current_event.set(event.previous)
 
 
-class _SyncTwin(TimingMiddleware):
+class _SyncTwin(TimingMiddleware[Any]):
     """The sync body; mixed in behind the class that was asked for, whose own body comes first."""
 
     def __call__(self, request: Any) -> Any:
