@@ -41,8 +41,9 @@ lint: $(VENV)/.dev ## Look at format and style
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 
-types: $(VENV)/.dev ## Check the types
+types: $(VENV)/.dev ## Check the types: everything with mypy, the public API with pyright too
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase

@@ -62,7 +62,7 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
     __slots__ = ("_starts", "name")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self._starts: list[float] = []
 
     def __enter__(self) -> Self:

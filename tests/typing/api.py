@@ -1,12 +1,19 @@
-"""The public API as a typed project uses it; read by type checkers, run by nobody."""
+"""
+The public API as a typed project uses it.
+
+mypy and pyright check this file in their strict modes (``make types``); nothing runs it. `mistakes.py` has the uses
+that they must refuse.
+"""
 
 from __future__ import annotations
 
 import logging.config
+from typing import assert_type
 
 import structlog
 from django.core.asgi import get_asgi_application
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import View
 
 from obs_middleware import (
     annotate,
@@ -24,6 +31,7 @@ from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.logs.handlers import LineFileHandler, NonBlockingHandler
 from obs_middleware.logs.processors import EventDict, add_exception, add_request_context, escape_controls
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
@@ -43,6 +51,10 @@ formatters: list[logging.Formatter] = [
     ConsoleFormatter(stream="stderr"),
     LogfmtFormatter(service="shop"),
     TextFormatter(),
+]
+handlers: list[logging.Handler] = [
+    NonBlockingHandler(stream="stderr", overflow="block"),
+    LineFileHandler("app.log"),
 ]
 filters: list[logging.Filter] = [RequestContextFilter(), FoldDjangoRequests()]
 
@@ -64,6 +76,12 @@ class Middleware(TimingMiddleware):
         return response
 
 
+class SyncMiddleware(TimingMiddleware):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = super().__call__(request)
+        return response
+
+
 @quiet
 @sample(0.1)
 def health(request: HttpRequest) -> HttpResponse:
@@ -73,11 +91,35 @@ def health(request: HttpRequest) -> HttpResponse:
 @exclude
 async def metrics(request: HttpRequest) -> HttpResponse:
     oldest: float = max((running.age_seconds for running in in_flight()), default=0.0)
-    written: int = stats()["written"]
+    counts = stats()
+    written: int = counts["written"] + counts["sink_depth"]
     return HttpResponse(f"{oldest} {written}")
 
 
-middleware = TimingMiddleware(view)
+@exclude
+class Status(View):
+    title = "status"
+
+
+def decorated(request: HttpRequest, pk: int) -> JsonResponse:
+    return JsonResponse({"pk": pk})
+
+
+async def test_a_call_returns_what_get_response_returns() -> None:
+    request = HttpRequest()
+    assert_type(TimingMiddleware(health)(request), HttpResponse)
+    assert_type(await TimingMiddleware(view)(request), HttpResponse)
+    assert_type(SyncMiddleware(health)(request), HttpResponse)
+    assert_type(await Middleware(view)(request), HttpResponse)
+
+
+def test_a_decorator_keeps_the_type_of_the_view() -> None:
+    assert_type(quiet(decorated)(HttpRequest(), pk=7), JsonResponse)
+    assert_type(exclude(sample(0.5)(decorated))(HttpRequest(), 7), JsonResponse)
+    assert_type(Status.title, str)
+
+
+middleware: TimingMiddleware = TimingMiddleware(view)
 application = observed(get_asgi_application())
 response: HttpResponse = health(HttpRequest())
 
