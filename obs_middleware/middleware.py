@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
@@ -51,17 +51,6 @@ _OF_DJANGO: Final = frozenset({ASGIRequest, WSGIRequest})
 
 def _definer_of_call(cls: type) -> type:
     return next(one for one in cls.__mro__ if "__call__" in one.__dict__)
-
-
-def _returns_what_get_response_does(
-    call: Callable[[TimingMiddleware[Any], Any], Coroutine[Any, Any, Any]],
-) -> Callable[[TimingMiddleware[Result], Any], Result]:
-    """
-    Return *call* unchanged; only its type is another.
-
-    An instance above a sync layer is a sync twin, so a call returns a response there, and a coroutine elsewhere.
-    """
-    return call  # type: ignore[return-value]
 
 
 class TimingMiddleware(Generic[Result]):
@@ -134,16 +123,22 @@ class TimingMiddleware(Generic[Result]):
         self._facts = Facts(settings)
         self._writer = LineWriter(settings, _log)
 
-    @_returns_what_get_response_does
-    async def __call__(self, request: Any) -> Any:
-        """Await the next layer between `begin` and `finish`, and return its response."""
-        event = self.begin(request)
-        try:
-            response = await self.get_response(request)
-        except BaseException as error:
-            self.finish(event, request, error=error)
-            raise
-        return self.finish(event, request, response)
+    if TYPE_CHECKING:
+        # Not async in every instance: one above a sync layer is a sync twin. A decorator with this type would do, too,
+        # but mypy loses its type variable when it reads the module from its cache.
+        def __call__(self, request: Any) -> Result:
+            """Return what *get_response* returns: the response, or above an async layer a coroutine of it."""
+    else:
+
+        async def __call__(self, request: Any) -> Any:
+            """Await the next layer between `begin` and `finish`, and return its response."""
+            event = self.begin(request)
+            try:
+                response = await self.get_response(request)
+            except BaseException as error:
+                self.finish(event, request, error=error)
+                raise
+            return self.finish(event, request, response)
 
     def begin(self, request: Any) -> RequestEvent | None:  # noqa: C901, PLR0912 -- done for each request, so calls little
         """
