@@ -1,4 +1,4 @@
-"""docs/reading.md: every command that it shows gives what it shows."""
+"""docs/reading.md and docs/search-engine.md: every command prints the output shown below it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shipping.parts import Engine
 
 from obs_middleware.__main__ import COMMANDS, main
 
-PAGE = (DOCS / "reading.md").read_text()
+PAGE = "".join((DOCS / name).read_text() for name in ("reading.md", "search-engine.md"))
 SHOWN = re.findall(r"^```console\n\$ (obs-middleware .+)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
 
 
