@@ -1,8 +1,11 @@
 """
-The console script ``obs-middleware``, also ``python -m obs_middleware``: which commands there are.
+The console script ``obs-middleware``, also ``python -m obs_middleware``.
 
-Imports nothing but the standard library until a command is asked for; the module of a command is imported then. It has
-``configure(parser)``, which adds its arguments, and ``run(arguments)``, which returns the exit code.
+A command ``some-name`` is the module ``obs_middleware.read.commands.some_name``. It has two functions:
+``configure(parser)`` adds its arguments, ``run(arguments)`` runs it and returns the exit code.
+
+This module imports only the standard library. The module of a command is imported when you call the command, so that
+``--help`` works without the extras, and a missing extra gives a message instead of a traceback.
 """
 
 from __future__ import annotations
@@ -16,106 +19,91 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-__all__ = ["COMMANDS", "Command", "main"]
+__all__ = ["COMMANDS", "main"]
 
 PROGRAM: Final = "obs-middleware"
 
-
-class Command(NamedTuple):
-    """
-    A command of the console script.
-
-    Attributes:
-        summary: What it answers, for ``--help``.
-        module: Dotted path of its module.
-    """
-
-    summary: str
-    module: str
-
-
-_FOLDER: Final = "obs_middleware.read.commands"
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "stats": Command("requests, errors and percentiles, in all and by route (the default)", f"{_FOLDER}.stats"),
-    "slow": Command("the slowest requests, with their ids", f"{_FOLDER}.slow"),
-    "time": Command("the course over time: rate, errors, p95", f"{_FOLDER}.time"),
-    "grep": Command("the original lines for which an expression holds", f"{_FOLDER}.grep"),
-    "request": Command("every line of one request, in order", f"{_FOLDER}.request"),
-    "tail": Command("follow a log, rendered for people, with a rolling summary", f"{_FOLDER}.tail"),
-    "diff": Command("two logs compared by route, and whether it is more than chance", f"{_FOLDER}.diff"),
-    "check": Command("exit with 1 when a limit is broken: --p95 300ms --errors 1%%", f"{_FOLDER}.check"),
-    "report": Command("one self-contained HTML page", f"{_FOLDER}.report"),
-    "elastic-template": Command("print the templates for Elasticsearch or OpenSearch", "obs_middleware.logs.elastic"),
+COMMANDS: Final[Mapping[str, str]] = {
+    "stats": "requests, errors and percentiles, in total and by route (the default)",
+    "slow": "the slowest requests, with their ids",
+    "time": "rate, errors and percentiles over time",
+    "grep": "the original lines that match an expression",
+    "request": "every line of one request, in order",
+    "tail": "follow a log: readable lines and a rolling summary",
+    "diff": "compare two logs by route, and tell real changes from chance",
+    "check": "exit with 1 if a limit is exceeded: --p95 300ms --errors 1%",
+    "report": "one self-contained HTML page",
+    "elastic-template": "print the index templates for Elasticsearch or OpenSearch",
 }
+"""Name of each command and its summary for ``--help``."""
 
 _EXTRAS: Final = {"duckdb": "cli", "rich": "cli", "opensearchpy": "opensearch"}
 
 OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
-"""Exit codes, beside 1, which is the verdict of ``check``. The last two are a shell's for SIGINT and SIGPIPE."""
+"""Exit codes. 1 belongs to the commands; the last two are what a shell reports for SIGINT and SIGPIPE."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run the command that *argv* names and return its exit code.
+    Run a command and return its exit code.
 
-    What is no command is taken for a file, of which ``stats`` are shown.
+    An argument that is not a command is treated as a log file and passed to ``stats``.
 
     Args:
-        argv: The arguments; None for those of the process.
+        argv: The arguments without the program name; None for those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _mend_streams()
+    _prepare_streams()
     try:
-        code = _run(arguments)
+        code = _dispatch(arguments)
         sys.stdout.flush()
-    except SystemExit as error:  # argparse
+    except SystemExit as error:  # raised by argparse
         return error.code if isinstance(error.code, int) else BAD
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # whoever reads has seen enough
+        _discard_output()
         return CLOSED_PIPE
     except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        print(f"{PROGRAM}: {named}{error.strerror or error}", file=sys.stderr)
-        _give_up_output()  # the disk may be full
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"{PROGRAM}: {file}{error.strerror or error}", file=sys.stderr)
+        _discard_output()  # the disk may be full
         return BAD
     return code
 
 
-def _mend_streams() -> None:
-    """Let nothing go wrong because a stream is closed, or because of what the locale cannot say."""
+def _prepare_streams() -> None:
+    """Replace closed streams, and make the others accept every character."""
     if sys.stdin is None:
-        sys.stdin = _nothing("r")
+        sys.stdin = _null_stream("r")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, _nothing("w"))
+            setattr(sys, name, _null_stream("w"))
         elif isinstance(stream, io.TextIOWrapper):
-            # Lines are UTF-8, and so are pages, whatever a terminal here would show.
+            # Lines and pages are UTF-8 in a file or pipe, regardless of the locale.
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-def _nothing(mode: str) -> Any:
-    """Return a stream that stands for one that is closed, until the process ends."""
-    stream: Any = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at the end
+def _null_stream(mode: str) -> Any:
+    """Open the null device; it is closed when the process ends."""
+    stream: Any = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- closed at exit
     atexit.register(stream.close)
     return stream
 
 
-def _give_up_output() -> None:
-    """Keep Python from complaining once more at its end of what it could not write."""
+def _discard_output() -> None:
+    """Redirect stdout to the null device if it cannot be flushed, so that Python does not report that at exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> int:
     if not arguments and sys.stdin is not None and sys.stdin.isatty():
         _parser().print_help(sys.stderr)
         return BAD
@@ -127,10 +115,13 @@ def _run(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         name = arguments.pop(0)
     elif arguments and _looks_like_a_command(arguments[0]):
-        print(f"{PROGRAM}: {arguments[0]}: neither a command nor a file; {PROGRAM} --help", file=sys.stderr)
+        print(
+            f"{PROGRAM}: {arguments[0]!r} is neither a command nor a file: {PROGRAM} --help lists the commands",
+            file=sys.stderr,
+        )
         return BAD
     try:
-        return _asked(name, arguments)
+        return _run(name, arguments)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -139,12 +130,11 @@ def _run(arguments: list[str]) -> int:
         return BAD
 
 
-def _asked(name: str, arguments: list[str]) -> int:
-    command = COMMANDS[name]
-    module = importlib.import_module(command.module)
-    parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=command.summary.replace("%%", "%"))
-    module.configure(parser)
-    code: int = module.run(parser.parse_args(arguments))
+def _run(name: str, arguments: list[str]) -> int:
+    command = importlib.import_module(f"obs_middleware.read.commands.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=_escaped(COMMANDS[name]))
+    command.configure(parser)
+    code: int = command.run(parser.parse_args(arguments))
     return code
 
 
@@ -155,14 +145,19 @@ def _looks_like_a_command(word: str) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         PROGRAM,
-        description="Read the log lines of obs_middleware, and print what it takes to ship them.",
-        epilog=f"{PROGRAM} COMMAND --help tells more. {PROGRAM} FILE is short for {PROGRAM} stats FILE.",
+        description="Read the log lines that obs_middleware writes, and prepare a store for them.",
+        epilog=f"{PROGRAM} COMMAND --help shows the options. {PROGRAM} FILE is short for {PROGRAM} stats FILE.",
     )
     parser.add_argument("--version", action="store_true", help="show the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.summary)
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=_escaped(summary))
     return parser
+
+
+def _escaped(text: str) -> str:
+    """Escape *text* for argparse, which formats help texts with ``%``."""
+    return text.replace("%", "%%")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ forgotten in the store. ``obs-middleware elastic-template`` prints them.
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -18,7 +15,7 @@ from obs_middleware.logs.line.fit import MAX_TEXT, MAX_TEXT_OF
 from obs_middleware.logs.schemas import Own, Schema, schema_named
 from obs_middleware.measure.vocabulary import FIELDS
 
-__all__ = ["COMPONENT", "component_template", "configure", "index_template", "run", "templates"]
+__all__ = ["COMPONENT", "component_template", "index_template", "templates"]
 
 COMPONENT: Final = "obs-middleware"
 """The name of the component template."""
@@ -196,38 +193,3 @@ def _put(properties: dict[str, Any], path: tuple[str, ...], mapping: Mapping[str
     for key in above:
         properties = properties.setdefault(key, {"properties": {}})["properties"]
     properties[last] = mapping
-
-
-# The command
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``obs-middleware elastic-template``."""
-    parser.description = (
-        "Print the component template and the index template for lines of the schema `ecs`: a JSON object of API paths "
-        "and bodies, to be put in this order. With --part, one body for `curl -X PUT -d @-`."
-    )
-    parser.add_argument("--opensearch", action="store_true", help="for OpenSearch instead of Elasticsearch")
-    parser.add_argument("--dataset", default="django", help="data streams logs-DATASET-* (default: %(default)s)")
-    parser.add_argument("--pattern", help="names of streams or indices, instead of logs-DATASET-*")
-    parser.add_argument("--priority", type=int, default=PRIORITY, help="of the index template (default: %(default)s)")
-    parser.add_argument("--plain", action="store_true", help="for ordinary indices, not data streams")
-    parser.add_argument("--part", choices=("component", "index"), help="print the body of this template alone")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Print the templates; return 0, or 2 for a dataset that cannot be one."""
-    try:
-        component, index = templates(
-            arguments.dataset,
-            pattern=arguments.pattern,
-            priority=arguments.priority,
-            plain=arguments.plain,
-            opensearch=arguments.opensearch,
-        ).items()
-    except ValueError as error:
-        print(f"obs-middleware elastic-template: {error}", file=sys.stderr)  # noqa: T201 -- what a command is for
-        return 2
-    printed = {"component": component[1], "index": index[1]}.get(arguments.part) or dict([component, index])
-    print(json.dumps(printed, indent=2))  # noqa: T201 -- as above
-    return 0

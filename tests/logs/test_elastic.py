@@ -1,11 +1,8 @@
-"""`obs_middleware.logs.elastic`: a type for every field of an ``ecs`` line, and the command that prints them."""
+"""`obs_middleware.logs.elastic`: a type for every field of an ``ecs`` line."""
 
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,8 +10,7 @@ import pytest
 from hostile import Mischief, hostile_event
 from paths import DATA
 
-from obs_middleware.__main__ import main
-from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
+from obs_middleware.logs.elastic import COMPONENT, component_template, index_template
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.measure.event import current_event
@@ -173,37 +169,3 @@ def test_an_index_template_can_be_for_plain_indices_of_any_name() -> None:
 def test_a_dataset_must_be_able_to_be_one(dataset: str) -> None:
     with pytest.raises(ValueError, match="expected lower-case letters"):
         index_template(dataset)
-
-
-# The command
-
-
-def test_the_command_prints_the_requests_in_their_order(capsys: pytest.CaptureFixture[str], opensearch: bool) -> None:
-    assert main(["elastic-template", "--dataset", "shop", *(["--opensearch"] if opensearch else [])]) == 0
-
-    printed = json.loads(capsys.readouterr().out)
-    assert list(printed) == ["_component_template/obs-middleware", "_index_template/logs-shop"]
-    assert printed == templates("shop", opensearch=opensearch)
-
-
-def test_the_command_prints_one_body(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["elastic-template", "--part", "component"]) == 0
-    assert json.loads(capsys.readouterr().out) == component_template()
-    assert main(["elastic-template", "--part", "index", "--plain", "--pattern", "a*", "--priority", "7"]) == 0
-    assert json.loads(capsys.readouterr().out) == index_template(pattern="a*", plain=True, priority=7)
-
-
-def test_the_command_says_what_is_wrong_with_a_dataset(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["elastic-template", "--dataset", "my-shop"]) == 2
-
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "'my-shop'" in printed.err
-
-
-def test_the_command_runs_as_a_module() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "obs_middleware", "elastic-template"], check=True, capture_output=True, text=True
-    ).stdout
-
-    assert json.loads(shown) == templates()

@@ -130,7 +130,7 @@ with capture_requests() as captured:
     parsed: dict[str, object] = parse_line("{}")
 
 exit_code: int = main(["elastic-template", "--opensearch"])
-summaries: list[str] = [command.summary for command in COMMANDS.values()]
+summaries: list[str] = list(COMMANDS.values())
 bodies: dict[str, dict[str, object]] = templates("shop", opensearch=True)
 bodies[f"_component_template/{COMPONENT}"] = component_template()
 bodies["_index_template/logs-shop"] = index_template("shop", pattern="shop-*", priority=300, plain=True)

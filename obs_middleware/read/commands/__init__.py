@@ -1,1 +1,1 @@
-"""The commands: one module each, called as it is typed."""
+"""The commands of ``obs-middleware``: one module each, named like the command."""

@@ -1,5 +1,5 @@
 """
-What the commands have in common: their arguments, reading for them, and how a failure is said.
+Running a command: open what it asks, answer, and turn a failure into a message and an exit code.
 
 Read. A command asks a question of a `Session`, which is one of files or one of a search engine, and shows the answer.
 """
@@ -23,59 +23,31 @@ from obs_middleware.read.answers import Change, Requests
 from obs_middleware.read.files.requests import FileRequests, changes
 from obs_middleware.read.files.sources import BadSource, Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import check_predicate, connect, matching_lines, read_log
-from obs_middleware.read.index.access import access_of, add_engine
-from obs_middleware.read.show.text import FORMATS, console, count, inert
+from obs_middleware.read.index.access import access_of
+from obs_middleware.read.show.text import console, count, inert
 from obs_middleware.read.where.conditions import Condition, Every, predicate
 from obs_middleware.read.where.expression import BadExpression
-from obs_middleware.read.where.options import add_filters, condition_of
+from obs_middleware.read.where.options import condition_of
 
 __all__ = [
+    "NOTHING_FOUND",
     "FileSession",
     "Session",
-    "add_files",
-    "add_format",
-    "add_memory",
     "answered",
     "answered_in",
     "file_session",
-    "number",
     "said_of",
     "session",
     "working",
+    "write_lines",
 ]
 
 S = TypeVar("S")
 
 BAD: Final = 2
+NOTHING_FOUND: Final = 1
+"""Exit code of `grep` and `request` without a line, as grep has it."""
 _INTERRUPTED: Final = "Query interrupted"  # what the engine makes of Ctrl-C
-
-
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the files, the filters, ``--memory`` and what names a search engine instead of files."""
-    parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
-    )
-    add_filters(parser)
-    add_memory(parser)
-    add_engine(parser)
-
-
-def add_memory(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* ``--memory``."""
-    parser.add_argument("--memory", metavar="SIZE", help="what may be used before the disk is: 500MiB, 4GiB")
-
-
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* ``--format``."""
-    parser.add_argument("--format", choices=FORMATS, default="table", help="table (default), json, csv or markdown")
-
-
-def number(text: str) -> int:
-    """Return a whole number that is not negative, for ``type=`` of an argument."""
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
 
 
 class Session(Protocol):
@@ -261,3 +233,20 @@ def said_of(found: Requests) -> dict[str, Any]:
     """Return what every answer in JSON says of its source."""
     approximate = {} if found.approximate is None else {"approximate": found.approximate}
     return {"sources": found.sources, "lines": found.lines, **approximate}
+
+
+def write_lines(lines: Iterable[str]) -> int:
+    """
+    Write original lines to standard output, byte for byte so that the next program in a pipe reads the log itself.
+
+    On a terminal, control characters are written as escapes.
+
+    Returns:
+        The number of lines.
+    """
+    written = 0
+    terminal = sys.stdout.isatty()
+    for line in lines:
+        written += 1
+        sys.stdout.write((inert(line) if terminal else line) + "\n")
+    return written

@@ -1,7 +1,7 @@
 """
-``obs-middleware check``: are the limits kept, for a job of CI or cron.
+``obs-middleware check``: compare a log with limits, for a CI job or cron.
 
-Read. The exit code is the answer: 0 when all are kept, 1 when one is broken, 2 when it cannot be told.
+The exit code is the answer: 0 if every limit is kept, 1 if one is exceeded, 2 if there is no answer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import re
 from typing import Any, Final
 
 from obs_middleware.read.answers import Overview, Verdict
-from obs_middleware.read.commands._common import Session, add_files, add_format, answered, number, said_of
-from obs_middleware.read.commands.stats import exactness, notes_of
+from obs_middleware.read.commands._arguments import add_files, add_format, whole_number
+from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.show.text import Answer, Column, Table, count, duration, percent, plain, show
@@ -21,43 +22,42 @@ from obs_middleware.read.where.expression import BadExpression, seconds_of
 __all__ = ["configure", "run"]
 
 BROKEN: Final = 1
-FIGURES: Final = ("p50", "p90", "p95", "p99", "max")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``check``."""
     add_files(parser)
-    limits = parser.add_argument_group("limits, one at least")
-    for figure in FIGURES:
+    limits = parser.add_argument_group("limits; give at least one")
+    for figure in QUANTILES:
         limits.add_argument(f"--{figure}", metavar="TIME", help="300ms, 1.5s" if figure == "p50" else None)
     limits.add_argument("--errors", metavar="SHARE", help="1%%, or 0.01")
     parser.add_argument(
-        "--least", type=number, default=1, metavar="N", help="how many requests there must be for an answer (1)"
+        "--least", type=whole_number, default=1, metavar="N", help="fewer requests than this give no answer (1)"
     )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show each limit and what was found; return 1 if one is broken."""
+    """
+    Print each limit and the figure that was measured.
+
+    Returns:
+        0 if every limit is kept, 1 if one is exceeded, 2 if there is no answer.
+    """
     return answered(arguments, _answer)
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    limits = {figure: seconds_of(text) for figure in FIGURES if (text := getattr(arguments, figure)) is not None}
-    if arguments.errors is not None:
-        limits["errors"] = _share(arguments.errors)
-    if not limits:
-        raise BadExpression("name a limit: --p95 300ms, --errors 1%.")
+    limits = _limits(arguments)
     requests = session.requests(arguments.files, STATS_FIELDS)
     everything = requests.overview()
-    if everything.durations.n < arguments.least:
-        raise BadSource(f"{count(everything.durations.n)} requests are fewer than --least {count(arguments.least)}")
+    n = everything.durations.n
+    if n < arguments.least:
+        raise BadSource(f"there are {count(n)} requests, and --least asks for {count(arguments.least)}")
     if "errors" in limits and everything.errors is None:
-        raise BadSource("these lines carry a duration only: --errors cannot be told")
-    verdicts = tuple(
-        Verdict(name, limit, _value(everything, name), everything.durations.n) for name, limit in limits.items()
-    )
-    kept = all(verdict.kept for verdict in verdicts)
+        raise BadSource("--errors cannot be checked: these lines have a duration but no status")
+    verdicts = tuple(Verdict(figure, limit, _value(everything, figure), n) for figure, limit in limits.items())
+    broken = [verdict for verdict in verdicts if not verdict.kept]
     columns = (
         Column("", "figure", plain, right=False),
         Column("limit", "limit", plain),
@@ -66,15 +66,20 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         Column("", "verdict", plain, right=False),
     )
     rows = tuple(_row(verdict, raw=arguments.format == "csv") for verdict in verdicts)
-    data = {**said_of(requests), "kept": kept, "verdicts": [_data(one) for one in verdicts]}
-    head = (
-        "all limits are kept" if kept else "broken: " + ", ".join(_reason(one) for one in verdicts if not one.kept),
-    )
-    show(
-        Answer(data, head, (Table("", columns, rows),), (*requests.notes, *exactness(requests), *notes_of(everything))),
-        arguments.format,
-    )
-    return 0 if kept else BROKEN
+    data = {**said_of(requests), "kept": not broken, "verdicts": [_data(verdict) for verdict in verdicts]}
+    head = f"broken: {', '.join(map(_reason, broken))}" if broken else "all limits are kept"
+    show(Answer(data, (head,), (Table("", columns, rows),), notes_of(requests, everything)), arguments.format)
+    return BROKEN if broken else 0
+
+
+def _limits(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the limits: seconds, and a share from 0 to 1 for ``errors``."""
+    limits = {figure: seconds_of(text) for figure in QUANTILES if (text := getattr(arguments, figure)) is not None}
+    if arguments.errors is not None:
+        limits["errors"] = _share(arguments.errors)
+    if not limits:
+        raise BadExpression("there is no limit to check: give one, for example --p95 300ms or --errors 1%")
+    return limits
 
 
 def _value(everything: Overview, figure: str) -> float | None:
@@ -88,7 +93,7 @@ def _share(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text.strip())
     share = None if match is None else float(match[1]) / (100 if match[2] else 1)
     if share is None or share > 1:
-        raise BadExpression(f"--errors {text!r} is no share; expected such as 1% or 0.01.")
+        raise BadExpression(f"invalid --errors {text!r}: use a percentage (1%) or a share from 0 to 1 (0.01)")
     return share
 
 

@@ -1,17 +1,14 @@
-"""
-``obs-middleware diff``: two logs compared, group by group, and whether a change is more than chance.
-
-Read.
-"""
+"""``obs-middleware diff``: compare two logs group by group, and tell a real change from chance."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from obs_middleware.read.answers import FEW, Change, Requests
-from obs_middleware.read.commands._common import Session, add_format, add_memory, answered, number, said_of
-from obs_middleware.read.commands.stats import add_by, by_of, exactness, head_of, notes_of
+from obs_middleware.read.answers import FEW, Change
+from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
+from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of
 from obs_middleware.read.files.requests import CONFIDENCE, DRAWS, STATS_FIELDS
 from obs_middleware.read.index.access import add_engine
 from obs_middleware.read.show.text import Answer, Column, Table, count, duration, plain, route, show
@@ -20,6 +17,8 @@ from obs_middleware.read.where.options import add_filters
 
 __all__ = ["configure", "run"]
 
+_SIDES = ("before", "after")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``diff``."""
@@ -27,27 +26,65 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sides",
         nargs="*",
         metavar="BEFORE AFTER",
-        help="two log files or patterns; with --opensearch two expressions as --where has, or two --index instead",
+        help="two log files or patterns; with --opensearch, two expressions like that of --where, or two --index",
     )
     add_filters(parser)
     add_memory(parser)
     add_engine(parser)
     add_by(parser)
-    parser.add_argument("--limit", type=number, default=20, metavar="N", help="groups to compare, 0 for all (20)")
+    add_limit(parser, "groups to compare, 0 for all")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show what changed."""
+    """Print what changed."""
     return answered(arguments, _answer)
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    sides = _sides(arguments)
-    asked = {side: session.requests([name], {*STATS_FIELDS, *by}) for side, name in zip(_SIDES, sides, strict=True)}
-    alls = {side: requests.overview() for side, requests in asked.items()}
-    found = session.changes(asked["before"], asked["after"], by, arguments.limit or None)
+    sides = dict(zip(_SIDES, _sides(arguments), strict=True))
+    requests = {side: session.requests([name], {*STATS_FIELDS, *by}) for side, name in sides.items()}
+    overviews = {side: one.overview() for side, one in requests.items()}
+    changes = session.changes(requests["before"], requests["after"], by, arguments.limit or None)
+    data = {
+        **{side: {**said_of(one), "overview": overviews[side]} for side, one in requests.items()},
+        "confidence": CONFIDENCE,
+        "draws": DRAWS,
+        "changes": [_data(change) for change in changes],
+    }
+    head = tuple(f"{side:<7}{head_of(overview)[0]}" for side, overview in overviews.items())
+    approximate = exactness_of(requests["after"])
+    notes = (
+        *(f"{side}: {note}" for side in _SIDES for note in (*requests[side].notes, *figure_notes(overviews[side]))),
+        *approximate,
+        f"from, to: {CONFIDENCE:.0%} bootstrap interval of the change, from {DRAWS:,} samples of each side",
+        *(["the interval includes the error of the percentiles, which makes it wider"] if approximate else []),
+        "slower, faster: the interval excludes zero; by chance alone, one figure in a hundred does",
+        f"too few: fewer than {FEW} requests on one side",
+    )
+    show(Answer(data, head, (_table(by, changes),), notes), arguments.format)
+    return 0
+
+
+def _sides(arguments: argparse.Namespace) -> list[str]:
+    """Return the two sides: files, or the index patterns or expressions that select the lines in a search engine."""
+    sides: list[str] = arguments.sides
+    if arguments.opensearch is None:
+        if len(sides) != len(_SIDES):
+            raise BadExpression(f"diff compares two logs, BEFORE and AFTER, and you named {len(sides)}")
+        return sides
+    if len(arguments.index) == len(_SIDES) and not sides:
+        return list(arguments.index)
+    if len(arguments.index) != 1 or len(sides) != len(_SIDES):
+        raise BadExpression(
+            "diff compares two sides: give two --index, or one --index and two expressions, "
+            "for example \"version = '1.1'\" \"version = '1.2'\""
+        )
+    return sides
+
+
+def _table(by: tuple[str, ...], changes: tuple[Change, ...]) -> Table:
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in by),
         Column("", "figure", plain, right=False, whole=True),
@@ -61,46 +98,8 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         Column("n after", "n_after", count, spare=1),
         Column("", "verdict", plain, right=False, whole=True),
     )
-    rows = tuple(_row(one) for one in found)
-    few = frozenset(n for n, one in enumerate(found) if one.real is None)
-    data = {
-        **{side: {**said_of(requests), "overview": alls[side]} for side, requests in asked.items()},
-        "confidence": CONFIDENCE,
-        "draws": DRAWS,
-        "changes": [_data(one) for one in found],
-    }
-    head = tuple(f"{side:<7}{head_of(alls[side])[0]}" for side in asked)
-    notes = (
-        *(f"{side}: {note}" for side, requests in asked.items() for note in (*requests.notes, *notes_of(alls[side]))),
-        *exactness(asked["after"]),
-        f"from, to: bootstrap interval of the change, {CONFIDENCE:.0%}, {DRAWS:,} samples of each side",
-        *_error(asked["after"]),
-        "slower, faster: the interval leaves zero out; by chance alone one figure in a hundred does",
-        f"fewer than {FEW} requests on one side are too few to tell",
-    )
-    show(Answer(data, head, (Table(f"By {', '.join(by)}", columns, rows, few),), notes), arguments.format)
-    return 0
-
-
-_SIDES = ("before", "after")
-
-
-def _sides(arguments: argparse.Namespace) -> list[str]:
-    """Return the names of both sides: files, or what tells the sides apart in a search engine."""
-    sides: list[str] = arguments.sides
-    if arguments.opensearch is None:
-        if len(sides) != 2:
-            raise BadExpression("name two logs: BEFORE AFTER.")
-        return sides
-    if len(arguments.index) == 2 and not sides:
-        return list(arguments.index)
-    if len(arguments.index) != 1 or len(sides) != 2:
-        raise BadExpression("name two --index, or one and two expressions: \"version = '1.1'\" \"version = '1.2'\".")
-    return sides
-
-
-def _error(requests: Requests) -> tuple[str, ...]:
-    return () if requests.approximate is None else ("the error of the percentiles is drawn too, and makes it wider",)
+    few = frozenset(number for number, change in enumerate(changes) if change.real is None)
+    return Table(f"By {', '.join(by)}", columns, tuple(map(_row, changes)), few)
 
 
 def _signed(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """
-``obs-middleware report``: the log as one self-contained page.
+``obs-middleware report``: a log as one self-contained HTML page.
 
-Read. Asks the questions that `obs_middleware.read.show.page.page` draws, and writes the file.
+This module collects the data and writes the file; `obs_middleware.read.show.page.page` makes the page.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from obs_middleware.read.answers import Group, Requests
-from obs_middleware.read.commands._common import Session, add_files, answered
-from obs_middleware.read.files.requests import (
-    SLOW_FIELDS,
-    STATS_FIELDS,
-)
+from obs_middleware.read.commands._arguments import add_files
+from obs_middleware.read.commands._common import Session, answered
+from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.show.page.page import ReportData, RouteRow, render
 from obs_middleware.read.where.options import said
@@ -41,14 +39,14 @@ _SLICES: Final = 96
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``report``."""
     add_files(parser)
+    parser.add_argument("-o", "--output", default="-", metavar="FILE", help="file to write (standard output)")
     parser.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="where to write the page; standard output if not said"
+        "--title", metavar="TEXT", help="heading of the page (the service, or the name of the first file)"
     )
-    parser.add_argument("--title", metavar="TEXT", help="heading of the page")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the page to the file, or to standard output."""
     return answered(arguments, _answer)
 
 
@@ -75,13 +73,13 @@ def page_data(
     generated: dt.datetime | None = None,
 ) -> ReportData:
     """
-    Return all that the page shows of *requests*, which were read with `PAGE_FIELDS`.
+    Collect the data of the page.
 
     Args:
-        requests: What is shown.
-        filters: How it was narrowed down, as the user wrote it.
-        generated: When that was.
-        title: Heading; None for the service that the lines name, or else the first file.
+        requests: The requests to show; they must have been read with `PAGE_FIELDS`.
+        title: Heading; None for the service that the lines name, or the name of the first file.
+        filters: The filters that the user gave, as typed.
+        generated: When the report is made.
     """
     everything = requests.overview()
     routes = requests.groups(("method", "route"), _ROUTES)
@@ -89,7 +87,7 @@ def page_data(
     span = 0.0
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
-    # Of less than a second there is no rate to speak of: eighteen requests at once are not 18,000 a second.
+    # A shorter slice would turn 18 requests within a millisecond into a rate of 18,000 per second.
     step = span / _SLICES if span >= 1 else 1.0
     return ReportData(
         title=title or requests.service() or Path(requests.sources[0]).name,

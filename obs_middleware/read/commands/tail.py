@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.text import Text
 
 from obs_middleware.read.answers import FEW
-from obs_middleware.read.commands._common import FileSession, add_memory, answered_in, file_session, number
+from obs_middleware.read.commands._arguments import add_local_files, whole_number
+from obs_middleware.read.commands._common import FileSession, answered_in, file_session
 from obs_middleware.read.files.follow import Follower, PipeFollower
 from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.files.table import line_rows
@@ -30,7 +31,6 @@ from obs_middleware.read.schemas import quoted
 from obs_middleware.read.show.text import console, count, duration, inert, percent
 from obs_middleware.read.where.conditions import predicate
 from obs_middleware.read.where.expression import seconds_of
-from obs_middleware.read.where.options import add_filters
 
 __all__ = ["Summary", "configure", "run"]
 
@@ -53,18 +53,14 @@ _FIELDS: Final = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tail``."""
+    add_local_files(parser)
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or none: standard input"
-    )
-    add_filters(parser)
-    add_memory(parser)
-    parser.add_argument(
-        "-F", "--follow", action="store_true", help="the default, for hands that type it: follow the name"
+        "-F", "--follow", action="store_true", help="follow the name across rotation; this is the default"
     )
     parser.add_argument(
-        "-n", "--lines", type=number, default=10, metavar="N", help="how many of the last lines first (10)"
+        "-n", "--lines", type=whole_number, default=10, metavar="N", help="number of last lines to print first (10)"
     )
-    parser.add_argument("--every", default="10s", metavar="TIME", help="how often there is a summary (10s); 0 for none")
+    parser.add_argument("--every", default="10s", metavar="TIME", help="interval of the summary, 0 for none (10s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

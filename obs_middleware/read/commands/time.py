@@ -1,17 +1,15 @@
-"""
-``obs-middleware time``: the course of rate, errors and durations over time.
-
-Read.
-"""
+"""``obs-middleware time``: rate, errors and durations over time, in slices of equal length."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 
-from obs_middleware.read.answers import FEW
-from obs_middleware.read.commands._common import Session, add_files, add_format, answered, said_of
-from obs_middleware.read.commands.stats import exactness, head_of, notes_of
+from obs_middleware.read.answers import FEW, Overview, Requests
+from obs_middleware.read.commands._arguments import add_files, add_format
+from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._overview import head_of, notes_of
 from obs_middleware.read.figures import Slice
 from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
@@ -23,46 +21,76 @@ __all__ = ["configure", "run", "sensible_step"]
 _STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _WANTED = 30
 _LONGEST = 100 * 365 * 86_400
+_MOST_BLOCKS = 150
+"""More slices than this do not fit on one line as blocks."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``time``."""
     add_files(parser)
-    parser.add_argument(
-        "--every", metavar="TIME", help="how long a slice is: 10s, 1m, 1h; some thirty slices if not said"
-    )
+    parser.add_argument("--every", metavar="TIME", help="length of a slice: 10s, 1m, 1h (by default about 30 slices)")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the course over time."""
+    """Print the course over time."""
     return answered(arguments, _answer)
 
 
 def sensible_step(seconds: float) -> float:
-    """Return the length of a slice, in seconds, that cuts a span of *seconds* into some thirty."""
+    """Return a round slice length, in seconds, that divides a span of *seconds* into at most 30 slices."""
     return next(
         (float(step) for step in _STEPS if seconds / step <= _WANTED), math.ceil(seconds / _WANTED / 86_400) * 86_400.0
     )
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    step = None if arguments.every is None else seconds_of(arguments.every)
-    if step is not None and step < 0.001:
-        raise BadExpression("--every is at least 1ms.")
+    wanted = _wanted(arguments)
     requests = session.requests(arguments.files, STATS_FIELDS)
     everything = requests.overview()
+    step = _step(wanted, arguments, requests, everything)
+    slices = requests.course(step)
+    head = (*head_of(everything), f"slices of {duration(step)}", *_blocks(slices))
+    data = {**said_of(requests), "every_seconds": step, "slices": slices}
+    show(Answer(data, head, (_table(slices, step),), notes_of(requests, everything)), arguments.format)
+    return 0
+
+
+def _wanted(arguments: argparse.Namespace) -> float | None:
+    """Return ``--every`` in seconds, None without it."""
+    if arguments.every is None:
+        return None
+    seconds = seconds_of(arguments.every)
+    if not 0.001 <= seconds <= _LONGEST:
+        raise BadExpression(f"invalid --every {arguments.every!r}: use a length from 1ms to 36500d, for example 1m")
+    return seconds
+
+
+def _step(wanted: float | None, arguments: argparse.Namespace, requests: Requests, everything: Overview) -> float:
     if everything.first is None or everything.last is None:
-        raise BadSource(f"{', '.join(requests.sources)}: no line says when it was written")
+        raise BadSource(f"{', '.join(requests.sources)}: no line has a timestamp, so there is no course over time")
     span = (everything.last - everything.first).total_seconds()
-    step = step or sensible_step(span)
-    if step > _LONGEST:
-        raise BadExpression(f"--every {arguments.every} is too long.")
+    step = wanted or sensible_step(span)
     if span / step > requests.most_slices:
         raise BadExpression(
-            f"--every {arguments.every} would be {count(span / step)} slices; at most {count(requests.most_slices)}."
+            f"invalid --every {arguments.every!r}: it makes {count(span / step)} slices of this log, and the limit is "
+            f"{count(requests.most_slices)}; use a longer time, or narrow the log with --since and --until"
         )
-    slices = requests.course(step)
+    return step
+
+
+def _blocks(slices: Sequence[Slice]) -> list[str]:
+    if len(slices) > _MOST_BLOCKS:
+        return []
+    lines = [
+        ("requests", blocks([one.requests for one in slices])),
+        ("errors", blocks([one.errors for one in slices])),
+        ("p95", blocks([one.durations.p95 for one in slices])),
+    ]
+    return [f"{name:<9}|{line}|" for name, line in lines]
+
+
+def _table(slices: Sequence[Slice], step: float) -> Table:
     columns = (
         Column("from", "from", moment, right=False, whole=True),
         Column("requests", "requests", count),
@@ -72,23 +100,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         *(Column(name, f"{name}_seconds", duration) for name in ("p50", "p95", "max")),
         Column("n", "n", count, spare=2),
     )
-    rows = tuple(_row(one, step) for one in slices)
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)
-    lines = [
-        ("requests", blocks([one.requests for one in slices])),
-        ("errors", blocks([one.errors for one in slices])),
-        ("p95", blocks([one.durations.p95 for one in slices])),
-    ]
-    shown = [f"{name:<9}|{line}|" for name, line in lines] if len(slices) <= 150 else []
-    data = {**said_of(requests), "every_seconds": step, "slices": slices}
-    head = (*head_of(everything), f"slices of {duration(step)}", *shown)
-    table = Table("Course", columns, rows, few)
-    show(Answer(data, head, (table,), (*requests.notes, *exactness(requests), *notes_of(everything))), arguments.format)
-    return 0
+    return Table("Course", columns, tuple(_row(one, step) for one in slices), few)
 
 
 def _row(one: Slice, step: float) -> tuple[object, ...]:
-    share = None if one.errors is None else one.errors / one.requests
+    share = one.errors / one.requests if one.requests and one.errors is not None else None
     durations = one.durations
     return (
         one.start,

@@ -1,0 +1,87 @@
+"""Arguments that several commands have in common, and the reading of them."""
+
+from __future__ import annotations
+
+import argparse
+
+from obs_middleware.read.index.access import add_engine
+from obs_middleware.read.show.text import FORMATS
+from obs_middleware.read.where.expression import BadExpression
+from obs_middleware.read.where.options import add_filters
+
+__all__ = ["add_by", "add_files", "add_format", "add_limit", "add_local_files", "add_memory", "by_of", "whole_number"]
+
+_SHORT_NAMES = {"user": "user_id", "duration": "duration_seconds"}
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the log files, the filters, ``--memory``, and the options that name a search engine instead of files."""
+    add_local_files(parser)
+    add_engine(parser)
+
+
+def add_local_files(parser: argparse.ArgumentParser) -> None:
+    """Add the log files, the filters and ``--memory``, for a command that cannot ask a search engine."""
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or nothing for standard input"
+    )
+    add_filters(parser)
+    add_memory(parser)
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """Add ``--memory``."""
+    parser.add_argument(
+        "--memory", metavar="SIZE", help="memory to use before data goes to disk: 500MiB, 4GiB (1500MiB)"
+    )
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format``."""
+    parser.add_argument("--format", choices=FORMATS, default="table", help="output format (table)")
+
+
+def add_limit(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--limit``, which is 20 by default; *text* is its help."""
+    parser.add_argument("--limit", type=whole_number, default=20, metavar="N", help=f"{text} (20)")
+
+
+def add_by(parser: argparse.ArgumentParser) -> None:
+    """Add ``--by``; `by_of` reads it."""
+    parser.add_argument(
+        "--by",
+        default="method,route",
+        metavar="FIELDS",
+        help="fields to group by: route, status, view, user_id or any other, also your own (method,route)",
+    )
+
+
+def by_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """
+    Return the names of the fields in ``--by``, each once.
+
+    Raises:
+        BadExpression: ``--by`` names no field.
+    """
+    fields = tuple(dict.fromkeys(field.strip() for field in arguments.by.split(",") if field.strip()))
+    if not fields:
+        raise BadExpression(
+            f"invalid --by {arguments.by!r}: name at least one field, for example route or method,status"
+        )
+    return tuple(_SHORT_NAMES.get(field, field) for field in fields)
+
+
+def whole_number(text: str) -> int:
+    """
+    Parse a whole number from 0, for ``type=`` of an argument.
+
+    Raises:
+        ArgumentTypeError: *text* is something else.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"invalid number {text!r}: use a whole number from 0")
+    return value

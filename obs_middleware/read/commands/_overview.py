@@ -1,0 +1,81 @@
+"""The figures of all requests as lines of text, and the notes below them. Several commands print these."""
+
+from __future__ import annotations
+
+from obs_middleware.read.answers import FEW, Groups, Overview, Requests
+from obs_middleware.read.figures import Quantiles
+from obs_middleware.read.show.text import FEW_NOTE, count, duration, moment, percent
+
+__all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of"]
+
+QUANTILES = ("p50", "p90", "p95", "p99", "max")
+"""The quantiles that the console shows, as attributes of `Quantiles`."""
+
+
+def head_of(everything: Overview) -> tuple[str, ...]:
+    """Return the figures of all requests as a few lines: totals, time span, statuses, quantiles."""
+    lines = ["  ".join(_totals(everything))]
+    if everything.first is not None and everything.last is not None:
+        lines.append(f"from {moment(everything.first)} to {moment(everything.last)}")
+    if everything.statuses:
+        lines.append("  ".join(f"{one.name} {count(one.count)}" for one in everything.statuses))
+    lines.append(_quantile_line(everything.durations))
+    return tuple(lines)
+
+
+def _totals(everything: Overview) -> list[str]:
+    totals = [f"{count(everything.requests)} requests"]
+    if everything.first is not None and everything.last is not None:
+        span = (everything.last - everything.first).total_seconds()
+        if span >= 1:
+            totals.append(f"{everything.requests / span:,.2f} a second")
+    if everything.errors is None:
+        totals.append("errors unknown")
+    else:
+        share = everything.errors / everything.requests if everything.requests else 0.0
+        totals.append(f"{count(everything.errors)} errors ({percent(share)})")
+    totals.append(f"{duration(everything.seconds)} together")
+    return totals
+
+
+def _quantile_line(durations: Quantiles) -> str:
+    mark = "*" if durations.n < FEW else ""
+    values = (f"{name} {duration(getattr(durations, name))}{mark}" for name in QUANTILES)
+    return "  ".join((*values, f"n {count(durations.n)}"))
+
+
+def notes_of(requests: Requests, everything: Overview, groups: Groups | None = None) -> tuple[str, ...]:
+    """
+    Return all notes below an answer: what was read, how exact the percentiles are, what the figures rest on.
+
+    Args:
+        requests: The requests that were asked about.
+        everything: Their overview.
+        groups: Their groups, if the command shows them.
+    """
+    missing = [] if groups is None or has_keys(groups) else [f"no line has {' or '.join(groups.by)}"]
+    return (*requests.notes, *exactness_of(requests), *figure_notes(everything), *missing)
+
+
+def exactness_of(requests: Requests) -> tuple[str, ...]:
+    """Return a note if the percentiles are approximate, else nothing."""
+    return () if requests.approximate is None else (f"percentiles are {requests.approximate}",)
+
+
+def figure_notes(everything: Overview) -> tuple[str, ...]:
+    """Return the notes on the figures themselves: whether they are estimated, unknown, or rest on few requests."""
+    notes = []
+    if everything.estimated:
+        notes.append(
+            "counts, rates and shares are estimates: each line weighs 1 / sample_rate; percentiles are of the lines"
+        )
+    if everything.errors is None:
+        notes.append("these lines have a duration but no status, so errors are unknown")
+    if everything.durations.n < FEW:
+        notes.append(FEW_NOTE)
+    return tuple(notes)
+
+
+def has_keys(groups: Groups) -> bool:
+    """Whether any line has one of the fields that the requests were grouped by."""
+    return any(key is not None for row in groups.rows for key in row.keys)

@@ -1,0 +1,49 @@
+"""`obs-middleware check`: limits, and the exit code that tells whether they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from console import Run, write
+from loglines import BARE, Event
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "word"),
+    [
+        (["--p95", "60s", "--errors", "50%"], 0, "all limits are kept"),
+        (["--p95", "1ms"], 1, "broken: p95"),
+        (["--errors", "0.1%"], 1, "broken: errors"),
+        (["--p50", "60s", "--max", "1ms"], 1, "broken: max"),
+    ],
+)
+def test_check_answers_with_its_exit_code(limits: list[str], code: int, word: str, run: Run, log: Path) -> None:
+    found, out, _ = run("check", log, *limits)
+
+    assert found == code
+    assert out.startswith(word)
+    for form in ("json", "csv", "markdown"):
+        assert run("check", log, *limits, "--format", form)[0] == code
+
+
+def test_check_looks_at_what_the_filters_leave(run: Run, log: Path) -> None:
+    assert run("check", log, "--route", "checkout/", "--p50", "50ms")[0] == 1
+    assert run("check", log, "--route", "", "--p50", "50ms")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--errors", "many"], ["--errors", "5"], ["--p95", "x"], ["--p95", "1s", "--least", "301"]]
+)
+def test_check_without_an_answer_is_neither_good_nor_broken(arguments: list[str], run: Run, log: Path) -> None:
+    code, out, err = run("check", log, *arguments)
+
+    assert (code, out) == (2, "")
+    assert err
+
+
+def test_check_does_not_take_unknown_errors_for_none(run: Run, tmp_path: Path, written: list[Event]) -> None:
+    log = write(tmp_path / "seed.log", [BARE["seed"](event) for event in written])
+
+    assert run("check", log, "--errors", "1%")[0] == 2
+    assert run("check", log, "--p95", "60s")[0] == 0

@@ -1,0 +1,197 @@
+"""What every command does with its sources: files, standard input, filters, damage, progress."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from console import COMMAND, DEADLINE, Run, write
+from loglines import BARE, FORMATS, Event, events
+
+from obs_middleware.__main__ import COMMANDS
+from obs_middleware.read.commands import _arguments, _common
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "no request line among 0 lines"), (b"hello\nworld\n", "no request line among 2 lines")],
+)
+@pytest.mark.parametrize("name", ["stats", "slow", "time", "check", "report"])
+def test_no_request_line_is_a_message(name: str, content: bytes, message: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(content)
+    limit = ["--p95", "1s"] if name == "check" else []
+
+    assert run(name, path, *limit) == (2, "", f"obs-middleware: {path}: {message}\n")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "elastic-template"])
+def test_a_missing_file_is_a_message(name: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "missing.log"
+    before = {"grep": ["status = 1"], "request": ["x"], "diff": [str(path)]}.get(name, [])
+    limit = ["--p95", "1s"] if name == "check" else []
+
+    code, out, err = run(name, *before, path, *limit)
+
+    assert (code, out) == (2, "")
+    assert err == f"obs-middleware: {path}: No such file or directory\n"
+
+
+@pytest.fixture(name="nobody")
+def _nobody() -> Iterator[None]:
+    """Not root, who may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["stats", "tail"])
+def test_a_file_that_may_not_be_read_is_a_message(name: str, run: Run, log: Path, nobody: None) -> None:
+    if os.access(log, os.R_OK, effective_ids=True):
+        log.chmod(0)
+
+    assert run(name, log) == (2, "", f"obs-middleware: {log}: Permission denied\n")
+
+
+def test_filters_that_leave_nothing_are_a_message(run: Run, log: Path) -> None:
+    code, _, err = run("stats", log, "--status", "418")
+
+    assert (code, err) == (2, f"obs-middleware: {log}: none of the 300 request lines passes the filters\n")
+
+
+def test_a_regular_expression_that_is_none_is_a_message(run: Run, log: Path) -> None:
+    code, _, err = run("stats", log, "--where", "path ~ '('")
+
+    assert code == 2
+    assert "not a condition that can be tested" in err
+
+
+def test_a_memory_that_is_none_is_a_message(run: Run, log: Path) -> None:
+    assert "--memory 'much' is no size" in run(log, "--memory", "much")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stats", "--until", "0001-01-01T00:00:00+14:00"],
+        ["stats", "--since", "9999-12-31T23:59:59-14:00"],
+        ["time", "--every", "999999999d"],
+    ],
+)
+def test_a_time_that_no_calendar_has_is_a_message(arguments: list[str], run: Run, log: Path) -> None:
+    code, out, err = run(*arguments, log)
+
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_longer_ago_than_there_are_years_is_ever_since(run: Run, log: Path) -> None:
+    assert run("stats", log, "--since", "99999999999999d") == run("stats", log)
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["290000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0044-03-15 (BC) 00:00:00", "infinity", "epoch"]
+)
+@pytest.mark.parametrize("name", ["stats", "time", "slow", "report"])
+def test_a_damaged_timestamp_is_none(name: str, timestamp: str, run: Run, tmp_path: Path, written: list[Event]) -> None:
+    lines = [FORMATS["flat"](event) for event in written[:30]]
+    text = BARE["text"](written[30] | {"timestamp": timestamp})
+    log = write(tmp_path / "a.log", [*lines, FORMATS["flat"](written[30] | {"timestamp": timestamp}), text])
+
+    code, out, err = run(name, log)
+
+    assert (code, err) == (0, "")
+    if name == "stats":
+        assert "to 2026-11-02T10:00:29Z" in out
+        assert "32 lines read: 32 request lines" in out
+
+
+def test_a_damaged_archive_is_read_as_far_as_it_goes(run: Run, tmp_path: Path) -> None:
+    lines = "".join(FORMATS["flat"](event) + "\n" for event in events(5_000)).encode()
+    damaged = bytearray(gzip.compress(lines))
+    damaged[len(damaged) // 2 :] = b"\xff" * (len(damaged) // 2)
+    log = tmp_path / "a.log.gz"
+    log.write_bytes(damaged)
+
+    code, out, err = run(log)
+
+    assert (code, err) == (0, "")
+    assert re.search(r"2,\d\d\d request lines, \d+ skipped", out)
+    log.write_bytes(damaged[:30] + b"\xff" * 1_000)
+    assert run(log)[0] == 2
+
+
+def test_standard_input_is_read(tmp_path: Path, written: list[Event]) -> None:
+    text = "".join(f"{FORMATS['gcp'](event)}\n" for event in written)
+    for names in ([], ["stats"], ["stats", "-"]):
+        result = subprocess.run(
+            [*COMMAND, *names, "--format", "json"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=DEADLINE,
+        )
+        data = json.loads(result.stdout)
+        assert data["sources"] == ["standard input"]
+        assert data["overview"]["requests"] == len(written)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bool, log: Path, run: Run) -> None:
+    """Without the patience that spares short work the bar; what is asked for comes out as ever."""
+    ours, theirs = pty.openpty()
+    script = (
+        "import sys; from obs_middleware.__main__ import main; from obs_middleware.read.commands import _common as cli;"
+        " cli._PATIENCE_SECONDS = 0; sys.exit(main(sys.argv[1:]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, "stats", str(log)],
+        stdout=subprocess.PIPE,
+        stderr=theirs if terminal else subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        check=True,
+        timeout=DEADLINE,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            shown += piece
+    except OSError:  # how a terminal tells its end
+        pass
+    os.close(ours)
+
+    assert result.stdout.decode() == run(log)[1]
+    if terminal:
+        assert b"Reading" in shown
+        assert b"%" in shown
+        assert shown.endswith(b"\x1b[2K")  # the bar has wiped itself away
+    else:
+        assert (result.stderr, shown) == (b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Query interrupted", KeyboardInterrupt), ("anything else", RuntimeError)]
+)
+def test_what_the_engine_makes_of_an_interrupt_is_one_again(text: str, expected: type[BaseException]) -> None:
+    def interrupted(arguments: argparse.Namespace, session: _common.Session) -> int:
+        raise RuntimeError(text)
+
+    parser = argparse.ArgumentParser()
+    _arguments.add_files(parser)
+
+    with pytest.raises(expected):
+        _common.answered(parser.parse_args([]), interrupted)

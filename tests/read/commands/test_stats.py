@@ -1,0 +1,46 @@
+"""`obs-middleware stats`: totals, histogram and groups."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+from console import Run
+from loglines import Event
+
+
+def test_stats_has_the_same_figures_in_every_form(run: Run, log: Path, written: list[Event]) -> None:
+    data = json.loads(run(log, "--format", "json")[1])
+    table = list(csv.DictReader(io.StringIO(run(log, "--format", "csv")[1])))
+    markdown = run(log, "--format", "markdown")[1]
+    shown = run(log)[1]
+
+    assert data["overview"]["requests"] == len(written)
+    assert [float(row["p95_seconds"]) for row in table] == [
+        round(row["durations"]["p95"], 9) for row in data["groups"]["rows"]
+    ]
+    assert sum(int(row["requests"]) for row in table) == len(written)
+    for row in data["groups"]["rows"]:
+        assert (
+            re.search(rf"^{row['keys'][0]} +{re.escape(row['keys'][1] or '-')}", shown, re.MULTILINE)
+            or not row["keys"][1]
+        )
+        assert f"| {row['keys'][0]} |" in markdown
+    assert "orders/&lt;int:pk&gt;/" in markdown
+    assert "300 lines read: 300 request lines" in shown
+
+
+def test_stats_group_by_any_field(run: Run, log: Path) -> None:
+    table = list(csv.DictReader(io.StringIO(run(log, "--by", "tenant,status", "--format", "csv")[1])))
+
+    assert {row["tenant"] for row in table} == {"t0", "t1", "t2"}
+    assert {row["status"] for row in table} == {"200", "302", "404", "500"}
+
+
+def test_groups_that_are_not_shown_are_counted(run: Run, log: Path) -> None:
+    shown = run(log, "--by", "user_id", "--limit", "2")[1]
+
+    assert re.search(r"^\(5 others\) +\d+", shown, re.MULTILINE)

@@ -1,0 +1,122 @@
+"""`obs-middleware tail`: following a log."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from console import COMMAND, DEADLINE, Run, write
+from loglines import FORMATS, Event, events
+
+
+class Tail:
+    """A running ``obs-middleware tail`` and what it has written so far."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, "tail", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.text = ""
+
+    def wait_for(self, word: str) -> str:
+        deadline = time.monotonic() + DEADLINE
+        assert self.process.stdout is not None
+        while word not in self.text:
+            left = deadline - time.monotonic()
+            assert left > 0, self.text
+            if select.select([self.process.stdout], [], [], left)[0]:
+                piece = os.read(self.process.stdout.fileno(), 65_536)
+                assert piece, self.text
+                self.text += piece.decode()
+        return self.text
+
+
+@pytest.fixture(name="tail")
+def _tail() -> Iterator[Callable[..., Tail]]:
+    started: list[Tail] = []
+
+    def start(*arguments: str | Path) -> Tail:
+        started.append(Tail(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.send_signal(signal.SIGINT)  # so that it tidies up
+        one.process.wait(DEADLINE)
+        assert one.process.stdout is not None
+        one.process.stdout.close()
+
+
+def test_tail_follows_a_log_across_rotation(tail: Callable[..., Tail], tmp_path: Path) -> None:
+    written = events(40)
+    log = write(tmp_path / "shop.log", [FORMATS["flat"](event) for event in written[:20]])
+    following = tail("-F", log, "-n", "2", "--every", "100ms")
+    shown = following.wait_for(written[19]["request_id"])
+    assert written[18]["request_id"] in shown
+    assert written[17]["request_id"] not in shown
+
+    with log.open("a") as file:
+        file.write(FORMATS["ecs"](written[20])[:50])
+        file.flush()
+        file.write(FORMATS["ecs"](written[20])[50:] + "\nValueError: \x1b[31mno\n")
+    following.wait_for(written[20]["request_id"])
+    assert "ValueError: \\x1b[31mno" in following.wait_for("ValueError")
+
+    log.rename(tmp_path / "shop.log.1")
+    write(log, [FORMATS["flat"](written[21])])
+    following.wait_for(written[21]["request_id"])
+
+    with log.open("r+") as file:  # copytruncate
+        file.truncate()
+        file.write("x\n")
+    following.wait_for("\nx\n")
+    with log.open("a") as file:
+        file.write(FORMATS["logfmt"](written[22]) + "\n")
+    following.wait_for(written[22]["request_id"])
+    assert re.search(r"-- last \d+ s: \d+ requests .* p95 ", following.wait_for("-- last"))
+
+
+def test_tail_shows_what_the_filters_let_pass(tail: Callable[..., Tail], tmp_path: Path, written: list[Event]) -> None:
+    log = write(tmp_path / "shop.log", ["Traceback", *(FORMATS["flat"](event) for event in written)])
+    following = tail(log, "-n", "1000", "--status", "5xx", "--every", "100ms")
+
+    shown = following.wait_for("-- last")
+
+    failed = [event["request_id"] for event in written if event["status"] == 500]
+    assert [line.split()[-1] for line in shown.splitlines() if not line.startswith("--")] == failed
+
+
+def test_tail_of_a_pipe_ends_with_it(written: list[Event]) -> None:
+    text = "".join(f"{FORMATS['flat'](event)}\n" for event in written)
+    result = subprocess.run(
+        [*COMMAND, "tail"], input=text, capture_output=True, text=True, check=True, timeout=DEADLINE
+    )
+
+    *lines, summary = result.stdout.splitlines()
+    assert [line.split()[-1] for line in lines] == [event["request_id"] for event in written]
+    assert "300 requests" in summary
+
+
+def test_tail_ends_with_a_summary_when_interrupted(tail: Callable[..., Tail], log: Path) -> None:
+    following = tail(log, "--every", "1h")
+    following.wait_for("GET")
+    following.process.send_signal(signal.SIGINT)
+
+    following.wait_for("-- last")
+    assert following.process.wait(DEADLINE) == 130
+
+
+@pytest.mark.parametrize("arguments", [["-n", "-1"], ["--every", "often"], ["-n", "few"]])
+def test_tail_refuses_what_makes_no_sense(arguments: list[str], run: Run, log: Path) -> None:
+    assert run("tail", log, *arguments)[0] == 2

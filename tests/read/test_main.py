@@ -1,0 +1,143 @@
+"""The console script: which commands there are, and how it treats arguments, streams and missing extras."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from console import COMMAND, DEADLINE, Run, on_a_terminal, write
+from loglines import FORMATS, events
+
+from obs_middleware.__main__ import COMMANDS, main
+
+
+def test_help_lists_the_commands_and_imports_none_of_them() -> None:
+    script = (
+        "import sys; from obs_middleware.__main__ import main; code = main(['--help']);"
+        "assert not {'duckdb', 'obs_middleware.read'} & set(sys.modules); sys.exit(code)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=DEADLINE
+    )
+
+    assert result.returncode == 0, result.stderr
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^ +{name}\b", result.stdout, re.MULTILINE)
+        assert summary[:20] in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, run: Run) -> None:
+    code, out, _ = run(name, "--help")
+
+    assert code == 0
+    assert out.startswith(f"usage: obs-middleware {name}")
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert re.fullmatch(r"obs-middleware \d+\.\d+\.\d+\n", run("--version")[1])
+
+
+def test_a_word_that_is_neither_command_nor_file_is_a_message(run: Run) -> None:
+    message = "obs-middleware: 'stast' is neither a command nor a file: obs-middleware --help lists the commands\n"
+
+    assert run("stast") == (2, "", message)
+
+
+def test_an_unknown_option_is_a_message(run: Run, log: Path) -> None:
+    code, out, err = run("stats", log, "--fast")
+
+    assert (code, out) == (2, "")
+    assert "--fast" in err
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, run: Run, log: Path) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+
+    assert run("stats", log) == (2, "", 'obs-middleware stats needs duckdb: pip install "obs-middleware[cli]"\n')
+
+
+def test_any_other_missing_module_is_not_explained_away(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'ours'", name="ours")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+
+    with pytest.raises(ModuleNotFoundError):
+        main(["stats", str(log)])
+
+
+def test_stats_is_the_default(run: Run, log: Path) -> None:
+    assert run(log) == run("stats", log)
+
+
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", [FORMATS["flat"](event) for event in events(5_000)])
+    with subprocess.Popen(
+        [*COMMAND, "grep", "status > 0", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(DEADLINE) == 141
+
+
+@pytest.mark.parametrize("name", ["stats", "slow", "grep", "report", "elastic-template"])
+def test_a_full_disk_is_a_message(name: str, log: Path) -> None:
+    arguments = {"grep": ["status > 0", str(log)], "elastic-template": []}.get(name, [str(log)])
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*COMMAND, name, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE
+        )
+
+    assert (result.returncode, result.stderr) == (2, "obs-middleware: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_a_closed_stream_does_no_harm(closed: str, log: Path) -> None:
+    command = f'exec "$@" {closed}>&-'
+    result = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", *COMMAND, "stats", str(log)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_closed_input_is_an_empty_one() -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "stats"], capture_output=True, text=True, check=False
+    )
+
+    assert result.stderr == "obs-middleware: standard input: no request line among 0 lines\n"
+    assert result.returncode == 2
+
+
+def test_output_is_utf_8_whatever_the_locale(log: Path, run: Run) -> None:
+    result = subprocess.run(
+        [*COMMAND, "stats", str(log)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+        timeout=DEADLINE,
+    )
+
+    assert result.stdout.decode() == run(log)[1]
+
+
+def test_nothing_typed_and_nothing_piped_in_is_help() -> None:
+    assert "usage: obs-middleware" in on_a_terminal()
+    assert "name a log file, or pipe one in" in on_a_terminal("stats")
