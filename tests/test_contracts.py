@@ -1,4 +1,4 @@
-"""The house rules: import directions, public names, docstrings, packaging, docs that agree with the code."""
+"""The rules of the package: import directions, sizes, public names, docstrings, packaging."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,88 +22,154 @@ import obs_middleware
 from obs_middleware.__main__ import COMMANDS
 
 PACKAGE = Path(obs_middleware.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = sorted(
     info.name for info in pkgutil.walk_packages([str(PACKAGE)], "obs_middleware.") if not info.name.endswith("__main__")
 )
+FOLDERS = {path.parent.name for path in FILES} - {PACKAGE.name}
+
 ENTRY_POINTS = {"apps", "asgi", "checks", "conf", "decorators", "middleware", "redaction", "testing", "__main__"}
 LEAVES = {"counters", "failures"}
 WINGS = {"logs", "measure", "read"}
-# What `logs` may know of `measure`: names, the event that carries them, and the ids.
+# The modules of `measure` that `logs` may import: field names, the event that carries the fields, and the ids.
 MEASURED = {"measure.event", "measure.ids", "measure.vocabulary"}
-
 # The only import of `read` from another wing: this command prints templates, which `logs` makes from its table of
 # fields so that no field is missing. It reads no lines.
 ELSEWHERE = {"read.commands.elastic_template": {"logs.elastic"}}
 
+DOCUMENTED = {
+    "obs_middleware": {
+        "annotate",
+        "bind",
+        "get_request_id",
+        "in_flight",
+        "logging_config",
+        "stats",
+        "structlog_config",
+        "timed",
+    },
+    "obs_middleware.__main__": {"main"},
+    "obs_middleware.asgi": {"observed"},
+    "obs_middleware.decorators": {"exclude", "quiet", "sample"},
+    "obs_middleware.logs.config": {"logging_config", "structlog_config"},
+    "obs_middleware.logs.elastic": {"COMPONENT", "component_template", "index_template", "templates"},
+    "obs_middleware.logs.filters": {"FoldDjangoRequests", "RequestContextFilter"},
+    "obs_middleware.logs.formatters": {
+        "ChainFormatter",
+        "ConsoleFormatter",
+        "JSONFormatter",
+        "LogfmtFormatter",
+        "TextFormatter",
+    },
+    "obs_middleware.logs.handlers": {"LineFileHandler", "NonBlockingHandler", "mail_admins"},
+    "obs_middleware.logs.processors": {"add_exception", "add_request_context", "escape_controls"},
+    "obs_middleware.logs.schemas": {"SCHEMAS", "Own", "Schema", "To"},
+    "obs_middleware.middleware": {"TimingMiddleware"},
+    "obs_middleware.redaction": {"DEFAULT_NAMES"},
+    "obs_middleware.testing": {"CapturedRequests", "capture_requests", "captured_requests", "parse_line"},
+}
+"""The dotted paths that sites name in their settings, their code and their tests. They never move."""
 
-def imports(path: Path) -> set[str]:
-    """Modules of the package that the file imports when it runs, as paths below the package."""
+
+# Import directions
+
+
+def modules_of(path: Path) -> dict[str, ast.Module]:
+    """Return the syntax tree of *path* by the module's name below the package."""
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    return {name: ast.parse(path.read_text())}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the modules of the package that *tree* imports when it runs, as names below the package."""
     found: set[str] = set()
-    tree = ast.parse(path.read_text())
-    guarded = {id(n) for node in ast.walk(tree) if _is_type_checking(node) for n in ast.walk(node)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in guarded:
-            module = f"{node.module}."
-            if module.startswith("obs_middleware."):
-                inside = module.removeprefix("obs_middleware.")
-                submodules = {inside + alias.name for alias in node.names if is_module(inside + alias.name)}
-                found.update(submodules or {inside.removesuffix(".")})
-    return found
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: a relative import; write the full name"
+            module = str(node.module)
+            submodules = {f"{module}.{alias.name}" for alias in node.names if is_module(f"{module}.{alias.name}")}
+            found.update(submodules or {module})
+    return {name.removeprefix("obs_middleware.") for name in found if name.startswith("obs_middleware.")}
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes below *node* without the blocks that only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            yield from (inner for other in child.orelse for inner in (other, *_running(other)))
+        else:
+            yield child
+            yield from _running(child)
 
 
 def is_module(name: str) -> bool:
-    path = PACKAGE.joinpath(*name.split("."))
+    path = PACKAGE.parent.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-def graph() -> dict[str, set[str]]:
-    return {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): imports(path)
-        for path in PACKAGE.rglob("*.py")
-        if path != PACKAGE / "__init__.py"
-    }
+TREES = {name: tree for path in FILES if path != PACKAGE / "__init__.py" for name, tree in modules_of(path).items()}
+GRAPH = {name: imported(tree) for name, tree in TREES.items()}
 
 
 def wing_of(name: str) -> str:
-    """The folder that a module is in, or its own name at the top level."""
+    """Return the top folder that a module is in, or its own name at the top level."""
     return name.partition(".")[0]
 
 
-def test_measure_imports_nothing_of_the_other_wings() -> None:
-    for name, imported in graph().items():
-        if wing_of(name) == "measure":
-            assert {wing_of(one) for one in imported} <= {"measure", "conf", "redaction"} | LEAVES, name
+def below(folder: str) -> dict[str, set[str]]:
+    """Return the modules in *folder* with what each imports from elsewhere in the package."""
+    return {
+        name: {other for other in others if not is_below(other, folder)}
+        for name, others in GRAPH.items()
+        if is_below(name, folder)
+    }
 
 
-def test_write_knows_of_measure_only_the_vocabulary_the_event_and_the_ids() -> None:
-    for name, imported in graph().items():
-        if wing_of(name) == "logs":
-            others = {one for one in imported if wing_of(one) != "logs"}
-            assert others <= MEASURED | LEAVES | {"conf", "redaction"}, name
+def is_below(name: str, folder: str) -> bool:
+    return f"{name}.".startswith(f"{folder}.")
 
 
-def test_read_knows_lines_and_nothing_of_the_other_wings() -> None:
-    for name, imported in graph().items():
-        if wing_of(name) == "read":
-            others = {one for one in imported if wing_of(one) != "read"}
-            assert others == ELSEWHERE.get(name, set()), name
+def test_the_top_level_has_entry_points_leaves_and_wings() -> None:
+    assert {wing_of(name) for name in GRAPH} == ENTRY_POINTS | LEAVES | WINGS
 
 
 def test_leaves_import_nothing_of_the_package() -> None:
     for name in LEAVES:
-        assert graph()[name] == set(), name
+        assert GRAPH[name] == set(), name
 
 
-def test_every_module_has_its_room() -> None:
-    assert {wing_of(name) for name in graph()} == ENTRY_POINTS | LEAVES | WINGS
+def test_measure_imports_no_other_wing() -> None:
+    for name, others in below("measure").items():
+        assert others <= {"conf", "redaction"} | LEAVES, name
 
 
-def test_the_console_script_imports_a_command_only_when_it_is_asked_for() -> None:
-    assert graph()["__main__"] == set()
+def test_logs_imports_of_measure_only_the_vocabulary_the_event_and_the_ids() -> None:
+    for name, others in below("logs").items():
+        assert others <= MEASURED | LEAVES | {"conf", "redaction"}, name
+
+
+def test_read_imports_no_other_wing_but_for_the_templates() -> None:
+    for name, others in below("read").items():
+        assert others == ELSEWHERE.get(name, set()), name
+
+
+def test_read_does_not_import_django() -> None:
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module or ""]
+            assert wing_of(name) != "read" or not any(is_below(one, "django") for one in names), name
+
+
+def test_the_presentation_imports_no_backend() -> None:
+    for name, others in below("read.show").items():
+        assert not {one for one in others if wing_of(one) == "read" and one.count(".") > 1}, name
+
+
+def test_the_console_script_imports_a_command_only_when_it_runs() -> None:
+    assert GRAPH["__main__"] == set()
 
 
 def test_a_command_is_the_module_of_its_name() -> None:
@@ -113,36 +180,41 @@ def test_a_command_is_the_module_of_its_name() -> None:
 
 def test_commands_do_not_import_one_another() -> None:
     """They share only the modules of their folder that begin with an underscore."""
-    for name, imported in graph().items():
-        if name.startswith("read.commands."):
-            commands = {one for one in imported if one.startswith("read.commands.")}
+    for name, others in GRAPH.items():
+        if is_below(name, "read.commands"):
+            commands = {one for one in others if is_below(one, "read.commands")}
             assert {one for one in commands if not one.startswith("read.commands._")} == set(), name
 
 
-def test_read_knows_nothing_of_django() -> None:
-    for path in (PACKAGE / "read").rglob("*.py"):
-        assert not re.search(r"^\s*(import|from) django", path.read_text(), re.MULTILINE), path
-
-
-def test_there_is_no_ring_of_imports() -> None:
-    edges = graph()
+def test_there_is_no_cycle_of_imports() -> None:
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, " -> ".join((*path, name))
         if name not in done:
-            for other in edges.get(name, ()):
+            for other in GRAPH.get(name, ()):
                 visit(other, (*path, name))
             done.add(name)
 
-    for name in edges:
+    for name in GRAPH:
         visit(name, ())
 
 
+def test_no_import_is_renamed_to_a_folder_or_an_entry_point_of_the_package() -> None:
+    """In a package with a folder `read`, the name `read` means that folder."""
+    for name, tree in TREES.items():
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        renamed = {alias.asname for node in nodes for alias in node.names if alias.asname != alias.name}
+        assert not renamed & (FOLDERS | ENTRY_POINTS | LEAVES), name
+
+
 def test_only_conf_reads_the_settings() -> None:
-    reading = {path.name for path in PACKAGE.rglob("*.py") if "from django.conf import" in path.read_text()}
+    reading = {path.name for path in FILES if "from django.conf import" in path.read_text()}
 
     assert reading == {"conf.py"}
+
+
+# Public names and docstrings
 
 
 @pytest.fixture(name="module", params=["obs_middleware", *MODULES])
@@ -150,7 +222,19 @@ def _module(request: pytest.FixtureRequest) -> ModuleType:
     return importlib.import_module(request.param)
 
 
-def test_every_module_says_what_it_answers(module: ModuleType) -> None:
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_documented_names_can_be_imported_from_their_paths(name: str) -> None:
+    module = importlib.import_module(name)
+
+    assert {public for public in DOCUMENTED[name] if not hasattr(module, public)} == set()
+    assert DOCUMENTED[name] <= set(module.__all__)
+
+
+def test_the_package_exports_exactly_its_documented_names() -> None:
+    assert set(obs_middleware.__all__) == DOCUMENTED["obs_middleware"]
+
+
+def test_every_module_has_a_docstring(module: ModuleType) -> None:
     assert module.__doc__
 
 
@@ -163,7 +247,7 @@ def test_public_names_exist_and_are_documented(module: ModuleType) -> None:
 
 
 def test_every_public_definition_is_exported(module: ModuleType) -> None:
-    """A function or class without an underscore is public: then it is in ``__all__``."""
+    """A function or class whose name has no underscore in front is public, so ``__all__`` lists it."""
     defined = {
         name
         for name, thing in vars(module).items()
@@ -213,7 +297,7 @@ def _dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_wheel_holds_the_package_and_its_types(dist: Path) -> None:
+def test_the_wheel_contains_the_package_and_its_types(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
 
@@ -223,7 +307,7 @@ def test_the_wheel_holds_the_package_and_its_types(dist: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"obs_middleware"}
 
 
-def test_the_source_distribution_holds_tests_and_examples(dist: Path) -> None:
+def test_the_source_archive_contains_tests_and_examples(dist: Path) -> None:
     import tarfile  # noqa: PLC0415 -- used here alone
 
     (sdist,) = dist.glob("*.tar.gz")
