@@ -27,23 +27,23 @@ class Figure:
     Attributes:
         title: What it is.
         value: What was measured.
-        goal: What it is to be.
-        floor: What it must be at least; the goal if there is nothing between.
-        at_least: It is to be large, not small.
-        unit: What stands behind the number.
+        goal: The target.
+        limit: The hard limit, looser than the target; None if the target is the limit.
+        at_least: Whether large is good. Otherwise small is.
+        unit: The text after the number.
     """
 
     title: str
     value: float
     goal: float
-    floor: float | None = None
+    limit: float | None = None
     at_least: bool = False
     unit: str = ""
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met, or the floor only, or neither."""
-        for limit, word in ((self.goal, "yes"), (self.floor, "the floor")):
+        """Whether the target is met, or only the limit, or neither."""
+        for limit, word in ((self.goal, "yes"), (self.limit, "within limit")):
             if limit is not None and (self.value >= limit if self.at_least else self.value <= limit):
                 return word
         return "NO"
@@ -109,10 +109,10 @@ def tables(data: dict[str, Any]) -> dict[str, str]:
 
 def _targets(data: dict[str, Any]) -> str:
     """Return the figures beside their targets."""
-    rows = [["figure", "measured", "target", "floor", "met"]]
+    rows = [["figure", "measured", "target", "limit", "met"]]
     for figure in figures(data):
         sign = ">=" if figure.at_least else "<="
-        limit = "" if figure.floor is None else f"{sign} {figure.floor:g}{figure.unit}"
+        limit = "" if figure.limit is None else f"{sign} {figure.limit:g}{figure.unit}"
         value = f"{figure.value:.2f}" if figure.unit else f"{figure.value:g}"
         rows.append(
             [figure.title, f"{value}{figure.unit}", f"{sign} {figure.goal:g}{figure.unit}", limit, figure.verdict]

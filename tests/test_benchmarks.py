@@ -83,13 +83,13 @@ def test_ratios_are_formed_round_by_round() -> None:
 @pytest.mark.parametrize(
     ("figure", "verdict"),
     [
-        (Figure("small", 1.0, goal=1.0, floor=1.25), "yes"),
-        (Figure("small", 1.2, goal=1.0, floor=1.25), "the floor"),
-        (Figure("small", 1.3, goal=1.0, floor=1.25), "NO"),
+        (Figure("small", 1.0, goal=1.0, limit=1.25), "yes"),
+        (Figure("small", 1.2, goal=1.0, limit=1.25), "within limit"),
+        (Figure("small", 1.3, goal=1.0, limit=1.25), "NO"),
         (Figure("large", 30, goal=30, at_least=True), "yes"),
         (Figure("large", 29, goal=30, at_least=True), "NO"),
     ],
-    ids=["at the goal", "at the floor", "beyond", "large enough", "too small"],
+    ids=["at the goal", "within the limit", "beyond", "large enough", "too small"],
 )
 def test_a_figure_knows_its_target(figure: Figure, verdict: str) -> None:
     assert figure.verdict == verdict
