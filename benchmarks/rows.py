@@ -75,7 +75,7 @@ def _ours(handler: str | None = None, **keywords: Any) -> Callable[[str, str], d
 
 
 def _hide_orjson() -> None:
-    if "obs_middleware.logs.line.clean" in sys.modules:
+    if "obs_middleware.logs.line.encode" in sys.modules:
         raise RuntimeError("It is too late to hide orjson: what would use it is imported already.")
     sys.modules["orjson"] = None  # type: ignore[assignment]  # how Python itself marks what cannot be imported
 

@@ -38,7 +38,7 @@ def test_the_row_without_orjson_has_none() -> None:
     code = (
         "from benchmarks.rows import ROWS; from benchmarks.site import put_in_force;"
         "put_in_force(ROWS['ours-std'], 'sync', '/dev/null', 'plain');"
-        "import sys; assert 'obs_middleware.logs.line.clean' in sys.modules; assert sys.modules['orjson'] is None"
+        "import sys; assert 'obs_middleware.logs.line.encode' in sys.modules; assert sys.modules['orjson'] is None"
     )
 
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from obs_middleware.logs.line.fit import MAX_BYTES_PIPE
+from obs_middleware.logs.line.limits import MAX_BYTES_PIPE
 from obs_middleware.logs.options import Format, SchemaName, StreamName
 
 __all__ = ["logging_config", "structlog_config"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from obs_middleware.logs.line.fit import MAX_TEXT, MAX_TEXT_OF
+from obs_middleware.logs.line.limits import MAX_TEXT, MAX_TEXT_OF
 from obs_middleware.logs.schemas import Own, Schema, schema_named
 from obs_middleware.measure.vocabulary import FIELDS
 

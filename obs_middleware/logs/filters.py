@@ -15,8 +15,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.logs.line.clean import Cleaner, unused_key
+from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.record import event_id_of
-from obs_middleware.logs.processors import error_fields
 from obs_middleware.measure.event import RequestEvent, current_event, event_of
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets

@@ -19,15 +19,12 @@ from django.utils.module_loading import import_string
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
-from obs_middleware.logs.line.clean import Cleaner, dumps, takes_unicode, to_ascii, unused_key
-from obs_middleware.logs.line.fit import (
-    MAX_BYTES,
-    MAX_TRACE_BYTES,
-    MAX_TRACE_BYTES_PIPE,
-    SHORT_TEXT,
-    Fit,
-    default_max_bytes,
-)
+from obs_middleware.logs.line.clean import Cleaner, unused_key
+from obs_middleware.logs.line.encode import dumps
+from obs_middleware.logs.line.escape import escape_controls, takes_unicode, to_ascii
+from obs_middleware.logs.line.exceptions import error_fields
+from obs_middleware.logs.line.fit import Fit, default_max_bytes
+from obs_middleware.logs.line.limits import MAX_BYTES, MAX_TRACE_BYTES, MAX_TRACE_BYTES_PIPE, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
 from obs_middleware.logs.line.shortcut import Shortcut
 from obs_middleware.logs.line.timestamps import Timestamps
@@ -36,8 +33,6 @@ from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
     add_request_context,
-    error_fields,
-    escape_controls,
     facts_of,
     is_equal,
     merge_bound_contextvars,

@@ -7,27 +7,23 @@ chain, in ``ProcessorFormatter(foreign_pre_chain=...)`` as well as in ``processo
 
 from __future__ import annotations
 
-import re
 import sys
-import traceback
 from collections.abc import Mapping, MutableMapping
-from types import TracebackType
 from typing import Any, Final
 
 import structlog
 
 from obs_middleware.logs.line.clean import unused_key
+from obs_middleware.logs.line.escape import escape_controls
+from obs_middleware.logs.line.exceptions import error_fields, exception_fields
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.ids import new_event_id
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 
 __all__ = [
-    "ExcInfo",
     "add_exception",
     "add_request_context",
-    "error_fields",
     "escape_controls",
-    "exception_fields",
     "facts_of",
     "has_bound_contextvars",
     "is_equal",
@@ -35,7 +31,6 @@ __all__ = [
 ]
 
 EventDict = MutableMapping[str, Any]
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _OF_THE_HEAD: Final = frozenset(
     {"timestamp", "level", "logger", "message", "event_id", "service", "version", "environment", "stack_info"}
@@ -83,43 +78,6 @@ def is_equal(value: Any, fact: Any) -> bool:
     return type(value) is type(fact) and type(value) in {str, int, float, bool, type(None)} and value == fact
 
 
-def error_fields(event: RequestEvent) -> dict[str, str]:
-    """Return what names the exception that *event* holds, or its refusal without one; nothing if it holds neither."""
-    error = event.refusal if event.error is None else event.error
-    if isinstance(error, str):
-        return {"error_message": error}
-    return {} if error is None else _name_and_message(error)
-
-
-def exception_fields(exc_info: ExcInfo) -> dict[str, str]:
-    """
-    Return ``error_type``, ``error_message`` and ``stack_trace`` of an exception.
-
-    The trace has the whole chain, groups and notes, and never a local variable. An exception whose own methods raise
-    still gives its type.
-    """
-    kind, error, trace = exc_info
-    try:
-        stack = "".join(traceback.format_exception(kind, error, trace))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- __str__ of a foreign exception may raise anything
-        stack = "".join(traceback.format_tb(trace))
-    return {**_name_and_message(error), "stack_trace": stack.rstrip("\n")}
-
-
-def _name_and_message(error: BaseException) -> dict[str, str]:
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- as above
-        message = ""
-    return {"error_type": name, "error_message": message}
-
-
 def add_exception(_: Any, __: str, event_dict: EventDict) -> EventDict:
     """
     Replace ``exc_info`` by ``error_type``, ``error_message`` and ``stack_trace``.
@@ -161,22 +119,3 @@ def merge_bound_contextvars(_: Any, __: str, event_dict: EventDict) -> EventDict
         for name, value in structlog.contextvars.get_contextvars().items():
             event_dict.setdefault(own_name(name), value)
     return event_dict
-
-
-_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_SPELT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def escape_controls(text: str) -> str:
-    r"""
-    Return *text* with every character spelt out that could end a line, move a cursor or turn the reading direction.
-
-    For the formats that people read; JSON escapes by itself. ``"a\\x1b[2J"`` becomes those eight visible characters.
-    """
-    return _CONTROLS.sub(_spell, text)
-
-
-def _spell(match: re.Match[str]) -> str:
-    character = match.group()
-    code = ord(character)
-    return _SPELT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

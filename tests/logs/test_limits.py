@@ -18,9 +18,10 @@ from paths import DOCS
 
 from obs_middleware import bind, logging_config
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
-from obs_middleware.logs.line import fit as limits
+from obs_middleware.logs.line import limits
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.fit import CORE, Cuts, Fit, byte_count, cut_text, cut_trace, is_pipe
+from obs_middleware.logs.line.fit import Cuts, Fit, byte_count, cut_text, cut_trace, is_pipe
+from obs_middleware.logs.line.limits import CORE
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.measure.event import RequestEvent, current_event

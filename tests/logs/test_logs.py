@@ -30,9 +30,10 @@ from obs_middleware import bind, logging_config, structlog_config
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
+from obs_middleware.logs.line.escape import escape_controls
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.options import SchemaName
-from obs_middleware.logs.processors import add_request_context, escape_controls, has_bound_contextvars
+from obs_middleware.logs.processors import add_request_context, has_bound_contextvars
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.ids import is_event_id
 from obs_middleware.measure.vocabulary import FIELDS

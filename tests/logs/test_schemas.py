@@ -22,8 +22,7 @@ from paths import DATA, DOCS
 
 from obs_middleware import annotate, bind, logging_config, timed
 from obs_middleware.logs.formatters import JSONFormatter
-from obs_middleware.logs.line import clean as serialize
-from obs_middleware.logs.line import shortcut
+from obs_middleware.logs.line import encode, shortcut
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS, Schema, To, Translation
 from obs_middleware.measure.event import RequestEvent, current_event
@@ -761,7 +760,7 @@ def hostile_formatter(schema: SchemaName, max_bytes: int) -> tuple[JSONFormatter
     return JSONFormatter(schema=schema, service="shop", max_bytes=max_bytes, processors=[adding]), adding
 
 
-ENCODERS = {True: serialize._encode_orjson, False: serialize._encode_stdlib}
+ENCODERS = {True: encode._encode_orjson, False: encode._encode_stdlib}
 
 
 @functools.cache
@@ -787,7 +786,7 @@ def write_hostile(
         bare = bare_formatter(schema, max_bytes)
         for has_orjson in (True, False):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(serialize, "_HAS_ORJSON", has_orjson)
+                patch.setattr(encode, "_HAS_ORJSON", has_orjson)
                 patch.setattr(shortcut, "encode_scalars", ENCODERS[has_orjson])
                 lines.append(formatter.format(record))
                 if not added:

@@ -45,8 +45,9 @@ from hypothesis import strategies as st
 
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.line import clean as serialize
+from obs_middleware.logs.line import encode
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.fit import MAX_DEPTH, MAX_ITEMS, MAX_VALUES
+from obs_middleware.logs.line.limits import MAX_DEPTH, MAX_ITEMS, MAX_VALUES
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.redaction import Secrets
@@ -62,7 +63,7 @@ def fields(event_dict: dict[Any, Any], secrets: Secrets = serialize.NO_SECRETS) 
 
 def dumps(event_dict: dict[str, Any]) -> str:
     """Render an event as the formatter does."""
-    return serialize.dumps(fields(event_dict))
+    return encode.dumps(fields(event_dict))
 
 
 class Pair(NamedTuple):
@@ -282,7 +283,7 @@ def test_every_event_is_strict_json_and_the_same_with_and_without_orjson(event: 
     with pytest.MonkeyPatch.context() as patch:
         lines = []
         for has_orjson in (True, False):
-            patch.setattr(serialize, "_HAS_ORJSON", has_orjson)
+            patch.setattr(encode, "_HAS_ORJSON", has_orjson)
             lines.append(dumps(event))
 
     first, second = (parse_line(line) for line in lines)

@@ -7,7 +7,6 @@ valid for a strict parser, without NaN, without duplicate keys, and no different
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import datetime as dt
 import decimal
@@ -17,7 +16,6 @@ import json
 import math
 import os
 import re
-import sys
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -28,7 +26,9 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, Promise, empty
 
-from obs_middleware.logs.line.fit import (
+from obs_middleware.logs.line.encode import INT64
+from obs_middleware.logs.line.fit import Cuts, byte_count, cut_text, cut_trace
+from obs_middleware.logs.line.limits import (
     MAX_DEPTH,
     MAX_ITEMS,
     MAX_KEY,
@@ -39,39 +39,16 @@ from obs_middleware.logs.line.fit import (
     MAX_VALUES,
     SHORT_TEXT,
     TRACES,
-    Cuts,
-    byte_count,
-    cut_text,
-    cut_trace,
 )
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import REDACTED, Secrets
 
-try:
-    import orjson
-except ModuleNotFoundError:
-    _HAS_ORJSON = False
-else:
-    _HAS_ORJSON = True
-
-__all__ = [
-    "NO_SECRETS",
-    "Cleaner",
-    "clean_text",
-    "dumps",
-    "encode_scalars",
-    "encode_text",
-    "is_whole",
-    "takes_unicode",
-    "to_ascii",
-    "unused_key",
-]
+__all__ = ["NO_SECRETS", "Cleaner", "clean_text", "unused_key"]
 
 NO_SECRETS: Final = Secrets(())
 """Hides nothing."""
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-_INT64: Final = 2**63
 _MOST_REMEMBERED: Final = 4_096
 _MOST_OF_A_NAME: Final = 1_000
 _MOST_OF_A_REPR: Final = 40_000
@@ -172,7 +149,7 @@ class Cleaner:
                     fields[key] = value
                     continue
             elif kind is int:
-                if -_INT64 <= value < _INT64:
+                if -INT64 <= value < INT64:
                     fields[key] = value
                     continue
             elif value is None or kind is bool:
@@ -256,7 +233,7 @@ class _Walk:
         if kind is bool or value is None:
             return value
         if kind is int:
-            return value if -_INT64 <= value < _INT64 else self._text(_big_integer(value))
+            return value if -INT64 <= value < INT64 else self._text(_big_integer(value))
         if kind is float:
             return value if math.isfinite(value) else None
         try:
@@ -417,101 +394,3 @@ def _type_name(kind: type) -> str:
     except Exception:  # noqa: BLE001 -- a metaclass may do anything with these
         return "<object>"
     return clean_text(name.replace("<builtins.", "<", 1))[:MAX_TEXT]
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
-
-
-def _encode_stdlib(fields: Mapping[str, Any]) -> str:
-    """Return scalars as JSON, by the standard library."""
-    _check_integers(fields)
-    return _encode(fields)
-
-
-def _check_integers(fields: Mapping[str, Any]) -> None:
-    for value in fields.values():
-        if type(value) is int and not -_INT64 <= value < _INT64:
-            raise ValueError("an integer beyond 64 bits")
-        if type(value) is dict:
-            _check_integers(value)
-
-
-def _encode_orjson(fields: Mapping[str, Any]) -> str:
-    """Return scalars as JSON, by orjson."""
-    # Integers beyond 53 bits raise here: those from 64 on are text in the end, and the others are rare.
-    return orjson.dumps(fields, None, orjson.OPT_STRICT_INTEGER).decode()
-
-
-encode_scalars = _encode_orjson if _HAS_ORJSON else _encode_stdlib
-"""
-Return a mapping of scalars, or of mappings of such, as JSON; not yet strict: see `is_whole`.
-
-Raises:
-    ValueError: There is NaN, a lone surrogate or a large integer in it.
-    TypeError: The same.
-"""
-
-
-def encode_text(text: str) -> str:
-    """Return a text as JSON; raises as `encode_scalars` does."""
-    return orjson.dumps(text).decode() if _HAS_ORJSON else json.encoder.encode_basestring(text)
-
-
-def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
-    """
-    Return whether *line*, which `encode_scalars` made of *fields*, is what it would be if these were cleaned first.
-
-    Args:
-        line: The line, in whatever schema, without its line feed.
-        fields: The event in the flat schema.
-        most_bytes: The most that the line may have, encoded.
-
-    Raises:
-        UnicodeEncodeError: As False: there is a lone surrogate in it.
-    """
-    size = len(line) if line.isascii() else len(line.encode())
-    if size > most_bytes or "\\u0000" in line or _has_unseen(line):
-        return False
-    # A text is no longer than its line; the one field whose limit is below the general one is looked for.
-    return (size <= MAX_TEXT and "user_agent" not in fields) or not any(
-        type(value) is str and len(value) > SHORT_TEXT for value in fields.values()
-    )
-
-
-def dumps(event_dict: dict[str, Any], **_: Any) -> str:
-    """
-    Return an event that a `Cleaner` made as one line of strict JSON, without the line feed; a serializer for structlog.
-
-    Keyword arguments, which `structlog.processors.JSONRenderer` passes, are ignored.
-    """
-    line = orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)
-    return _UNSEEN.sub(_spell, line) if _has_unseen(line) else line
-
-
-def takes_unicode(stream: str) -> bool:
-    """Return whether ``sys.stdout`` or ``sys.stderr`` takes any character; one without an encoding does."""
-    encoding = getattr(getattr(sys, stream, None), "encoding", None)
-    try:
-        return not encoding or codecs.lookup(encoding).name == "utf-8"
-    except (LookupError, TypeError):  # a stream of the site's own, which says something else by that name
-        return True
-
-
-def to_ascii(text: str) -> str:
-    r"""Return *text* with all but ASCII spelt out as in JSON: ``\u20ac``; in a line of JSON it means the same."""
-    return text if text.isascii() else _NOT_ASCII.sub(_spell, text)
-
-
-# What JSON lets stand though it moves a cursor, ends a line for some readers, or turns the reading direction.
-_UNSEEN: Final = re.compile("[\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_NOT_ASCII: Final = re.compile("[^\0-\x7f]+")
-
-
-def _has_unseen(line: str) -> bool:
-    # Most lines are ASCII, in which it can only be DEL.
-    return "\x7f" in line or not (line.isascii() or _UNSEEN.search(line) is None)
-
-
-def _spell(match: re.Match[str]) -> str:
-    text = match.group()
-    return "\\u007f" if text == "\x7f" else json.dumps(text)[1:-1]

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from structlog.contextvars import _CONTEXT_VARS  # held by a canary test
 
-from obs_middleware.logs.line.clean import Cleaner, clean_text, encode_scalars, encode_text, is_whole
-from obs_middleware.logs.line.fit import MAX_TEXT, SHORT_TEXT
+from obs_middleware.logs.line.clean import Cleaner, clean_text
+from obs_middleware.logs.line.encode import encode_scalars, encode_text, is_whole
+from obs_middleware.logs.line.limits import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.processors import has_bound_contextvars

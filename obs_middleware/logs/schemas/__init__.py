@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from obs_middleware.logs.line.clean import Cleaner, unused_key
-from obs_middleware.logs.line.fit import MAX_ITEMS
+from obs_middleware.logs.line.limits import MAX_ITEMS
 from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["SCHEMAS", "Own", "Schema", "To", "Translation", "schema_named"]
