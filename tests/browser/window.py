@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from paths import ROOT
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -25,9 +26,7 @@ FLAGS: Final = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-PICTURES: Final = Path(
-    os.environ.get("OBS_SCREENSHOTS") or Path(__file__).resolve().parents[2] / "build" / "screenshots"
-)
+PICTURES: Final = Path(os.environ.get("OBS_SCREENSHOTS") or ROOT / "build" / "screenshots")
 """Where screenshots are kept."""
 
 

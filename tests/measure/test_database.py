@@ -8,7 +8,6 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
+from ports import free_port
 
 from obs_middleware.measure.database import install, measure_query
 from obs_middleware.measure.event import RequestEvent, current_event
@@ -190,12 +190,6 @@ def test_a_connection_that_is_opened_again_counts_once(fresh: Any, lines: Captur
 # PostgreSQL
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _programs() -> Path | None:
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)  # noqa: PTH207 -- Debian keeps it off the path
     found = shutil.which("postgres")
@@ -220,7 +214,7 @@ def _postgresql() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="obs-postgresql-") as folder:
         if user:
             shutil.chown(folder, **{key: user[key] for key in ("user", "group")})
-        data, port = f"{folder}/data", _free_port()
+        data, port = f"{folder}/data", free_port()
 
         def run(program: str, *arguments: str) -> None:
             command = [str(programs / program), "-D", data, *arguments]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from loglines import FORMATS, events
 from paths import DOCS
-from shipping.parts import Engine
+from shipping.parts import Engine, running_engine
 
 from obs_middleware.__main__ import COMMANDS, main
 
@@ -35,15 +35,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(name="engine", scope="module")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A search engine with the lines of ``shop.log``, the first half of an older version."""
-    engine = Engine("osmem", tmp_path_factory.mktemp("engine"))
-    try:
-        engine.start()
-        engine.put_templates()
-        lines = [event | {"version": "1.1" if n < 1_000 else "1.2"} for n, event in enumerate(events(2_000))]
+    lines = [event | {"version": "1.1" if n < 1_000 else "1.2"} for n, event in enumerate(events(2_000))]
+    with running_engine("osmem", tmp_path_factory.mktemp("engine")) as engine:
         engine.fill("logs-shop-prod", [FORMATS["ecs"](line) for line in lines])
         yield engine
-    finally:
-        engine.stop()
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])

@@ -24,24 +24,24 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, Self
 
+from paths import ROOT
+from ports import HOST
+
 from obs_middleware.testing import parse_line
 
 __all__ = [
     "COMMANDS",
     "QUICKSTART",
-    "TESTS",
     "Answer",
     "ByHand",
     "Call",
     "Server",
+    "new_shop",
     "running",
     "send_all",
 ]
 
-HOST: Final = "127.0.0.1"
-QUICKSTART: Final = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
-TESTS: Final = Path(__file__).resolve().parents[1]
-"""From where `servers.site` can be imported."""
+QUICKSTART: Final = ROOT / "examples" / "quickstart"
 
 START_SECONDS: Final = 30.0
 LINE_SECONDS: Final = 15.0
@@ -195,6 +195,15 @@ def _wait_until_it_accepts(server: Server) -> None:
         except subprocess.TimeoutExpired:
             pass
     raise AssertionError(f"{server.process.args!r} does not accept connections.\n{server.errors()}")
+
+
+def new_shop(database: Path, **variables: str) -> Mapping[str, str]:
+    """Create the quickstart's *database*, with products, and return the environment that its site runs in."""
+    env = {"DJANGO_SETTINGS_MODULE": "shop.settings", "SHOP_DATABASE": str(database), **variables}
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v", "0"], cwd=QUICKSTART, env={**os.environ, **env}, check=True
+    )
+    return env
 
 
 def send_all(server: Server, calls: Sequence[Call], *, clients: int = 8) -> list[Answer]:

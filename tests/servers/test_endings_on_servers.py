@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import django
 import pytest
-from servers.harness import TESTS, Answer, ByHand, Call, Server, running
+from paths import TESTS
+from servers.harness import Answer, ByHand, Call, Server, running
 
 ENV: Final = {"DJANGO_SETTINGS_MODULE": "servers.site.settings"}
 CHAIN, OUTSIDE, WSGI = "servers.site.asgi:chain", "servers.site.asgi:outside", "servers.site.wsgi:application"

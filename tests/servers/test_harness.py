@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import HOST
 from servers import harness
 from servers.harness import ByHand, Call, Server, running, send_all
 
-HTTP_SERVER = ("http.server", "{port}", "--bind", harness.HOST)
+HTTP_SERVER = ("http.server", "{port}", "--bind", HOST)
 DEAF = """
 import signal, socket, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

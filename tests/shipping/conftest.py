@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from servers.harness import QUICKSTART
-from shipping.parts import Engine, Rsyslog, engine_name
+from servers.harness import new_shop
+from shipping.parts import Engine, Rsyslog, engine_name, running_engine
 
 
 def pytest_report_header() -> str:
@@ -19,13 +16,8 @@ def pytest_report_header() -> str:
 @pytest.fixture(name="engine", scope="session")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine, with the templates of the package; of a wrong type it says so, and does not leave the field out."""
-    engine = Engine(engine_name(), tmp_path_factory.mktemp("engine"))
-    try:
-        engine.start()
-        engine.put_templates()
+    with running_engine(engine_name(), tmp_path_factory.mktemp("engine")) as engine:
         yield engine
-    finally:
-        engine.stop()
 
 
 @pytest.fixture(name="index")
@@ -54,15 +46,6 @@ def _rsyslog(engine: Engine, index: str, logs: Path, tmp_path: Path) -> Iterator
 
 @pytest.fixture(name="shop")
 def _shop(tmp_path: Path, logs: Path) -> Mapping[str, str]:
-    """The environment of a quickstart that writes its lines for Elasticsearch."""
-    env = {
-        "DJANGO_SETTINGS_MODULE": "shop.settings",
-        "SHOP_DATABASE": str(tmp_path / "db.sqlite3"),
-        "SHOP_LOG_FILE": str(logs / "app.json"),
-        "SHOP_LOG_FORMAT": "json",
-        "SHOP_LOG_SCHEMA": "ecs",
-    }
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v", "0"], cwd=QUICKSTART, env={**os.environ, **env}, check=True
-    )
-    return env
+    """The environment of a quickstart that writes its lines for a search engine."""
+    variables = {"SHOP_LOG_FORMAT": "json", "SHOP_LOG_SCHEMA": "ecs", "SHOP_LOG_FILE": str(logs / "app.json")}
+    return new_shop(tmp_path / "db.sqlite3", **variables)

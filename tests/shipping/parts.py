@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +18,26 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from osmem_server import resolve_binary
+from paths import ROOT
+from ports import HOST, free_port
 from shipping.prepare import java
 
 from obs_middleware.logs.elastic import templates
 
 T = TypeVar("T")
 
-__all__ = ["BUILD", "ELK", "HOST", "ROOT", "Engine", "Refused", "Rsyslog", "engine_name", "is_percentile", "wait_for"]
+__all__ = [
+    "BUILD",
+    "ELK",
+    "Engine",
+    "Refused",
+    "Rsyslog",
+    "engine_name",
+    "is_percentile",
+    "running_engine",
+    "wait_for",
+]
 
-HOST: Final = "127.0.0.1"
-ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "elk"
 ELK: Final = ROOT / "examples" / "elk"
 START_SECONDS: Final = 120.0
@@ -69,13 +78,6 @@ def is_percentile(found: float, percent: float, values: Sequence[float], *, slac
     reach = 1 + slack * len(values)
     low, high = max(0, math.floor(place - reach)), min(len(values) - 1, math.ceil(place + reach) - 1)
     return ordered[low] <= found <= ordered[high]
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Refused(Exception):
@@ -204,6 +206,18 @@ class Engine:
             pieces += [json.dumps({"create": {"_id": json.loads(text)["event_id"]}}), text]
         answer = self.ask("POST", f"/{index}/_bulk?refresh=true", "\n".join(pieces) + "\n")
         return [item["create"] for item in answer["items"]]
+
+
+@contextmanager
+def running_engine(name: str, folder: Path) -> Iterator[Engine]:
+    """Run a search engine with the templates of the package while the block runs."""
+    engine = Engine(name, folder)
+    try:
+        engine.start()
+        engine.put_templates()
+        yield engine
+    finally:
+        engine.stop()
 
 
 class Place(NamedTuple):

@@ -17,8 +17,9 @@ from uuid import uuid4
 import pytest
 from conftest import Site
 from django.http import HttpRequest, HttpResponse
+from ports import HOST
 from servers.harness import COMMANDS, Call, Server, running, send_all
-from shipping.parts import HOST, Engine, Rsyslog, is_percentile, wait_for
+from shipping.parts import Engine, Rsyslog, is_percentile, wait_for
 
 from obs_middleware import annotate, bind
 from obs_middleware.logs.formatters import JSONFormatter

@@ -14,7 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from shipping.parts import ELK, HOST, ROOT, Engine
+from paths import ROOT
+from ports import HOST
+from shipping.parts import ELK, Engine
 
 from obs_middleware.logs.elastic import component_template
 

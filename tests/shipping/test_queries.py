@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from paths import ROOT
 from shipping.golden import GOLDEN, Golden, golden_lines
-from shipping.parts import ROOT, Engine, is_percentile
+from shipping.parts import Engine, is_percentile
 
 PAGE = (ROOT / "docs" / "shipping.md").read_text()
 QUESTION = re.compile(r"^### ([^\n]+\?)$(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)

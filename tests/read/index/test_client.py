@@ -20,32 +20,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from console import Run
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from loglines import FORMATS, events
-from shipping.parts import Engine
+from shipping.parts import Engine, running_engine
 
-from obs_middleware.__main__ import main
 from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.index.access import Access, access_of, add_engine
 from obs_middleware.read.where.expression import BadExpression
 
-Run = Callable[..., tuple[int, str, str]]
 Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
 INDEX = "logs-shop-prod"
 VARIABLES = ("OBS_MIDDLEWARE_USER", "OBS_MIDDLEWARE_PASSWORD", "OBS_MIDDLEWARE_API_KEY")
-
-
-@pytest.fixture(name="run")
-def _run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        code = main([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(autouse=True)
@@ -128,14 +117,9 @@ def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="engine", scope="module")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine with a hundred requests."""
-    engine = Engine("osmem", tmp_path_factory.mktemp("engine"))
-    try:
-        engine.start()
-        engine.put_templates()
+    with running_engine("osmem", tmp_path_factory.mktemp("engine")) as engine:
         engine.fill(INDEX, [FORMATS["ecs"](event) for event in events(100)])
         yield engine
-    finally:
-        engine.stop()
 
 
 ALLOWED = {

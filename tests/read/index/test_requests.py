@@ -12,43 +12,27 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from console import Run
 from loglines import FORMATS, Event, events
-from shipping.parts import Engine, engine_name, is_percentile
+from shipping.parts import Engine, engine_name, is_percentile, running_engine
 
-from obs_middleware.__main__ import main
 from obs_middleware.read.figures import Quantiles
 from obs_middleware.read.index import requests as searching
 from obs_middleware.read.index.requests import rank_error
 
-Run = Callable[..., tuple[int, str, str]]
 FIGURES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
 
 @pytest.fixture(name="engine", scope="module")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(engine_name(), tmp_path_factory.mktemp("engine"))
-    try:
-        engine.start()
-        engine.put_templates()
+    with running_engine(engine_name(), tmp_path_factory.mktemp("engine")) as engine:
         yield engine
-    finally:
-        engine.stop()
-
-
-@pytest.fixture(name="run")
-def _run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        code = main([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def hello(number: int, request_id: str) -> Event:
