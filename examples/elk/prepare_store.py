@@ -1,8 +1,9 @@
 """
-Put the templates into a store and import the dashboards: `python prepare_store.py elasticsearch|opensearch`.
+Put the templates into a search engine and import the dashboards: `python prepare_store.py elasticsearch|opensearch`.
 
-STORE is the address of the store, DASHBOARDS that of Kibana or OpenSearch Dashboards; without it none are imported.
-Waits for both. May be run again. The templates were put into OpenSearch 3.8 by the tests; the import was not run.
+You set STORE to the URL of the search engine and DASHBOARDS to that of Kibana or OpenSearch Dashboards. Without
+DASHBOARDS no dashboard is imported. The script waits for both, and you may run it again. The tests put the templates
+into OpenSearch 3.8; the import was not run.
 """
 
 import json
@@ -43,7 +44,7 @@ def import_dashboards(address: str, file: Path) -> None:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n'
     headers = {
         "Content-Type": f"multipart/form-data; boundary={boundary}",
-        "kbn-xsrf": "true",  # Kibana asks for the one, OpenSearch Dashboards for the other
+        "kbn-xsrf": "true",  # Kibana requires this header, OpenSearch Dashboards the next
         "osd-xsrf": "true",
     }
     body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()

@@ -1,8 +1,8 @@
 """
-Make kibana.ndjson and opensearch.ndjson of one description, PANELS: `python build.py [PATTERN]`, default logs-shop-*.
+Make kibana.ndjson and opensearch.ndjson from the list PANELS: `python build.py [PATTERN]`, default logs-shop-*.
 
-The two files were not imported into a real Kibana or OpenSearch Dashboards. The tests hold that every reference in them
-resolves and every field is one of the template, and execute the query of each panel on an engine.
+The tests check that every reference in the two files resolves and that every field is in the template, and run the
+query of each panel on a search engine. The files were not imported into a real Kibana or OpenSearch Dashboards.
 """
 
 import json
@@ -24,7 +24,7 @@ PERCENTS = (50, 95, 99)
 
 
 class Panel(NamedTuple):
-    """`x`, `y`, `w`, `h`: place and size in a grid that is 48 wide."""
+    """A panel. `x`, `y`, `w` and `h` are its place and size in a grid that is 48 wide."""
 
     id: str
     title: str
@@ -55,7 +55,7 @@ def saved(kind: str, name: str, attributes: dict[str, Any], references: list[dic
 
 
 def source(**parts: Any) -> dict[str, str]:
-    """Return what a saved object is filtered by; in both products it is JSON inside of JSON."""
+    """Return the filter of a saved object. In both products it is JSON inside of JSON."""
     return {"searchSourceJSON": json.dumps({"query": {"query": "", "language": "kuery"}, "filter": [], **parts})}
 
 
@@ -98,7 +98,7 @@ def dashboard(panels: list[dict[str, Any]], references: list[dict[str, str]]) ->
     return saved("dashboard", DASHBOARD, attributes, references)
 
 
-# Kibana: panels of Lens, which stand in the dashboard
+# Kibana: the dashboard contains its panels, made with Lens
 
 
 def kibana(pattern: str) -> Iterator[dict[str, Any]]:
@@ -210,7 +210,7 @@ def lens_columns(panel: Panel) -> dict[str, Any]:
     return columns
 
 
-# OpenSearch Dashboards, which has no Lens: visualizations, to which the dashboard refers
+# OpenSearch Dashboards has no Lens: the dashboard refers to visualizations
 
 
 def opensearch(pattern: str) -> Iterator[dict[str, Any]]:
