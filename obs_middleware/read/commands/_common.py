@@ -24,7 +24,8 @@ from obs_middleware.read.files.requests import FileRequests, changes
 from obs_middleware.read.files.sources import BadSource, Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import check_predicate, connect, matching_lines, read_log
 from obs_middleware.read.index.access import access_of
-from obs_middleware.read.show.text import console, count, inert
+from obs_middleware.read.show.numbers import count
+from obs_middleware.read.show.text import console, inert
 from obs_middleware.read.where.conditions import Condition, Every, predicate
 from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import condition_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from obs_middleware.read.answers import FEW, Groups, Overview, Requests
 from obs_middleware.read.figures import Quantiles
-from obs_middleware.read.show.text import FEW_NOTE, count, duration, moment, percent
+from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
+from obs_middleware.read.show.text import FEW_NOTE
 
 __all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of"]
 
@@ -28,13 +29,13 @@ def _totals(everything: Overview) -> list[str]:
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
         if span >= 1:
-            totals.append(f"{everything.requests / span:,.2f} a second")
+            totals.append(rate(everything.requests / span))
     if everything.errors is None:
         totals.append("errors unknown")
     else:
         share = everything.errors / everything.requests if everything.requests else 0.0
         totals.append(f"{count(everything.errors)} errors ({percent(share)})")
-    totals.append(f"{duration(everything.seconds)} together")
+    totals.append(f"{duration(everything.seconds)} in total")
     return totals
 
 

@@ -16,7 +16,8 @@ from obs_middleware.read.commands._common import Session, answered, said_of
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
-from obs_middleware.read.show.text import Answer, Column, Table, count, duration, percent, plain, show
+from obs_middleware.read.show.numbers import count, duration, percent
+from obs_middleware.read.show.text import Answer, Column, Table, plain, show
 from obs_middleware.read.where.expression import BadExpression, seconds_of
 
 __all__ = ["configure", "run"]

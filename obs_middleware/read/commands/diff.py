@@ -11,7 +11,8 @@ from obs_middleware.read.commands._common import Session, answered, said_of
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of
 from obs_middleware.read.files.requests import CONFIDENCE, DRAWS, STATS_FIELDS
 from obs_middleware.read.index.access import add_engine
-from obs_middleware.read.show.text import Answer, Column, Table, count, duration, plain, route, show
+from obs_middleware.read.show.numbers import count, duration
+from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import add_filters
 
@@ -88,8 +89,8 @@ def _table(by: tuple[str, ...], changes: tuple[Change, ...]) -> Table:
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in by),
         Column("", "figure", plain, right=False, whole=True),
-        Column("before", "before_seconds", duration),
-        Column("after", "after_seconds", duration),
+        Column("before", "before_seconds", duration, few=True),
+        Column("after", "after_seconds", duration, few=True),
         Column("change", "change_seconds", _signed),
         Column("by", "change_ratio", lambda ratio: f"{ratio:+.0%}"),
         Column("from", "low_seconds", _signed, spare=3),

@@ -7,7 +7,8 @@ import argparse
 from obs_middleware.read.commands._arguments import add_files, add_format, add_limit
 from obs_middleware.read.commands._common import Session, answered, said_of
 from obs_middleware.read.files.requests import SLOW_FIELDS
-from obs_middleware.read.show.text import Answer, Column, Table, count, duration, moment, plain, route, show
+from obs_middleware.read.show.numbers import count, duration, moment
+from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 
 __all__ = ["configure", "run"]
 

@@ -14,7 +14,8 @@ from obs_middleware.read.commands._common import Session, answered, said_of
 from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
 from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.files.requests import STATS_FIELDS
-from obs_middleware.read.show.text import Answer, Column, Table, count, duration, percent, plain, route, show, spent
+from obs_middleware.read.show.numbers import count, duration, percent
+from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 
 __all__ = ["configure", "run"]
 
@@ -73,9 +74,9 @@ def _group_table(groups: Groups) -> Table:
         *(Column(name, name, route if name == "route" else plain, right=False) for name in groups.by),
         Column("requests", "requests", count),
         Column("errors", "errors", count),
-        Column("time", "seconds", spent),
+        Column("time", "seconds", duration),
         Column("share", "share", percent, spare=3),
-        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 0)) for name in QUANTILES),
+        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 0), few=True) for name in QUANTILES),
         Column("n", "n", count, spare=4),
     )
     rows = [(*group.keys, *_figures(group)) for group in groups.rows]

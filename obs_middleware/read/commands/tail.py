@@ -28,7 +28,8 @@ from obs_middleware.read.files.follow import Follower, PipeFollower
 from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.files.table import line_rows
 from obs_middleware.read.schemas import quoted
-from obs_middleware.read.show.text import console, count, duration, inert, percent
+from obs_middleware.read.show.numbers import count, duration, percent, rate
+from obs_middleware.read.show.text import console, inert
 from obs_middleware.read.where.conditions import predicate
 from obs_middleware.read.where.expression import seconds_of
 
@@ -94,7 +95,7 @@ class Summary:
             self._seen.popleft()
         window = min(WINDOW_SECONDS, max(now - self._started, 1.0))
         n = len(self._seen)
-        parts = [f"last {window:.0f} s: {count(n)} requests", f"{n / window:,.2f} a second"]
+        parts = [f"last {window:.0f} s: {count(n)} requests", rate(n / window)]
         told = [failed for _, _, failed in self._seen if failed is not None]
         if told:
             parts.append(f"{count(sum(told))} errors ({percent(sum(told) / len(told))})")

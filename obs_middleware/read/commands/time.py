@@ -13,7 +13,8 @@ from obs_middleware.read.commands._overview import head_of, notes_of
 from obs_middleware.read.figures import Slice
 from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
-from obs_middleware.read.show.text import Answer, Column, Table, blocks, count, duration, moment, percent, show
+from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
+from obs_middleware.read.show.text import Answer, Column, Table, blocks, show
 from obs_middleware.read.where.expression import BadExpression, seconds_of
 
 __all__ = ["configure", "run", "sensible_step"]
@@ -94,10 +95,10 @@ def _table(slices: Sequence[Slice], step: float) -> Table:
     columns = (
         Column("from", "from", moment, right=False, whole=True),
         Column("requests", "requests", count),
-        Column("a second", "requests_per_second", lambda rate: f"{rate:,.2f}", spare=1),
+        Column("rate", "requests_per_second", rate, spare=1),
         Column("errors", "errors", count),
         Column("share", "errors_share", percent),
-        *(Column(name, f"{name}_seconds", duration) for name in ("p50", "p95", "max")),
+        *(Column(name, f"{name}_seconds", duration, few=True) for name in ("p50", "p95", "max")),
         Column("n", "n", count, spare=2),
     )
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)

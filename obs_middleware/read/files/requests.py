@@ -20,7 +20,7 @@ from obs_middleware.read.answers import FEW, Change, Group, Groups, Overview
 from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Lines, Quantiles, Slice, SlowRequest
 from obs_middleware.read.files.table import Log
 from obs_middleware.read.schemas import quoted
-from obs_middleware.read.show.text import count
+from obs_middleware.read.show.numbers import count
 
 __all__ = [
     "SLOW_FIELDS",

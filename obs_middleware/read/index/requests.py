@@ -23,7 +23,7 @@ from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.index.client import Engine, Fields
 from obs_middleware.read.index.dsl import IndexField, Query, query
 from obs_middleware.read.schemas import TYPES
-from obs_middleware.read.show.text import count
+from obs_middleware.read.show.numbers import count
 from obs_middleware.read.where.conditions import Condition, Every, fields_of
 from obs_middleware.read.where.expression import BadExpression, parse
 

@@ -1,7 +1,8 @@
 """
-How numbers and times are written for people: three digits that matter, and always the unit.
+Numbers and times as text for people. The console and the HTML page use the same formats.
 
-Read. None is a dash. Nothing depends on the locale or on the zone of the machine: times are in UTC.
+A number has three significant digits and always its unit. A value that is not zero never looks like zero, and a share
+below one never looks like all. None becomes a dash. Nothing depends on the locale or the time zone of the machine.
 """
 
 from __future__ import annotations
@@ -9,86 +10,93 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-__all__ = ["MISSING", "clock", "count", "interval", "moment", "percent", "rate", "seconds", "span", "tick"]
+__all__ = ["MISSING", "clock", "count", "duration", "interval", "moment", "percent", "rate", "span", "tick"]
 
-MISSING: Final = "\N{EN DASH}"
-"""What stands where a value is not known."""
-
-GAP: Final = "\N{NARROW NO-BREAK SPACE}"
-"""Between a number and its unit."""
+MISSING: Final = "-"
+"""Text for a value that is not known."""
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def count(number: int | None) -> str:
-    """Return *number* with its thousands apart."""
-    return MISSING if number is None else f"{number:,}"
+def count(number: float | None) -> str:
+    """Format a number of things with thousands separators: ``1,234``."""
+    return MISSING if number is None else f"{number:,.0f}"
 
 
-def seconds(value: float | None) -> str:
-    """Return a duration in milliseconds below one second, else in seconds."""
-    if value is None:
+def duration(seconds: float | None) -> str:
+    """Format a duration in µs, ms or s: ``632 µs``, ``12.3 ms``, ``1.50 s``."""
+    if seconds is None:
         return MISSING
-    if value < 0.9995:
-        return f"{_digits(value * 1000)}{GAP}ms"
-    return f"{_digits(value)}{GAP}s"
+    # Each limit is where rounding to three digits reaches the next unit.
+    if seconds < 0.000_999_5:
+        return _microseconds(seconds)
+    if seconds < 0.999_5:
+        return f"{_three_digits(seconds * 1_000)} ms"
+    if seconds < 1e9:
+        return f"{_three_digits(seconds)} s"
+    return f"{seconds:.2e} s"  # a damaged line may claim anything
 
 
-def tick(value: float) -> str:
-    """Return a round duration, above 0, without the digits that it does not need."""
-    return f"{value * 1000:g}{GAP}ms" if value < 0.9995 else f"{value:g}{GAP}s"
+def tick(seconds: float) -> str:
+    """Format a round duration above 0 for an axis, without trailing zeros: ``500 ms``, ``1 s``."""
+    return f"{seconds * 1000:g} ms" if seconds < 0.999_5 else f"{seconds:g} s"
 
 
-def percent(ratio: float | None) -> str:
-    """Return *ratio* in percent; what is not nothing, or not all, never looks like it."""
-    if ratio is None:
+def percent(share: float | None) -> str:
+    """Format a share from 0 to 1 in percent: ``0%``, ``<0.01%``, ``3.58%``, ``26.5%``, ``>99.9%``, ``100%``."""
+    if share is None:
         return MISSING
-    if 0 < ratio < 0.0005:
-        return f"<{GAP}0.1{GAP}%"
-    if 0.9995 <= ratio < 1:
-        return f">{GAP}99.9{GAP}%"
-    text = f"{ratio:.0%}" if ratio in {0, 1} else f"{ratio:.1%}"
-    return f"{text[:-1]}{GAP}%"
+    if not share or share >= 1:
+        return f"{share:.0%}"
+    if share < 0.000_1:
+        return "<0.01%"
+    if share >= 0.999_5:
+        return ">99.9%"
+    return f"{share:.2%}" if share < 0.099_95 else f"{share:.1%}"
 
 
 def rate(per_second: float | None) -> str:
-    """Return a rate per second, minute or hour, whichever gives a number to read."""
+    """Format a rate in the first of second, minute and hour that gives at least 1: ``12.0 /s``, ``30.0 /min``."""
     if per_second is None:
         return MISSING
     for factor, unit in ((1, "s"), (60, "min")):
         if per_second * factor >= 1 or not per_second:
-            return f"{_digits(per_second * factor)}{GAP}/{unit}"
-    return f"{_digits(per_second * 3600)}{GAP}/h"
+            return f"{_three_digits(per_second * factor)} /{unit}"
+    return f"{_three_digits(per_second * 3600)} /h"
 
 
 def span(delta: dt.timedelta) -> str:
-    """Return a stretch of time by its two largest units: ``2 h 5 min``."""
+    """Format a length of time with its two largest units: ``2 h 5 min``."""
     left = delta.total_seconds()
     if left < 60:
-        return seconds(left)
+        return duration(left)
     left = round(left)
     parts = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         number, left = divmod(left, size)
         if number:
-            parts.append(f"{number}{GAP}{unit}")
+            parts.append(f"{number} {unit}")
         elif parts:
             break
     return " ".join(parts[:2])
 
 
 def moment(time: dt.datetime | None) -> str:
-    """Return a point in time to the millisecond, which are left out when there are none."""
+    """
+    Format a time in UTC so that you can paste it behind ``--since``: ``2026-11-02T10:00:00Z``.
+
+    Milliseconds follow if there are any.
+    """
     if time is None:
         return MISSING
     time = time.astimezone(dt.UTC)
-    return time.isoformat(sep=" ", timespec="milliseconds" if time.microsecond >= 1000 else "seconds")[:-6]
+    return f"{time.isoformat(timespec='milliseconds' if time.microsecond >= 1000 else 'seconds')[:-6]}Z"
 
 
 def clock(time: dt.datetime, step: dt.timedelta) -> str:
-    """Return what tells *time* from others that are *step* apart, and from other days."""
+    """Format a time as the label of an axis whose labels are *step* apart: ``12:00``, or ``24 Nov`` at midnight."""
     time = time.astimezone(dt.UTC)
-    day = f"{time.day}{GAP}{_MONTHS[time.month - 1]}"
+    day = f"{time.day} {_MONTHS[time.month - 1]}"
     if step >= dt.timedelta(days=1):
         return day
     if step < dt.timedelta(minutes=1):
@@ -97,7 +105,7 @@ def clock(time: dt.datetime, step: dt.timedelta) -> str:
 
 
 def interval(start: dt.datetime, end: dt.datetime) -> str:
-    """Return ``2026-11-24 14:05 to 14:10``; the day of the end only if it is another one."""
+    """Format an interval in UTC: ``2026-11-24 14:05 to 14:10``. The second day is written only if it differs."""
     start, end = start.astimezone(dt.UTC), end.astimezone(dt.UTC)
     if end - start < dt.timedelta(seconds=10):
         spec = "milliseconds"
@@ -109,10 +117,16 @@ def interval(start: dt.datetime, end: dt.datetime) -> str:
     return f"{first} to {last[11:] if start.date() == end.date() else last}"
 
 
-def _digits(number: float) -> str:
-    """Return *number*, not below 0, with three digits that matter, or three decimals if it is small."""
-    for places, limit in ((3, 0.9995), (2, 9.995), (1, 99.95)):
+def _microseconds(seconds: float) -> str:
+    """Format less than a millisecond in whole microseconds, the resolution of the lines."""
+    if not seconds:
+        return "0 ms"
+    return "<1 µs" if seconds < 0.000_000_5 else f"{seconds * 1_000_000:.0f} µs"
+
+
+def _three_digits(number: float) -> str:
+    """Format a number from 0 with three significant digits, but at most three decimals."""
+    for places, limit in ((3, 0.999_5), (2, 9.995), (1, 99.95)):
         if number < limit:
-            text = f"{number:.{places}f}"
-            return text if number else "0"
+            return f"{number:.{places}f}" if number else "0"
     return f"{number:,.0f}"

@@ -1,7 +1,7 @@
 """
-Answers as text: a table for people, JSON, CSV or Markdown, with the same figures in each.
+Print an answer: a table for people, JSON, CSV or Markdown, with the same figures in each.
 
-Read. Whatever a log says is shown inert: control characters are spelt out, and nothing in it is markup.
+Logged text is printed inert: control characters are written as escapes, and nothing in it is treated as markup.
 """
 
 from __future__ import annotations
@@ -22,34 +22,20 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from obs_middleware.read.answers import FEW
+from obs_middleware.read.show.numbers import MISSING
 
-__all__ = [
-    "FORMATS",
-    "Answer",
-    "Column",
-    "Table",
-    "blocks",
-    "console",
-    "count",
-    "duration",
-    "inert",
-    "moment",
-    "percent",
-    "plain",
-    "route",
-    "show",
-    "spent",
-]
+__all__ = ["FORMATS", "Answer", "Column", "Table", "blocks", "console", "inert", "plain", "route", "show"]
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
-NOTHING: Final = "-"
-FEW_NOTE: Final = f"* of fewer than {FEW} requests: take it with care"
+FEW_NOTE: Final = f"* from fewer than {FEW} requests, so not reliable"
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
+_FORMULA: Final = ("=", "+", "-", "@")
+"""A spreadsheet runs a cell that starts with one of these."""
 _WIDTH: Final = 200
-"""Of tables that go into a file or a pipe, where there is no edge to keep within."""
+"""Columns of a table in a file or a pipe, which has no edge."""
 _GAP: Final = 2
 _FOLDED: Final = 12
-"""Characters that text keeps, however narrow the terminal is."""
+"""Columns that a cell of text keeps on a narrow terminal."""
 
 
 class Column(NamedTuple):
@@ -57,12 +43,13 @@ class Column(NamedTuple):
     A column of a table.
 
     Attributes:
-        title: Its heading for people.
-        key: Its heading in CSV, with the unit.
-        text: Makes text for people of a value that is not None.
-        right: Whether it is a number; such a one is never cut nor folded.
-        spare: Left out first, the highest before the others, where a terminal is too narrow; 0 is never left out.
-        whole: Whether text is not folded either: what is copied from, such as an id.
+        title: Heading for people.
+        key: Heading in CSV, with the unit.
+        text: Formats a value that is not None.
+        right: Whether the column holds numbers: aligned right, never folded.
+        spare: Rank for leaving the column out on a narrow terminal, the highest first; 0 keeps it.
+        whole: Whether text is never folded, so that you can copy it, for example an id.
+        few: Whether the figure gets a ``*`` in a row that rests on few requests.
     """
 
     title: str
@@ -71,6 +58,7 @@ class Column(NamedTuple):
     right: bool = True
     spare: int = 0
     whole: bool = False
+    few: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,8 +67,10 @@ class Table:
     Rows of one kind.
 
     Attributes:
-        title: What stands above it for people.
-        few: The rows whose figures rest on too few requests, by their number; they are marked.
+        title: Heading for people; may be empty.
+        columns: The columns.
+        rows: The values, None where one is not known.
+        few: Numbers of the rows that rest on few requests.
     """
 
     title: str
@@ -92,13 +82,13 @@ class Table:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
     """
-    All that a command says.
+    The complete output of a command.
 
     Attributes:
-        data: For JSON: everything, in seconds and bytes, null where nothing is known.
-        head: Lines of text above the tables.
-        tables: The last of them is what CSV has.
-        notes: Lines below: what weighed, what was skipped, what is marked.
+        data: The JSON: everything, in seconds and bytes, with null where nothing is known.
+        head: Lines above the tables.
+        tables: The tables; CSV has the last one.
+        notes: Lines below the tables: what was skipped, what is estimated, what a mark means.
     """
 
     data: Mapping[str, Any]
@@ -107,62 +97,28 @@ class Answer:
     notes: tuple[str, ...] = ()
 
 
-# Values for people
+# Text of values
 
 
 def inert(text: str) -> str:
-    r"""Return *text* with everything that a terminal might obey spelt out: ``\x1b``."""
+    r"""Replace every character that a terminal could obey with its escape, such as ``\x1b``."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def duration(seconds: float) -> str:
-    """Return *seconds* with three digits and a unit."""
-    if seconds >= 1e9:  # no duration, but a line may say so
-        return f"{seconds:.2e} s"
-    if seconds >= 100:
-        return f"{seconds:,.0f} s"
-    if seconds >= 1:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    if seconds >= 0.001:
-        thousandth = seconds * 1_000
-        return f"{thousandth:.{2 if thousandth < 10 else 1 if thousandth < 100 else 0}f} ms"
-    return f"{seconds * 1_000_000:.0f} µs"
-
-
-def spent(seconds: float) -> str:
-    """Return a sum of durations like a duration; unlike one, it is never marked as resting on too few."""
-    return duration(seconds)
-
-
-def count(number: float) -> str:
-    """Return *number* with separators."""
-    return f"{number:,.0f}"
-
-
-def percent(share: float) -> str:
-    """Return a share from 0 to 1 in percent; what is not nothing is not shown as nothing."""
-    return "<0.01%" if 0 < share < 0.0001 else f"{share:.2%}" if share < 0.1 else f"{share:.1%}"
-
-
-def moment(when: dt.datetime) -> str:
-    """Return a time in UTC, to the second or, if it has them, to the millisecond."""
-    return when.strftime("%Y-%m-%dT%H:%M:%S") + (f".{when.microsecond // 1000:03d}Z" if when.microsecond else "Z")
-
-
 def route(value: str) -> str:
-    """Return a route; the root, which is an empty text, is said."""
+    """Format a route; the root, an empty text, becomes ``""``."""
     return inert(value) if value else '""'
 
 
 def plain(value: Any) -> str:
-    """Return any value as inert text."""
+    """Format any value as inert text."""
     return inert(str(value))
 
 
 def blocks(values: Sequence[float | None]) -> str:
-    """Return *values* as a line of blocks; what is not known is a gap, what is more than nothing a block."""
+    """Draw *values* as one block character each; None and 0 are gaps, anything above 0 is visible."""
     most = max((value for value in values if value is not None), default=0)
     return "".join(" " if not value or not most else _BLOCKS[max(1, math.ceil(value / most * 8))] for value in values)
 
@@ -171,7 +127,7 @@ def blocks(values: Sequence[float | None]) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return what prints: coloured on a terminal, unless NO_COLOR is set, and wide where there is no terminal."""
+    """Return the console for standard output or standard error: coloured only on a terminal without ``NO_COLOR``."""
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty()
     return Console(
@@ -187,7 +143,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(answer: Answer, form: str) -> None:
-    """Print *answer* as one of `FORMATS`."""
+    """Print *answer* in one of `FORMATS`."""
     if form == "json":
         print(json.dumps(answer.data, ensure_ascii=True, default=_as_json, allow_nan=False, indent=2))
     elif form == "csv":
@@ -213,11 +169,10 @@ def _as_csv(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return _as_json(value)
     if isinstance(value, float):
-        return round(value, 9)  # a sum in parallel is not the same in its last digits every time
-    # A spreadsheet would run what begins like a formula.
+        return round(value, 9)  # the last digits of a parallel sum differ from run to run
     if isinstance(value, str):
         text = inert(value)
-        return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
+        return f"'{text}" if text.startswith(_FORMULA) else text
     return value
 
 
@@ -225,12 +180,13 @@ def _cells(table: Table) -> Iterable[list[str]]:
     for number, row in enumerate(table.rows):
         mark = "*" if number in table.few else ""
         yield [
-            NOTHING if value is None else column.text(value) + (mark if column.text is duration else "")
+            MISSING if value is None else column.text(value) + (mark if column.few else "")
             for column, value in zip(table.columns, row, strict=True)
         ]
 
 
-def _marked(answer: Answer) -> tuple[str, ...]:
+def _notes(answer: Answer) -> tuple[str, ...]:
+    """Return the notes, with the one that explains the mark if a row has it."""
     few = FEW_NOTE not in answer.notes and any(table.few for table in answer.tables)
     return (*answer.notes, *([FEW_NOTE] if few else []))
 
@@ -242,7 +198,7 @@ def _show_table(answer: Answer) -> None:
         return
     with out.capture() as captured:
         _print_answer(out, answer)
-    # Cells are filled up with spaces, the last of a row too.
+    # rich pads every cell with spaces, including the last one of a row.
     print("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
 
 
@@ -254,7 +210,7 @@ def _print_answer(out: Console, answer: Answer) -> None:
         if table.rows:
             out.print()
             left_out += _print_table(out, table)
-    notes = [*_marked(answer), *([f"too narrow for: {', '.join(left_out)}"] if left_out else [])]
+    notes = [*_notes(answer), *([f"columns left out, too narrow: {', '.join(left_out)}"] if left_out else [])]
     if notes:
         out.print()
     for note in notes:
@@ -262,7 +218,12 @@ def _print_answer(out: Console, answer: Answer) -> None:
 
 
 def _print_table(out: Console, table: Table) -> list[str]:
-    """Print *table*, over the edge if it must be, for half a number is a wrong one; return the columns left out."""
+    """
+    Print *table*. Rather than cutting a number, leave out spare columns, or go beyond the edge.
+
+    Returns:
+        The titles of the columns that were left out.
+    """
     rows = list(_cells(table))
     titles = [column.title for column in table.columns]
     longest = [max(map(cell_len, cells)) for cells in zip(titles, *rows, strict=True)]
@@ -280,11 +241,10 @@ def _print_table(out: Console, table: Table) -> list[str]:
     rich = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
     for index in shown:
         column = table.columns[index]
-        whole = column.right or column.whole
         rich.add_column(
             Text(column.title),
             justify="right" if column.right else "left",
-            no_wrap=whole,
+            no_wrap=column.right or column.whole,
             min_width=least[index],
             overflow="fold",
         )
@@ -307,7 +267,7 @@ def _show_markdown(answer: Answer) -> None:
         print("|" + "|".join("---:" if column.right else "---" for column in table.columns) + "|")
         for cells in _cells(table):
             print("| " + " | ".join(map(_in_markdown, cells)) + " |")
-    if notes := _marked(answer):
+    if notes := _notes(answer):
         print()
     for note in notes:
         print(_in_markdown(note) + "  ")

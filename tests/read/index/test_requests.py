@@ -546,7 +546,7 @@ def test_requests_without_a_time_are_counted(run: Run, engine: Engine, tmp_path:
     there = made(engine, {**types, "obs": {"properties": {"outcome": {"type": "keyword"}}}}, document)
 
     code, out, _ = run("stats", *there, "--by", "view,user_id")
-    assert (code, out.splitlines()[0]) == (0, "1 requests  0 errors (0.00%)  5.00 ms together")
+    assert (code, out.splitlines()[0]) == (0, "1 requests  0 errors (0%)  5.00 ms in total")
     assert "no line has view or user_id" in out
     assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["method"] == "GET"
     assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["path"] is None

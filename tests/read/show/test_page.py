@@ -213,7 +213,7 @@ def test_what_the_lines_do_not_say_is_a_dash_and_not_0() -> None:
     assert {unknown[name] for name in ("Method", "Route", "Time share", "p95", "Max", "Errors", "Error rate")} == {
         MISSING
     }
-    assert (known["Errors"], known["Error rate"]) == ("0", "0 %")
+    assert (known["Errors"], known["Error rate"]) == ("0", "0%")
     assert cells(data, "errors") == [
         {"Requests": "1", "Status": "500", "Error and newest message": MISSING},
         {"Requests": "2", "Status": MISSING, "Error and newest message": "Em"},

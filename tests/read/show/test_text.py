@@ -42,7 +42,7 @@ def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> No
     wide = [re.split(r" {2,}", line.strip()) for line in run(log)[1].splitlines()]
     rows = {tuple(row[:2]): dict(zip(names, row, strict=True)) for row in wide if len(row) == len(names)}
 
-    left_out = re.search(r"too narrow for: (.*?)(?:\x1b|\r)", shown)
+    left_out = re.search(r"columns left out, too narrow: (.*?)(?:\x1b|\r)", shown)
     spared = left_out[1].split(", ") if left_out else []
     kept = [name for name in names if name not in spared]
     narrow = [re.split(r" {2,}", line.strip()) for line in shown.splitlines()]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from obs_middleware.read.figures import Bin, Count, HeatMap, Quantiles, Slice
-from obs_middleware.read.show.numbers import clock, count, interval, percent, rate, seconds
+from obs_middleware.read.show.numbers import clock, count, duration, interval, percent, rate
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis, round_up
 from obs_middleware.read.show.page.markup import Markup, element, join, visible
@@ -125,7 +125,7 @@ def course(slices: Sequence[Slice]) -> Markup:
     strips: list[tuple[str, str, list[float | None], Callable[[float | None], str]]] = [
         ("Requests", "rate", [*rates], rate),
         ("Errors", "errors", shares, percent),
-        ("p95", "p95", p95s, seconds),
+        ("p95", "p95", p95s, duration),
     ]
     drawn: list[Markup] = []
     said: list[str] = []
@@ -152,9 +152,9 @@ def course(slices: Sequence[Slice]) -> Markup:
                 rate(per_second),
                 count(one.errors),
                 percent(share),
-                seconds(one.durations.p50),
-                seconds(one.durations.p95),
-                seconds(one.durations.p99),
+                duration(one.durations.p50),
+                duration(one.durations.p95),
+                duration(one.durations.p99),
                 count(one.durations.n),
             ]
             for one, per_second, share in zip(slices, rates, shares, strict=True)
@@ -293,7 +293,7 @@ def _marks(axis: DurationAxis, durations: Quantiles) -> Iterable[Markup]:
         yield element(
             "text",
             f"{name} ",
-            element("tspan", seconds(value)),
+            element("tspan", duration(value)),
             class_="label",
             x=x,
             y=18 + level * 16,
@@ -396,7 +396,7 @@ def _error_share(one: Slice) -> float | None:
 
 
 def _between(low: float, high: float) -> str:
-    return f"{seconds(low)} to {seconds(high)}"
+    return f"{duration(low)} to {duration(high)}"
 
 
 def _height(value: float, top: float) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
+import re
 from typing import Final
 
 from obs_middleware.read.figures import (
@@ -28,7 +29,7 @@ from obs_middleware.read.figures import (
     Slice,
     SlowRequest,
 )
-from obs_middleware.read.show.numbers import count, moment, percent, rate, seconds, span
+from obs_middleware.read.show.numbers import count, duration, moment, percent, rate, span
 from obs_middleware.read.show.page import charts
 from obs_middleware.read.show.page.markup import Markup, element, join, plain, raw, visible
 from obs_middleware.read.show.page.tables import MAX_ROWS, SMALL, table_of_failures, table_of_routes, table_of_slowest
@@ -51,6 +52,8 @@ _ICON: Final = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Cpath d='M2 14V9h3v5zm4.5 0V2h3v12zM11 14V6h3v8z' fill='%2328688a'/%3E%3C/svg%3E"
 )
+
+_UNIT: Final = re.compile(r"( ?(?:%|µs|ms|s))$")
 
 
 def render(data: ReportData) -> str:
@@ -162,7 +165,7 @@ def _heading(data: ReportData) -> Markup:
     ]
     if data.first is not None and data.last is not None:
         length = span(data.last - data.first)
-        facts.append(("Time", f"{moment(data.first)} to {moment(data.last)} UTC ({length})"))
+        facts.append(("Time", f"{moment(data.first)} to {moment(data.last)} ({length})"))
     if data.filters:
         facts.append(("Filters", join(*_listed(data.filters))))
     lines = data.lines
@@ -201,7 +204,7 @@ def _overview(data: ReportData) -> Markup:
     ]
     n = f"n = {count(durations.n)}"
     few = f"; fewer than {SMALL}: the high quantiles are single requests" if durations.n < SMALL else ""
-    mean = f", mean {seconds(durations.mean)}" if durations.mean is not None else ""
+    mean = f", mean {duration(durations.mean)}" if durations.mean is not None else ""
     weighed = (
         "≈ The lines carry a sample rate: requests and errors are weighted by it, quantiles are those of the lines."
         if data.estimated
@@ -225,7 +228,7 @@ def _overview(data: ReportData) -> Markup:
                 element(
                     "dl",
                     *(
-                        element("div", element("dt", name), element("dd", _unit(seconds(value))), class_=_strong(name))
+                        element("div", element("dt", name), element("dd", _unit(duration(value))), class_=_strong(name))
                         for name, value in quantiles
                     ),
                 ),
@@ -254,8 +257,8 @@ def _card(name: str, value: str, below: str | None, class_: str = "") -> Markup:
 
 def _unit(text: str) -> Markup:
     """Return a number with its unit set apart."""
-    number, gap, unit = text.rpartition("\N{NARROW NO-BREAK SPACE}")
-    return join(number, gap, element("span", unit, class_="unit")) if gap else join(text)
+    number, unit, _ = _UNIT.split(text, maxsplit=1) if _UNIT.search(text) else (text, None, "")
+    return join(number, element("span", unit, class_="unit") if unit else None)
 
 
 def _over_time(data: ReportData) -> Markup:
@@ -309,7 +312,7 @@ def _rows(  # noqa: PLR0913 -- the parts of a section
 
 
 def _foot(data: ReportData) -> Markup:
-    made = f" on {moment(data.generated)} UTC" if data.generated is not None else ""
+    made = f" on {moment(data.generated)}" if data.generated is not None else ""
     return element(
         "footer", f"Made by obs-middleware{made}. All times are UTC; a dash stands for what the lines do not say."
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from obs_middleware.read.figures import ErrorRow, ReportData, RouteRow, SlowRequest
-from obs_middleware.read.show.numbers import MISSING, count, moment, percent, seconds
+from obs_middleware.read.show.numbers import MISSING, count, duration, moment, percent
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis
 from obs_middleware.read.show.page.charts import bar, spread
@@ -118,7 +118,7 @@ def table_of_slowest(data: ReportData) -> Markup:
         if row.db_seconds is None:
             return _Cell(None, None, "number")
         drawn = bar(row.duration_seconds / most, row.db_seconds / most)
-        return _Cell(join(drawn, " ", seconds(row.db_seconds)), row.db_seconds, "number")
+        return _Cell(join(drawn, " ", duration(row.db_seconds)), row.db_seconds, "number")
 
     def path(row: SlowRequest) -> _Cell:
         if row.path is None:
@@ -236,7 +236,7 @@ def _duration(value: float | None, *, small: bool = False) -> _Cell:
     if value is None:
         return _Cell(None, None, "number")
     class_ = "number long" if value >= 0.9995 else "number"
-    return _Cell(seconds(value), value, f"{class_} small" if small else class_)
+    return _Cell(duration(value), value, f"{class_} small" if small else class_)
 
 
 def _ratio(value: float | None) -> _Cell:
