@@ -1,0 +1,115 @@
+"""
+Conversions of values that several schemas use, or that share their parts.
+
+Write. A conversion takes the value of a field and the whole event. It returns None to leave the place out. It may raise
+on a value that makes no sense: the field is then written under the name ``app_<name>``.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from typing import Any, Final
+
+from obs_middleware.logs.schemas.translation import Event
+
+__all__ = [
+    "address",
+    "coarse",
+    "domain",
+    "error_type",
+    "full_url",
+    "latency",
+    "nanoseconds",
+    "no_address",
+    "port",
+    "url",
+]
+
+_MOST_SECONDS: Final = 2**63 / 1_000_000_000
+"""292 years: the nanoseconds of a longer duration do not fit into 64 bits."""
+
+
+def nanoseconds(seconds: float, _: Event) -> int:
+    """Return a duration in nanoseconds, as an integer."""
+    return round(_plausible(seconds) * 1_000_000_000)
+
+
+def latency(seconds: float, _: Event) -> str:
+    """Return a duration as text in seconds: ``0.123456s``."""
+    return f"{_plausible(seconds):.6f}s"
+
+
+def _plausible(seconds: float) -> float:
+    if not 0 <= seconds < _MOST_SECONDS:
+        raise ValueError(f"duration_seconds is {seconds}: expected between 0 and {_MOST_SECONDS:.0f}")
+    return seconds
+
+
+_COARSE: Final = {"ok": "success", "error": "failure", "stream_error": "failure"}
+
+
+def coarse(outcome: str, _: Event) -> str:
+    """Return ``success``, ``failure`` or ``unknown`` for an outcome."""
+    return _COARSE.get(outcome, "unknown")
+
+
+def error_type(outcome: str, event: Event) -> str | None:
+    """Return the exception or the status of a request that failed; None for one that did not."""
+    if _COARSE.get(outcome) != "failure":
+        return None
+    return str(event.get("error_type") or event.get("status") or "_OTHER")
+
+
+@functools.lru_cache(maxsize=1_024)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def address(text: str, _: Event) -> str | None:
+    """Return *text* if it is an IP address, otherwise None."""
+    return text if _is_address(text) else None
+
+
+def no_address(text: str, _: Event) -> str | None:
+    """Return *text* if it is not an IP address, otherwise None."""
+    return None if _is_address(text) else text
+
+
+@functools.lru_cache(maxsize=1_024)
+def _host_and_port(host: str) -> tuple[str, int | None]:
+    name, colon, digits = host.rpartition(":")
+    if colon and digits.isdigit() and digits.isascii() and len(digits) <= 5 and (":" not in name or name[:1] == "["):
+        return name, int(digits)
+    return host, None
+
+
+def domain(host: str, _: Event) -> str:
+    """Return the host without its port."""
+    return _host_and_port(host)[0]
+
+
+def port(host: str, _: Event) -> int | None:
+    """Return the port of the host; None if it has none."""
+    return _host_and_port(host)[1]
+
+
+def url(_: Any, event: Event) -> str:
+    """Return the known parts of the URL; scheme and host only if both are known."""
+    scheme, host, path, query = (_known_text(event, name) for name in ("scheme", "host", "path", "query"))
+    origin = f"{scheme}://{host}" if scheme and host else ""
+    return f"{origin}{path}?{query}" if query else f"{origin}{path}"
+
+
+def full_url(_: Any, event: Event) -> str | None:
+    """Return the URL if its scheme and host are known, otherwise None."""
+    return url(_, event) if "host" in event and "scheme" in event else None
+
+
+def _known_text(event: Event, name: str) -> str:
+    value = event.get(name)
+    return value if type(value) is str else ""

@@ -1,0 +1,79 @@
+"""
+Schema ``ecs``: Elastic Common Schema 9.4, in the form of the ecs-logging specification 1.0.
+
+Write. Source: elastic.co/guide, "ECS field reference" and "ecs-logging". Fields that ECS does not have are under
+``obs``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from obs_middleware.logs.schemas.convert import address, coarse, domain, nanoseconds, no_address, port
+from obs_middleware.logs.schemas.translation import Own, Schema, to, under
+
+__all__ = ["ECS"]
+
+ECS: Final = Schema(
+    first={"@timestamp": None, "log.level": None, "message": None, "ecs.version": "9.4.0"},
+    request_line=(
+        (("event", "kind"), "event"),
+        (("event", "category"), ("web",)),
+        (("event", "type"), ("access",)),
+        (("event", "action"), "http-request"),
+    ),
+    own=(
+        Own(("labels",), ("text", "null")),
+        Own(("app",), ("number",)),
+        Own(("obs", "extra"), ("tree",)),
+    ),
+    fields={
+        "timestamp": to("@timestamp", store="date_nanos"),
+        "level": under()("log.level"),
+        "logger": to("log.logger"),
+        "message": to("message", store="match_only_text"),
+        "event_id": to("event_id") + to("event.id"),
+        "service": to("service.name") + to("event.dataset"),
+        "version": to("service.version"),
+        "environment": to("service.environment"),
+        "trace_id": to("trace.id"),
+        "span_id": to("span.id"),
+        "parent_span_id": to("obs.parent_span_id"),
+        "request_id": to("http.request.id"),
+        "method": to("http.request.method"),
+        "path": to("url.path", store="wildcard"),
+        "route": to("http.route"),
+        "view": to("obs.view"),
+        "status": to("http.response.status_code"),
+        "outcome": to("event.outcome", "string: `success`, `failure` or `unknown`", coarse) + to("obs.outcome"),
+        "age_seconds": to("obs.age_seconds"),
+        "duration_seconds": to("event.duration", "integer, nanoseconds", nanoseconds),
+        "first_byte_seconds": to("obs.first_byte_seconds"),
+        "request_bytes": to("http.request.body.bytes"),
+        "response_bytes": to("http.response.body.bytes"),
+        "db_queries": to("obs.db_queries"),
+        "db_seconds": to("obs.db_seconds"),
+        "user_id": to("user.id"),
+        "client_ip": to("client.ip", "string, an IP address", address, store="ip")
+        + to("client.address", "string, if it is none", no_address),
+        "user_agent": to("user_agent.original"),
+        "host": to("url.domain", "string", domain) + to("url.port", "integer", port),
+        "scheme": to("url.scheme"),
+        "http_version": to("http.version"),
+        "query": to("url.query"),
+        "referrer": to("http.request.referrer"),
+        "headers": to("obs.headers"),
+        "slow": to("obs.slow"),
+        "suppressed": to("obs.suppressed"),
+        "sample_rate": to("obs.sample_rate"),
+        "truncated": to("obs.truncated"),
+        "truncated_fields": to("obs.truncated_fields"),
+        "original_bytes": to("obs.original_bytes"),
+        "format_error": to("obs.format_error"),
+        "error_type": to("error.type"),
+        "error_message": to("error.message", store="match_only_text"),
+        "stack_trace": to("error.stack_trace", store="wildcard"),
+        "stack_info": to("obs.stack_info", store="wildcard"),
+    },
+)
+"""The table of ``ecs``."""
