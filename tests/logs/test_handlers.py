@@ -30,10 +30,9 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from obs_middleware import counters, failures, logging_config, stats
-from obs_middleware.logs import handlers
 from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.logs.options import Format
-from obs_middleware.logs.sinks import file as sinks
+from obs_middleware.logs.sinks import file, nonblocking, stream
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests
 
@@ -119,7 +118,9 @@ def join_threads() -> None:
 def replace(monkeypatch: pytest.MonkeyPatch, module: ModuleType, **functions: Any) -> None:
     """Replace functions of *module* for the sinks alone: other threads use it too."""
     own = SimpleNamespace(**{**vars(module), **functions})
-    monkeypatch.setattr(f"obs_middleware.logs.sinks.file.{module.__name__}", own)
+    for sink in (file, stream):
+        if hasattr(sink, module.__name__):
+            monkeypatch.setattr(sink, module.__name__, own)
 
 
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -306,7 +307,7 @@ def test_dropped_lines_are_reported_at_most_every_thirty_seconds_and_at_the_end(
     make: Make, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(handlers, "monotonic", lambda: now)
+    monkeypatch.setattr(nonblocking, "monotonic", lambda: now)
     handler = make(gate, capacity=1)
 
     def drop(count: int) -> None:
@@ -507,8 +508,8 @@ def test_a_pipe_that_stays_full_does_not_keep_the_process_alive(
 ) -> None:
     _, stream = pipe
     os.set_blocking(stream.fileno(), False)
-    monkeypatch.setattr(handlers, "DRAIN_SECONDS", 0.05)
-    monkeypatch.setattr(handlers, "_FULL_SECONDS", 0.01)
+    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(nonblocking, "FULL_SECONDS", 0.01)
     handler = make(stream)
     before = stats()
     log("x" * 1_000_000, "y")
@@ -608,8 +609,8 @@ def test_a_bug_in_a_sink_costs_its_batch_and_not_the_thread(
 
 @pytest.fixture(name="quick")
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(handlers, "_LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(nonblocking, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(nonblocking, "_LONGEST_PAUSE", 0.002)
 
 
 @pytest.mark.usefixtures("quick")
@@ -652,7 +653,7 @@ def test_a_line_that_others_have_written_behind_is_begun_anew(
 def test_a_disk_that_stays_full_does_not_keep_the_process_alive(
     make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(handlers, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.05)
     before = stats()
     with Path("/dev/full").open("w") as stream:
         handler = make(stream)
@@ -706,7 +707,7 @@ def test_a_folder_that_is_missing_for_a_while_costs_no_line(
     folder.mkdir()
     handler = make(file=folder / "log")
     told = threading.Event()
-    monkeypatch.setattr(handlers, "report_once", lambda *_: told.set())
+    monkeypatch.setattr(nonblocking, "report_once", lambda *_: told.set())
     folder.rename(tmp_path / "away")
     log("one")
     assert told.wait(PATIENCE)
@@ -753,7 +754,7 @@ def test_what_another_process_is_writing_just_now_is_no_half_line(
 ) -> None:
     path = tmp_path / "log"
     path.write_text("ha")
-    sink = sinks.FileSink(path)
+    sink = file.FileSink(path)
     rests = ["lf", "\n"]
 
     def passing(seconds: float) -> None:
@@ -771,7 +772,7 @@ def test_what_another_process_is_writing_just_now_is_no_half_line(
 def test_a_file_in_constant_use_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
     path.write_text("x")
-    sink = sinks.FileSink(path)
+    sink = file.FileSink(path)
 
     def passing(seconds: float) -> None:
         with path.open("a") as file:
@@ -790,7 +791,7 @@ def test_a_lock_that_cannot_be_had_keeps_no_line_back(
 ) -> None:
     path = tmp_path / "log"
     path.write_text("half")
-    sink = sinks.FileSink(path)
+    sink = file.FileSink(path)
 
     def refuse(*_: Any) -> None:
         raise error
@@ -806,7 +807,7 @@ def test_a_lock_that_cannot_be_had_keeps_no_line_back(
 def test_a_file_that_may_not_be_read_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
     path.write_text("half")
-    sink = sinks.FileSink(path)
+    sink = file.FileSink(path)
 
     def refuse(*_: Any) -> int:
         raise PermissionError
@@ -930,7 +931,7 @@ def test_a_caller_that_writes_itself_does_not_wait_for_ever(
     os.set_blocking(stream.fileno(), True)
     handler = make(stream)
     handler.close()
-    monkeypatch.setattr(handlers, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.01)
     before = stats()
     log("x")
 
@@ -956,9 +957,9 @@ def test_a_sink_that_takes_nothing_is_given_up_after_one_wait(
     """The logging module flushes and then closes; only the first waits."""
     handler = make(gate)
     log("x")
-    monkeypatch.setattr(handlers, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.01)
     handler.flush()
-    monkeypatch.setattr(handlers, "DRAIN_SECONDS", 1e6)
+    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 1e6)
     handler.close()
     log("written by the thread, which is still there")
     gate.opened.set()

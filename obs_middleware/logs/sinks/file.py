@@ -1,132 +1,27 @@
 """
-Sinks: what the handlers of this package write to, an open stream or a file that others may rotate.
+Sinks for a file that log rotation may rename, remove or truncate.
 
-Write. A sink is used by one thread at a time. It writes what it can and raises what the system raises; patience is the
-handler's.
+Write.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import io
 import os
-import select
-import stat
-import sys
 import time
-import weakref
-from typing import Any, Final, Protocol
+from typing import Final
 
+from obs_middleware.logs.sinks.fork import call_after_fork
 from obs_middleware.logs.sinks.inotify import Watch
+from obs_middleware.logs.sinks.stream import MAY_PASS, MOST_BYTES, is_regular, most_bytes, wait_for
 
-__all__ = ["FileSink", "Sink", "StreamSink", "WatchedFileSink"]
-
-MOST_BYTES: Final = 65_536
-"""Bytes of one write to a regular file."""
+__all__ = ["FileSink", "WatchedFileSink"]
 
 _LOOK_SECONDS: Final = 1.0
 
-_MAY_PASS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOBUFS, errno.ENOMEM})
 _TRIES: Final = 20
 _TRY_SECONDS: Final = 0.01
-
-
-class Sink(Protocol):
-    """
-    What the handler asks of a sink.
-
-    Attributes:
-        name: How complaints call it.
-    """
-
-    name: str
-
-    def batch_bytes(self) -> int:
-        """
-        Return how many bytes of whole lines one write may have, so that those of other processes cannot mix in.
-
-        Raises:
-            OSError: The descriptor is closed.
-            ValueError: The stream is closed.
-        """
-
-    def renew(self) -> bool:
-        """Return whether what is written next goes to another file than before, where a line must begin anew."""
-
-    def write(self, data: memoryview) -> int:
-        """
-        Write a part of *data* or all of it, and return how many bytes; may block.
-
-        Raises:
-            BlockingIOError: Nothing can be written now; `wait` tells when.
-            Exception: Whatever the system or the stream raises.
-        """
-
-    def wait(self, seconds: float) -> bool:
-        """Return True as soon as something can be written, False after so many seconds."""
-
-    def recover(self, error: BaseException) -> bool:
-        """Get ready to try again after *error*; return whether that makes sense."""
-
-    def close(self) -> None:
-        """Let go of what the sink has opened itself; the next write opens it again."""
-
-
-class StreamSink:
-    """
-    An open stream, such as ``sys.stdout``.
-
-    One that has a file descriptor is written to there, past its own buffer; one that has none by its ``write``.
-
-    Args:
-        stream: A text or binary stream, or ``stdout`` or ``stderr`` for what these are now.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = getattr(sys, stream) if isinstance(stream, str) else stream
-        self._is_binary = isinstance(self._stream, (io.RawIOBase, io.BufferedIOBase))
-        self.name = stream if isinstance(stream, str) else str(getattr(stream, "name", type(stream).__name__))
-
-    def _descriptor(self) -> int | None:
-        """Return the descriptor, asked for each time: the number of one that was closed may be another file's now."""
-        try:
-            descriptor: int = self._stream.fileno()
-        except (AttributeError, io.UnsupportedOperation):
-            return None
-        return descriptor
-
-    def batch_bytes(self) -> int:
-        """Return 64 KiB for a regular file or a stream without descriptor, PIPE_BUF for all else; raise when closed."""
-        descriptor = self._descriptor()
-        return MOST_BYTES if descriptor is None else _batch_bytes(descriptor)
-
-    def renew(self) -> bool:
-        """Return False: a stream stays what it is."""
-        return False
-
-    def write(self, data: memoryview) -> int:
-        """Write to the descriptor, or by the stream's own ``write`` and ``flush``."""
-        descriptor = self._descriptor()
-        if descriptor is not None:
-            return os.write(descriptor, data)
-        written: int | None = self._stream.write(data if self._is_binary else str(data, "utf-8"))
-        if written is None and self._is_binary:
-            raise BlockingIOError(errno.EAGAIN, "the stream takes nothing now")
-        self._stream.flush()
-        return written if written is not None and self._is_binary else len(data)
-
-    def wait(self, seconds: float) -> bool:
-        """Ask the descriptor; a stream without one cannot be asked, and counts as ready."""
-        descriptor = self._descriptor()
-        return descriptor is None or _wait(descriptor, seconds)
-
-    def recover(self, error: BaseException) -> bool:
-        """Return True for a full disk, False for a reader that has gone or a stream that was closed."""
-        return isinstance(error, OSError) and error.errno in _MAY_PASS
-
-    def close(self) -> None:
-        """Do nothing: who opened the stream closes it."""
 
 
 class FileSink:
@@ -174,7 +69,7 @@ class FileSink:
 
     def batch_bytes(self) -> int:
         """Return 64 KiB for a regular file, PIPE_BUF for a FIFO."""
-        return MOST_BYTES if self.file is None else _batch_bytes(self.file)
+        return MOST_BYTES if self.file is None else most_bytes(self.file)
 
     def renew(self) -> bool:
         """
@@ -202,7 +97,7 @@ class FileSink:
         return (named.st_dev, named.st_ino) == self._identity
 
     def _end_half_line(self, file: int) -> None:
-        if not _is_regular(file):
+        if not is_regular(file):
             return
         try:
             # By an open() of its own: a lock on what was inherited from a parent would not shut out its siblings.
@@ -223,7 +118,7 @@ class FileSink:
 
     def wait(self, seconds: float) -> bool:
         """Ask the descriptor, which is always ready for a regular file."""
-        return self.file is None or _wait(self.file, seconds)
+        return self.file is None or wait_for(self.file, seconds)
 
     def recover(self, error: BaseException) -> bool:
         """
@@ -233,9 +128,9 @@ class FileSink:
         """
         if not isinstance(error, OSError):
             return False
-        if error.errno not in _MAY_PASS:
+        if error.errno not in MAY_PASS:
             self.close()
-        elif self.file is not None and _is_regular(self.file):
+        elif self.file is not None and is_regular(self.file):
             self._left_at = os.lseek(self.file, 0, os.SEEK_CUR)  # behind what was written last
         return True
 
@@ -260,7 +155,7 @@ class WatchedFileSink(FileSink):
         self._may_watch = True
         self._looked = 0.0
         super().__init__(path)
-        _watching.add(self)
+        call_after_fork(self)
 
     def is_current(self, now: float) -> bool:
         """
@@ -296,6 +191,11 @@ class WatchedFileSink(FileSink):
         if watch is not None:
             watch.close()
 
+    def after_fork(self) -> None:
+        """Drop the watch of the parent: whoever reads its events first takes them from the other process."""
+        self._unwatch()
+        self._may_watch = True
+
     def recover(self, error: BaseException) -> bool:
         """Do what a `FileSink` does, but that nobody writes the rest of a line: half a one is ended."""
         self._is_new = True
@@ -306,34 +206,6 @@ class WatchedFileSink(FileSink):
         """Close the file, and the watch."""
         self._unwatch()
         super().close()
-
-
-_watching: weakref.WeakSet[WatchedFileSink] = weakref.WeakSet()
-
-
-def _unwatch_all() -> None:
-    # What happens is told to whoever reads it first, parent or child: each must have a watch of its own.
-    for sink in tuple(_watching):
-        sink._unwatch()  # noqa: SLF001 -- of the class above
-        sink._may_watch = True  # noqa: SLF001 -- as above
-
-
-os.register_at_fork(after_in_child=_unwatch_all)
-
-
-def _is_regular(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)
-
-
-def _batch_bytes(descriptor: int) -> int:
-    # More than that at once, and what other processes write may get in between: pipes at PIPE_BUF, sockets later.
-    return MOST_BYTES if _is_regular(descriptor) else select.PIPE_BUF
-
-
-def _wait(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(seconds * 1000))
 
 
 def _lock(file: int) -> None:
