@@ -1,1 +1,1 @@
-"""What a request line costs, against plain text and against others; `make bench` runs it all."""
+"""The cost of a request line, compared with plain text and with other packages. `make bench` runs everything."""

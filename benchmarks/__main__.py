@@ -1,7 +1,7 @@
 """
-Run the benchmarks: `python -m benchmarks`, or some of them: `python -m benchmarks chains counts`.
+Run all benchmarks, `python -m benchmarks`, or some: `python -m benchmarks chains counts`.
 
-Prints tables; with ``--save`` it also writes the raw data, and the picture and the tables of the documentation.
+The tables go to stdout. ``--save`` also writes the raw data, and the chart and the tables of the documentation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MEASURED: Final = {
     "further line": [*HERE, "ours-std"],
     "query": HERE,
 }
-"""Driver -> the rows that go through it."""
+"""The rows that each driver measures."""
 
 Options = argparse.Namespace
 Data = dict[str, Any]
@@ -44,7 +44,7 @@ def _rows(options: Options, driver: str) -> list[str]:
 
 
 def count(options: Options, data: Data) -> None:
-    """Count calls, hops and queries; look at the lines as well."""
+    """Count calls, thread hops and queries, and check the lines."""
     for driver in MEASURED:
         say(f"counting: {driver}")
         with workers(_rows(options, driver), driver, options.handler, "count") as running:
@@ -53,11 +53,11 @@ def count(options: Options, data: Data) -> None:
                 data["lines"] = {worker.row: worker.ask("lines") for worker in running}
     for row, lines in data["lines"].items():
         if len(lines) != (ROWS | PEERS)[row].lines:
-            raise RuntimeError(f"The row {row!r} has written {lines!r}, and is to write a line less or more.")
+            raise RuntimeError(f"The row {row!r} wrote {lines!r}; expected {(ROWS | PEERS)[row].lines} lines.")
 
 
 def time_drivers(*drivers: str) -> Callable[[Options, Data], None]:
-    """Return a part that times the rows in these *drivers*."""
+    """Return a part of the benchmarks that times the rows in *drivers*."""
 
     def part(options: Options, data: Data) -> None:
         for driver in drivers:
@@ -90,7 +90,7 @@ def time_stages(options: Options, data: Data) -> None:
 
 
 def load_servers(options: Options, data: Data) -> None:
-    """Send requests to real servers."""
+    """Send requests to real servers and time them."""
     rounds, batch = (4, 500) if options.quick else (12, 1000)
     data["servers"] = {}
     for name, server in SERVERS.items():
@@ -100,7 +100,7 @@ def load_servers(options: Options, data: Data) -> None:
 
 
 def watch_memory(options: Options, data: Data) -> None:
-    """Send a million requests, and look at the memory ten times."""
+    """Send a million requests, and measure the memory after each tenth of them."""
     requests = 50_000 if options.quick else 1_000_000
     say(f"memory: {requests:,} requests")
     with Worker("ours", "varied requests", Path(os.devnull), options.handler, "time") as worker:
@@ -120,24 +120,24 @@ PARTS: Final[dict[str, Callable[[Options, Data], None]]] = {
 
 
 def say(text: str) -> None:
-    """Tell on stderr what is going on; the tables are for stdout."""
+    """Report progress on stderr. The tables go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the parts that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; everything without it")
-    parser.add_argument("--quick", action="store_true", help="a few rounds: to see that it runs, not to quote")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="the parts to run; the default is all of them")
+    parser.add_argument("--quick", action="store_true", help="run a few rounds only; the figures are not reliable")
     parser.add_argument(
-        "--handler", choices=HANDLERS, default="watched", help="what the lines of others are written with"
+        "--handler", choices=HANDLERS, default="watched", help="the handler that writes the lines of other packages"
     )
-    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the others out")
-    parser.add_argument("--save", action="store_true", help="write what was measured into the repository")
-    parser.add_argument("--again", action="store_true", help="measure nothing; take what was saved")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave out other packages")
+    parser.add_argument("--save", action="store_true", help="write the results to the repository")
+    parser.add_argument("--again", action="store_true", help="measure nothing; use the saved results")
     options = parser.parse_args()
     if options.save and not options.again and (options.quick or options.parts or not options.peers):
-        parser.error("--save is for a whole run.")
+        parser.error("--save needs a whole run: leave out --quick, --no-peers and the names of parts")
     data = json.loads(saved.DATA.read_text()) if options.again else measure(options)
     print("\n\n".join(tables(data).values()))
     if options.save:
@@ -145,7 +145,7 @@ def main() -> None:
 
 
 def measure(options: Options) -> Data:
-    """Return what the parts that were asked for have measured."""
+    """Run the selected parts and return their results."""
     data: Data = {
         "machine": machine.describe(),
         "versions": machine.versions(),
@@ -153,7 +153,7 @@ def measure(options: Options) -> Data:
         "times": {},
         "counts": {},
     }
-    # The figures of times stand beside counts.
+    # The tables of times also show counts.
     for part in dict.fromkeys(["counts", *(options.parts or PARTS)]):
         PARTS[part](options, data)
     return data

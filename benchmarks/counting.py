@@ -1,8 +1,8 @@
 """
-Counts instead of times: the same on a busy machine, so a test can hold them.
+Meters that count instead of timing. Counts are the same on a busy machine, so a test can limit them.
 
-A meter is started before what is measured and stopped behind it, again and again; what it then says is the median, so
-that what happens once in a while, such as a new second on the clock, does not blur it.
+A meter is started and stopped around each piece of work, and then reports the median. Events that happen only now and
+then, such as a new second on the clock, do not change the median.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _QUERIES: Final = frozenset({CursorWrapper.execute.__code__, CursorWrapper.execu
 
 
 class Meter(Protocol):
-    """Something that counts what happens between `start` and `stop`."""
+    """Counts events between `start` and `stop`."""
 
     def start(self) -> None:
-        """Count from here."""
+        """Start to count."""
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop counting."""
 
 
 class Calls:
     """
-    Counts calls of Python and of C functions, thread hops and database queries.
+    Count calls of Python and C functions, thread hops and database queries.
 
-    A function for ``sys.setprofile``, which a measurement of coverage does not disturb.
+    An instance is a function for ``sys.setprofile``, so it works while coverage is measured.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Calls:
         self._queries: list[int] = []
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        """Take one event of the interpreter."""
+        """Count one event of the interpreter."""
         if event == "call":
             self._calls[-1] += 1
             if frame.f_code in _HOPS:
@@ -58,21 +58,21 @@ class Calls:
             self._calls[-1] += 1
 
     def start(self) -> None:
-        """Count from here, in this thread and in those that `follow_new_threads` knows."""
-        global _active  # noqa: PLW0603 -- one profile function at a time is all that there is
+        """Start to count, in this thread and in the threads that `follow_new_threads` follows."""
+        global _active  # noqa: PLW0603 -- a process has only one profile function at a time
         for counts in (self._calls, self._hops, self._queries):
             counts.append(0)
         _active = self
         sys.setprofile(self)
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         global _active  # noqa: PLW0603 -- as above
         sys.setprofile(None)
         _active = None
 
     def medians(self) -> dict[str, float]:
-        """Return ``calls``, ``hops`` (work handed to another thread, in either direction) and ``queries``."""
+        """Return the medians of ``calls``, ``queries`` and ``hops``: work passed to or from another thread."""
         counts = {"calls": self._calls, "hops": self._hops, "queries": self._queries}
         return {name: statistics.median(values) for name, values in counts.items()}
 
@@ -81,7 +81,7 @@ _active: Calls | None = None
 
 
 def follow_new_threads() -> None:
-    """From now on count what threads call as well; those that run already are not followed."""
+    """Also count the calls of threads that start from now on."""
     threading.setprofile(_follow)
 
 
@@ -91,22 +91,22 @@ def _follow(frame: FrameType, event: str, arg: Any) -> None:
 
 
 class Peak:
-    """Counts the bytes that are allocated at most at one time; what came before and is freed is not set off."""
+    """Measure the largest number of bytes allocated at one time, in addition to those allocated before."""
 
     def __init__(self) -> None:
         self._before = 0
         self._bytes: list[int] = []
 
     def start(self) -> None:
-        """Count from here."""
+        """Start to measure."""
         tracemalloc.start()
         self._before = tracemalloc.get_traced_memory()[0]
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop measuring."""
         self._bytes.append(tracemalloc.get_traced_memory()[1] - self._before)
         tracemalloc.stop()
 
     def medians(self) -> dict[str, float]:
-        """Return ``peak_bytes``."""
+        """Return the median as ``peak_bytes``."""
         return {"peak_bytes": statistics.median(self._bytes)}

@@ -1,7 +1,7 @@
 """
-Ways to send a request through a site, each in batches that are timed as a whole.
+Drivers: ways to send requests through a site, in batches that are timed as a whole.
 
-Requests are made before the clock starts; what is timed is the site alone.
+The requests are created before the clock starts, so only the site is timed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _number = itertools.count()
 
 
 def environ() -> dict[str, Any]:
-    """Return what a WSGI server gives with a request of a browser, about."""
+    """Return an environ such as a WSGI server builds for a request of a browser."""
     return {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": SYNC_PATH,
@@ -71,7 +71,7 @@ def environ() -> dict[str, Any]:
 
 
 def scope() -> dict[str, Any]:
-    """Return the same as an ASGI server gives it."""
+    """Return the scope that an ASGI server builds for the same request."""
     given = environ()
     return {
         "type": "http",
@@ -94,20 +94,20 @@ def scope() -> dict[str, Any]:
 
 
 class Driver(Protocol):
-    """One thing that is measured, a request in most of them, in the site that is configured in this process."""
+    """Something to measure in the configured site of this process, usually a request."""
 
     def time(self, count: int) -> float:
-        """Return the nanoseconds that one of *count* took."""
+        """Run *count* times and return the nanoseconds of one run."""
 
     def measure(self, meter: Meter, count: int) -> None:
-        """Let *meter* measure *count* of them, each by itself."""
+        """Measure *count* runs with *meter*, each on its own."""
 
 
 class Chain(BaseHandler):
     """
-    Django's own middleware chain as it adapts it, down to a view whose URL is resolved already.
+    Django's middleware chain, adapted as usual, down to a view whose URL is already resolved.
 
-    What stands around it in Django's handlers, signals and URL resolving, costs the same with any middleware.
+    The rest of Django's handlers, such as signals and URL resolving, costs the same with any middleware.
     """
 
     _middleware_chain: Any
@@ -128,14 +128,14 @@ class Chain(BaseHandler):
 
 
 class Sync:
-    """Send requests one after the other by calls."""
+    """Send requests one after the other with plain calls."""
 
     def __init__(self, make: Callable[[], Any], send: Callable[[Any], object]) -> None:
         self._make = make
         self._send = send
 
     def time(self, count: int) -> float:
-        """Return the nanoseconds that one of *count* requests took."""
+        """Send *count* requests and return the nanoseconds of one."""
         send = self._send
         requests = [self._make() for _ in range(count)]
         gc.collect()
@@ -145,7 +145,7 @@ class Sync:
         return (time.perf_counter_ns() - started) / count
 
     def measure(self, meter: Meter, count: int) -> None:
-        """Let *meter* measure *count* requests, each by itself."""
+        """Measure *count* requests with *meter*, each on its own."""
         for request in [self._make() for _ in range(count)]:
             meter.start()
             self._send(request)
@@ -161,7 +161,7 @@ class Async:
         self._runner = asyncio.Runner()
 
     def time(self, count: int) -> float:
-        """Return the nanoseconds that one of *count* requests took."""
+        """Send *count* requests and return the nanoseconds of one."""
         return self._runner.run(self._time(count))
 
     async def _time(self, count: int) -> float:
@@ -174,7 +174,7 @@ class Async:
         return (time.perf_counter_ns() - started) / count
 
     def measure(self, meter: Meter, count: int) -> None:
-        """Let *meter* measure *count* requests, each by itself."""
+        """Measure *count* requests with *meter*, each on its own."""
         self._runner.run(self._measure(meter, count))
 
     async def _measure(self, meter: Meter, count: int) -> None:
@@ -185,7 +185,7 @@ class Async:
 
 
 class Inside:
-    """Do something again and again inside one request, whose own cost is left out."""
+    """Repeat some work inside one request, without the cost of the request."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
@@ -197,7 +197,7 @@ class Inside:
         return sync_view(request, pk)
 
     def time(self, count: int) -> float:
-        """Return the nanoseconds that one of *count* pieces of work took."""
+        """Do the work *count* times and return the nanoseconds of one."""
         work = self._work
         spent = 0
 
@@ -214,7 +214,7 @@ class Inside:
         return spent / count
 
     def measure(self, meter: Meter, count: int) -> None:
-        """Let *meter* measure *count* pieces of work, each by itself."""
+        """Measure the work *count* times with *meter*, each on its own."""
         work = self._work
 
         def loop() -> None:
@@ -228,7 +228,7 @@ class Inside:
 
 
 def _varied() -> HttpRequest:
-    """Return a request that has path, id, caller and browser in common with no other: what is cached by them shows."""
+    """Return a request with a new path, id, caller and browser, so that a cache by any of them grows."""
     number = next(_number)
     given = environ()
     given["PATH_INFO"] = f"/items/{number}/"
@@ -239,35 +239,35 @@ def _varied() -> HttpRequest:
 
 
 def varied_requests() -> Driver:
-    """Return requests that are all different, through the sync chain."""
+    """Return a driver of the sync chain whose requests are all different."""
     return Sync(_varied, Chain(is_async=False).send)
 
 
 def async_chain() -> Driver:
-    """Return the chain under ASGI."""
+    """Return a driver of the middleware chain under ASGI."""
     chain = Chain(is_async=True)
     return Async(lambda: ASGIRequest(scope(), io.BytesIO()), chain.send)
 
 
 def sync_chain() -> Driver:
-    """Return the chain under WSGI."""
+    """Return a driver of the middleware chain under WSGI."""
     return Sync(lambda: WSGIRequest(environ()), Chain(is_async=False).send)
 
 
 def further_line() -> Driver:
-    """Return one more line of the application inside a request."""
+    """Return a driver that logs lines of the application inside a request."""
     logger = logging.getLogger("shop.checkout")
     return Inside(lambda: logger.info("Paid %d cents", 1250))
 
 
 def query() -> Driver:
-    """Return the cheapest query there is, inside a request."""
+    """Return a driver that runs the cheapest possible query inside a request."""
     cursor = connection.cursor()
     return Inside(lambda: cursor.execute("SELECT 1"))
 
 
 def wsgi() -> Driver:
-    """Return Django's whole WSGI handler, as a server drives it."""
+    """Return a driver of Django's whole WSGI handler, which calls it as a server does."""
     handler: Any = WSGIHandler()
 
     def send(given: dict[str, Any]) -> None:
@@ -281,11 +281,11 @@ def wsgi() -> Driver:
 
 async def _for_ever() -> NoReturn:
     await asyncio.get_running_loop().create_future()
-    raise RuntimeError("The client has left.")
+    raise RuntimeError("The client disconnected.")
 
 
 def asgi() -> Driver:
-    """Return Django's whole ASGI handler, as a server drives it."""
+    """Return a driver of Django's whole ASGI handler, which calls it as a server does."""
     handler: Any = ASGIHandler()
 
     async def send(given: dict[str, Any]) -> None:

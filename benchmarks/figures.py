@@ -1,4 +1,4 @@
-"""What the raw data say, and what they ought to say: the tables that are printed."""
+"""Turn the raw data into tables, and compare the figures with their targets."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Figure", "figures", "tables"]
 
 CHAINS = ("async chain", "sync chain")
 MEMORY_BLOCKS = 200
-"""Flat is what grows by no more than this: the interpreter keeps a few lists of its own that breathe."""
+"""Memory counts as flat if it grows by no more blocks, because some lists of the interpreter grow and shrink."""
 
 
 @dataclass(frozen=True)
 class Figure:
     """
-    A figure with what was promised of it.
+    A figure with its target.
 
     Attributes:
-        title: What it is.
-        value: What was measured.
+        title: The name in the table.
+        value: The measured value.
         goal: The target.
-        limit: The hard limit, looser than the target; None if the target is the limit.
-        at_least: Whether large is good. Otherwise small is.
+        limit: The hard limit, which is less strict than the target; None if the target is the limit.
+        at_least: Whether the value must be at least the target; otherwise it must be at most the target.
         unit: The text after the number.
     """
 
@@ -42,7 +42,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, or only the limit, or neither."""
+        """``yes`` if the target is met, ``within limit`` if only the limit is, else ``NO``."""
         for limit, word in ((self.goal, "yes"), (self.limit, "within limit")):
             if limit is not None and (self.value >= limit if self.at_least else self.value <= limit):
                 return word
@@ -50,7 +50,7 @@ class Figure:
 
 
 def figures(data: dict[str, Any]) -> Iterator[Figure]:
-    """Yield the figures that were promised, as far as *data* have them."""
+    """Yield the figures that have a target and are in *data*."""
     times = data["times"]
     for chain in CHAINS:
         if chain in times:
@@ -95,7 +95,7 @@ def _of_counts(driver: str, counts: dict[str, dict[str, float]]) -> Iterator[Fig
 
 
 def tables(data: dict[str, Any]) -> dict[str, str]:
-    """Return every table that *data* are enough for, by its name."""
+    """Return every table that can be made from *data*, by name."""
     packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     result = {"machine": f"{data['machine']}; `{data['handler']}`; {packages}.", "targets": _targets(data)}
     if any(chain in data["times"] for chain in CHAINS):
@@ -108,7 +108,7 @@ def tables(data: dict[str, Any]) -> dict[str, str]:
 
 
 def _targets(data: dict[str, Any]) -> str:
-    """Return the figures beside their targets."""
+    """Return the table of the figures and their targets."""
     rows = [["figure", "measured", "target", "limit", "met"]]
     for figure in figures(data):
         sign = ">=" if figure.at_least else "<="
@@ -121,7 +121,7 @@ def _targets(data: dict[str, Any]) -> str:
 
 
 def _rows(data: dict[str, Any]) -> str:
-    """Return what each row adds to a request: cost in units of the seed's, calls, lines."""
+    """Return the table of what each row adds to a request: microseconds, multiples of the seed, calls, lines."""
     chains = [chain for chain in CHAINS if chain in data["times"]]
     rows = [["row", *(f"{chain}, {unit}" for chain in chains for unit in ("us", "x the seed", "calls")), "lines"]]
     cost = {chain: costs(data["times"][chain]) for chain in chains}
@@ -138,7 +138,7 @@ def _rows(data: dict[str, Any]) -> str:
 
 
 def _wholes(data: dict[str, Any]) -> str:
-    """Return what a whole request costs, through Django's handlers and behind real servers."""
+    """Return the table of whole requests, through Django's handlers and behind real servers."""
     rows = [["through", "row", "us by the clock", "x nothing", "us on a core", "x nothing", "calls"]]
     wholes = {name: (times, None) for name, times in data["times"].items() if name.endswith("handler")}
     wholes |= {name: (measured["wall"], measured["core"]) for name, measured in data.get("servers", {}).items()}
@@ -157,12 +157,12 @@ def _whole(times: Times | None, row: str) -> list[str]:
 
 
 def _stages(data: dict[str, Any]) -> str:
-    """Return what each stage costs."""
+    """Return the table of the stages."""
     return _table([["stage", "us"], *([stage, f"{value:.2f}"] for stage, value in data.get("stages", {}).items())])
 
 
 def _table(rows: list[list[str]]) -> str:
-    """Return *rows* as a table that Markdown and people read; the first is the heading."""
+    """Return *rows* as an aligned Markdown table. The first row is the heading."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -1,8 +1,8 @@
 """
-A load generator: as many requests as asked for, over connections that are kept.
+A load generator: send a number of requests over connections that stay open.
 
-A client of its own rather than wrk or hey, so that nothing has to be installed beside Python packages. It parses no
-more of an answer than its status and its length, and takes a small part of what a Django site takes for one.
+It replaces wrk or hey, so that you need to install only Python packages. It parses only the status and the length of a
+response, and so needs a small part of the time that a Django site needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: the next request as soon as the last one is answered."""
+    """A connection that sends the next request as soon as the last one is answered."""
 
     def __init__(self, requests: Iterator[bytes], done: asyncio.Future[None]) -> None:
         self._requests = requests
@@ -46,7 +46,7 @@ class _Connection(asyncio.Protocol):
             self._send_next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc or ConnectionResetError("The server has closed the connection."))
+        self._end(exc or ConnectionResetError("The server closed the connection."))
 
     def _send_next(self) -> None:
         request = next(self._requests, None)
@@ -65,7 +65,7 @@ class _Connection(asyncio.Protocol):
 
 
 def send(port: int, path: str, count: int) -> float:
-    """Send *count* requests to a server of this machine, and return the nanoseconds of wall time that one took."""
+    """Send *count* requests to a local server, and return the wall time of one in nanoseconds."""
     request = (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
         "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What was measured, and on what: a figure means nothing without it."""
+"""Describe the machine and the versions that were measured, without which a figure means nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PACKAGES: Final = (
 
 
 def describe() -> str:
-    """Return processor, cores and system in a line."""
+    """Return the processor, the number of cores and the operating system on one line."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -37,7 +37,7 @@ def describe() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of what is installed of the packages that are compared."""
+    """Return the versions of Python and of the installed packages that are compared."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

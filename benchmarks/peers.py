@@ -1,7 +1,7 @@
 """
-The rows of others, each set up as its own documentation says, at the release that is installed.
+The rows of other packages, each configured as its documentation says, at the installed version.
 
-Those that format, python-json-logger, ecs-logging and structlog, do so for the seed's line.
+python-json-logger, ecs-logging and structlog only format lines, so they format the line of the seed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _django_guid(file: str, handler: str) -> dict[str, Any]:
 
 
 def _instrument() -> None:
-    from opentelemetry.instrumentation.django import DjangoInstrumentor  # noqa: PLC0415 -- in the row's own process
+    from opentelemetry.instrumentation.django import DjangoInstrumentor  # noqa: PLC0415 -- only the process of this row needs it
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 -- as above
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 -- as above
 
@@ -110,4 +110,4 @@ PEERS: Final[dict[str, Row]] = {
         lines=2,
     ),
 }
-"""Name -> row."""
+"""The rows by name."""

@@ -1,4 +1,4 @@
-"""The picture for the documentation: what each row adds, in units of the seed's text line."""
+"""The chart of the documentation: the cost of each row as a multiple of the seed's text line."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ OTHERS = "#b0b7bd"
 
 
 def draw(data: dict[str, Any], file: Path) -> None:
-    """Write the picture to *file*; its ending says which format."""
-    # Text that stays text, and no date: the same data make the same file.
+    """Write the chart to *file*, in the format of its suffix."""
+    # Text stays text and no date is written, so the same data give the same file.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "overhead", "font.size": 9})
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     figure.suptitle("What each adds to a request; the seed's text line is 1", fontsize=10)
     rows = {name: row.title for name, row in (ROWS | PEERS).items() if name != "nothing"}
     chains = {chain: costs(data["times"][chain]) for chain in ("async chain", "sync chain")}
-    # One order for both, so that one column of names serves them.
+    # Both charts have the same order, so that they share one column of names.
     names = sorted(rows, key=lambda name: chains["async chain"][name].ratio, reverse=True)
     for axes, (chain, cost) in zip(figure.subplots(1, 2, sharey=True), chains.items(), strict=True):
         bars = axes.barh(

@@ -1,4 +1,4 @@
-"""The parent's side of `benchmarks.worker`: start one for a row, ask it, and end it."""
+"""Start processes of `benchmarks.worker`, ask them and end them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a process that is measured; *variables* on top."""
-    # A measurement of coverage would be measured too, as would dev mode.
+    """Return the environment of a measured process, with *variables* added."""
+    # Coverage and dev mode would be measured, too.
     own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    # The order of sets is not to make the difference between two rows.
+    # Otherwise the order of sets could differ between two rows.
     return {**own, "PYTHONDEVMODE": "", "PYTHONHASHSEED": "0", **(variables or {})}
 
 
@@ -30,11 +30,11 @@ class Worker:
     The process of one row.
 
     Args:
-        row: Its name.
-        driver: What is measured in it; one of `benchmarks.drivers.DRIVERS`.
-        file: Where its lines go.
-        handler: What they are written with; one of `benchmarks.rows.HANDLERS`.
-        purpose: ``time`` or ``count``; the latter also follows what other threads call, which would slow them down.
+        row: The name of the row.
+        driver: A key of `benchmarks.drivers.DRIVERS`.
+        file: The log file.
+        handler: A key of `benchmarks.rows.HANDLERS`.
+        purpose: ``time`` or ``count``. The latter also follows the calls of other threads, which slows them down.
     """
 
     def __init__(self, row: str, driver: str, file: Path, handler: str, purpose: str) -> None:
@@ -56,7 +56,7 @@ class Worker:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"The process of {self.row!r} has ended with {self._process.wait()}.")
+            raise RuntimeError(f"The process of the row {self.row!r} ended with exit code {self._process.wait()}.")
         return json.loads(line)
 
     def __enter__(self) -> Self:
@@ -68,6 +68,6 @@ class Worker:
 
 @contextmanager
 def workers(rows: Sequence[str], driver: str, handler: str, purpose: str) -> Iterator[list[Worker]]:
-    """Start a process for each of *rows*, and end them all."""
+    """Run a process for each of *rows* while the block runs."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         yield [stack.enter_context(Worker(row, driver, Path(folder, f"{row}.log"), handler, purpose)) for row in rows]

@@ -1,8 +1,8 @@
 """
-The configurations that are compared: one row of the table each.
+The configurations to compare, one for each row of the tables.
 
-A row is what a site would write into its settings, and nothing else, so a process that has put it in force is that
-site. Every row that writes a line writes it to a real file.
+A row has the settings that a site would write, and nothing else. Every row that writes lines writes them to a real
+file.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from obs_middleware import logging_config
 __all__ = ["HANDLERS", "ROWS", "SEED", "Row", "seed_logging"]
 
 HANDLERS: Final = {"watched": "logging.handlers.WatchedFileHandler", "plain": "logging.FileHandler"}
-"""What the lines of others are written with; ``watched`` stands a rotation, as ours does, ``plain`` does not."""
+"""Handlers for the lines of other packages. ``watched`` survives a log rotation, as ours does; ``plain`` does not."""
 
 TEXT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
-"""A line of text as one writes it into a file: what our own format ``text`` has, too."""
+"""The usual format of a text line. Our format ``text`` has the same parts."""
 
 OURS: Final = "obs_middleware.middleware.TimingMiddleware"
 
@@ -31,12 +31,12 @@ class Row:
     One configuration.
 
     Attributes:
-        title: What the table calls it.
-        middleware: ``MIDDLEWARE`` of the site: for async and for sync chains.
-        logging: File and handler class -> ``LOGGING``; None for a site without a log.
-        settings: Further settings.
-        before: Called before anything is set up.
-        after: Called when Django is set up.
+        title: The name in the tables.
+        middleware: The middleware for ``async`` and for ``sync`` chains.
+        logging: Returns ``LOGGING`` for a file and a handler class; None for a site without a log.
+        settings: More settings.
+        before: Called before Django is configured.
+        after: Called after Django is set up.
         lines: How many lines a request writes.
     """
 
@@ -50,7 +50,7 @@ class Row:
 
 
 def seed_logging(file: str, handler: str, formatter: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the ``LOGGING`` that one would write by hand: the root logger, a file, a formatter."""
+    """Return a handwritten ``LOGGING``: the root logger, a file, a formatter."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -76,12 +76,12 @@ def _ours(handler: str | None = None, **keywords: Any) -> Callable[[str, str], d
 
 def _hide_orjson() -> None:
     if "obs_middleware.logs.line.encode" in sys.modules:
-        raise RuntimeError("It is too late to hide orjson: what would use it is imported already.")
-    sys.modules["orjson"] = None  # type: ignore[assignment]  # how Python itself marks what cannot be imported
+        raise RuntimeError("cannot hide orjson: the module that uses it is already imported")
+    sys.modules["orjson"] = None  # type: ignore[assignment]  # Python marks modules that cannot be imported like this
 
 
 SEED: Final = {"async": "benchmarks.seed.AsyncSeed", "sync": "benchmarks.seed.SyncSeed"}
-"""Kind of chain -> the seed's middleware for it."""
+"""The middleware of the seed for each kind of chain."""
 _OURS: Final = {"async": OURS, "sync": OURS}
 _APP: Final = {"INSTALLED_APPS": ["obs_middleware"]}
 
@@ -102,4 +102,4 @@ ROWS: Final[dict[str, Row]] = {
     "ours-plain": Row("ours, JSON with orjson, no rotation", _OURS, _ours("plain"), _APP),
     "ours-ecs": Row("ours, JSON in ECS", _OURS, _ours(schema="ecs"), _APP),
 }
-"""Name -> row; ``nothing`` is what is subtracted from each, ``seed`` is the unit."""
+"""The rows by name. ``nothing`` is subtracted from the others, and ``seed`` is the unit."""

@@ -1,4 +1,4 @@
-"""What a whole run leaves in the repository: the raw data, and the picture and the tables of the documentation."""
+"""Save a whole run in the repository: the raw data, and the chart and the tables of the documentation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PAGE: Final = ROOT / "docs" / "performance.md"
 
 
 def save(data: dict[str, Any]) -> None:
-    """Write *data*, and what is made of them."""
-    from benchmarks.plot import draw  # noqa: PLC0415 -- matplotlib is wanted for this alone
+    """Write *data*, and the tables and the chart made from it."""
+    from benchmarks.plot import draw  # noqa: PLC0415 -- only this needs matplotlib
 
-    # A list of numbers is read best on one line.
+    # A list of numbers is easiest to read on one line.
     text = re.sub(r"\[[-\d.,\s]+\]", lambda match: " ".join(match[0].split()), json.dumps(data, indent=1))
     DATA.write_text(text + "\n")
     PAGE.write_text(with_tables(PAGE.read_text(), data))
@@ -28,7 +28,7 @@ def save(data: dict[str, Any]) -> None:
 
 
 def with_tables(page: str, data: dict[str, Any]) -> str:
-    """Return *page* with the tables of *data* between the comments that are there for them."""
+    """Return *page* with the tables of *data* between its marker comments."""
     for name, table in tables(data).items():
         page, found = re.subn(
             f"(<!-- bench: {name} -->\n).*?(<!-- end -->)",
@@ -37,5 +37,5 @@ def with_tables(page: str, data: dict[str, Any]) -> str:
             flags=re.DOTALL,
         )
         if found != 1:
-            raise ValueError(f"{PAGE.name} has {found} places for the table {name!r}, and should have one.")
+            raise ValueError(f"{PAGE.name} has {found} places for the table {name!r}; expected one.")
     return page

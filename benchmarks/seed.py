@@ -1,7 +1,7 @@
 """
-The unit: the bare middleware that this package began with, and what it would be without ``async``.
+The unit of comparison: the bare middleware that this package began with, and a version of it without ``async``.
 
-Django would bridge the async one under WSGI, at thirty times its cost; nobody would keep it there.
+Under WSGI, Django would bridge to the async one at thirty times its cost, so a site would use the sync one.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ class AsyncSeed:
 
     def __init__(self, get_response: Callable[[Any], Awaitable[Any]]) -> None:
         self.get_response = get_response
-        markcoroutinefunction(self)  # without it Django would not convert the exceptions that pass
+        markcoroutinefunction(self)  # without it, Django would not convert exceptions
 
     async def __call__(self, request: Any) -> Any:
-        """Await the next layer between two looks at the clock."""
+        """Await the next layer and log how long it took."""
         start_time = time.perf_counter()
         response = await self.get_response(request)
         duration = time.perf_counter() - start_time
-        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- as it was
+        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- unchanged
         return response
 
 
 class SyncSeed:
-    """The same for a sync chain."""
+    """The same middleware for a sync chain."""
 
     sync_capable = True
     async_capable = False
@@ -45,9 +45,9 @@ class SyncSeed:
         self.get_response = get_response
 
     def __call__(self, request: Any) -> Any:
-        """Call the next layer between two looks at the clock."""
+        """Call the next layer and log how long it took."""
         start_time = time.perf_counter()
         response = self.get_response(request)
         duration = time.perf_counter() - start_time
-        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- as it was
+        logging.info(f"Request took {duration:.4f} seconds")  # noqa: G004 -- unchanged
         return response

@@ -1,4 +1,4 @@
-"""What a server imports: the site of the row that the environment names."""
+"""The application that a server imports: the site of the row in the environment variable ``BENCH_ROW``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ put_in_force(
     _mode,
     os.environ["BENCH_FILE"],
     os.environ["BENCH_HANDLER"],
-    # It sets Content-Length, without which servers close the connection or send chunks.
+    # It sets Content-Length. Without that, servers close the connection or send chunks.
     below=["django.middleware.common.CommonMiddleware"],
 )
 application = get_asgi_application() if _mode == "async" else get_wsgi_application()

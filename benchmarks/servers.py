@@ -1,9 +1,9 @@
 """
-Rows against rows behind real servers.
+Compare rows behind real servers.
 
-The same server runs once for each row, all at the same time; the load goes to one after the other, in rounds. What a
-request costs the server is read twice: as wall time, in which the load generator and everything else on the machine
-have their part, and as the time its processes were on a core, which Linux alone tells.
+The same server runs once for each row, all at the same time. The load goes to one after the other, in rounds. The cost
+of a request is measured in two ways: as wall time, which includes the load generator and everything else on the
+machine, and as the time that the processes of the server were on a core, which only Linux reports.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ WARM_UP: Final = 400
 @dataclass(frozen=True)
 class Server:
     """
-    A way to serve a site with one process.
+    A server with one process.
 
     Attributes:
-        mode: ``async`` or ``sync``: which of Django's handlers it drives.
-        command: What follows ``python -m``; ``{port}`` is filled in.
+        mode: ``async`` or ``sync``, the kind of Django handler that it calls.
+        command: The arguments of ``python -m``. ``{port}`` is replaced.
     """
 
     mode: str
@@ -48,7 +48,7 @@ class Server:
 
     @property
     def path(self) -> str:
-        """Where the view of this mode is."""
+        """The path of the view for this mode."""
         return "/items/7/async/" if self.mode == "async" else "/items/7/"
 
 
@@ -60,7 +60,7 @@ SERVERS: Final[dict[str, Server]] = {
         ("gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "2", "--no-control-socket", "benchmarks.served"),
     ),
 }
-"""Name -> server. gunicorn has two threads, because its sync worker closes every connection."""
+"""The servers by name. gunicorn has two threads, because its sync worker closes every connection."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class _Running:
 def time_servers(
     server: Server, rows: Sequence[str], *, handler: str, rounds: int, batch: int
 ) -> tuple[Times, Times | None]:
-    """Return the times of *rows* in wall time, and on a core if that can be known."""
+    """Return the wall times of *rows*, and their times on a core or None if the system does not report them."""
     wall: Times = {row: [] for row in rows}
     core: Times = {row: [] for row in rows}
     order = random.Random(0)  # noqa: S311 -- an order, not a secret
@@ -135,14 +135,14 @@ def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int, output: 
 
 
 def _on_core(group: int) -> int:
-    """Return the nanoseconds that the processes of *group* were on a core so far."""
+    """Return the nanoseconds that the processes of *group* have been on a core."""
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # Behind the name in brackets: state, parent, group.
+            # After the name in parentheses: state, parent, group.
             if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
                 for task in stat.parent.glob("task/*/schedstat"):
                     total += int(task.read_text().split()[0])
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended between two looks
+            continue  # it ended in the meantime
     return total

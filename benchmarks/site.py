@@ -1,4 +1,4 @@
-"""A row becomes the site of this process, once; there is no way back."""
+"""Configure Django in this process as a row says. This cannot be undone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["put_in_force"]
 
 def put_in_force(row: Row, mode: str, file: str, handler: str, below: Sequence[str] = ()) -> None:
     """
-    Make this process the site of *row*.
+    Configure Django in this process as *row* says.
 
     Args:
         row: The configuration.
-        mode: ``async`` or ``sync``: what kind of chain it is to be.
-        file: Where lines go.
-        handler: One of `HANDLERS`.
-        below: Middleware that stands below that of the row.
+        mode: ``async`` or ``sync``, the kind of middleware chain.
+        file: The log file.
+        handler: A key of `HANDLERS`.
+        below: More middleware, listed after that of the row.
     """
     if row.before is not None:
         row.before()

@@ -1,7 +1,8 @@
 """
-What each stage of a request and of its line costs.
+The cost of each stage of a request and of its line.
 
-Each is timed by itself, with what the stages before it leave behind made beforehand; the best of many small batches.
+Each stage is timed on its own. Its input, the result of the earlier stages, is prepared before the clock starts. The
+result is the best of many small batches.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BATCH: Final = 50
 
 
 class _Keeper(logging.Handler):
-    """Keeps each record with the event that was current."""
+    """Keep each record with the event that was current."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,14 +43,14 @@ class _Keeper(logging.Handler):
 
 
 class _Nothing(logging.Handler):
-    """Takes a record and does nothing."""
+    """Drop every record."""
 
     def emit(self, record: logging.LogRecord) -> None:
         pass
 
 
 class _Constant(logging.Formatter):
-    """Costs nothing, so that what is left is the write."""
+    """Format every record as the same line, so that only the write is timed."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ Best = Callable[[Callable[[], Iterable[Any]], Callable[[Any], object]], float]
 
 
 def best_of(batches: int, prepare: Callable[[], Iterable[Any]], work: Callable[[Any], object]) -> float:
-    """Return the microseconds that *work* takes for one of what *prepare* makes, in the best of the batches."""
+    """Return the microseconds that *work* takes for one item of *prepare*, in the best batch."""
     least = float("inf")
     for _ in range(batches):
         items = list(prepare())
@@ -79,7 +80,7 @@ def best_of(batches: int, prepare: Callable[[], Iterable[Any]], work: Callable[[
 
 
 def stages(best: Best) -> dict[str, float]:
-    """Return stage -> microseconds, in the site that is configured in this process, timed by *best*."""
+    """Time the stages with *best* in the configured site, and return the microseconds of each."""
     root = logging.getLogger()
     (handler,) = root.handlers
     formatter = handler.formatter
@@ -133,7 +134,7 @@ def stages(best: Best) -> dict[str, float]:
 
 
 def main(file: str, handler: str, batches: str = "200") -> None:
-    """Print the stages as JSON."""
+    """Print the microseconds of each stage as JSON."""
     put_in_force(ROWS["ours"], "sync", file, handler)
     gc.collect()
     gc.freeze()

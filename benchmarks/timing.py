@@ -1,4 +1,4 @@
-"""Rows against rows, in rounds: every round times a batch of every row, so what disturbs the machine disturbs all."""
+"""Compare rows in rounds. Every round times a batch of every row, so a disturbance of the machine affects all rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from benchmarks.processes import workers
 __all__ = ["Cost", "Times", "costs", "time_rows"]
 
 Times = dict[str, list[float]]
-"""Row -> nanoseconds for one, an item a round; the rounds of all rows go together."""
+"""The nanoseconds of each row, one item a round. The rounds of all rows belong together."""
 
 
 def time_rows(rows: Sequence[str], driver: str, *, handler: str, rounds: int, generations: int) -> Times:
     """
     Return the times of *rows* over *rounds* rounds.
 
-    They are spread over *generations* of processes: where a process finds its memory makes it a little quicker or
-    slower for life.
+    The rounds are spread over *generations* of processes, because the memory layout makes a process a little faster or
+    slower for its whole life.
     """
     times: Times = {row: [] for row in rows}
     order = random.Random(0)  # noqa: S311 -- an order, not a secret
@@ -35,13 +35,13 @@ def time_rows(rows: Sequence[str], driver: str, *, handler: str, rounds: int, ge
 @dataclass(frozen=True)
 class Cost:
     """
-    What a row adds.
+    The cost that a row adds.
 
     Attributes:
-        microseconds: More than with nothing; the median of the rounds.
-        ratio: The same in units of what another row adds: the median of the rounds' ratios.
-        low: Their lower quartile.
-        high: Their upper quartile.
+        microseconds: The difference to the row ``nothing``: the median of the rounds.
+        ratio: The same as a multiple of what another row adds: the median of the ratios of the rounds.
+        low: The lower quartile of the ratios.
+        high: The upper quartile of the ratios.
     """
 
     microseconds: float
@@ -51,7 +51,7 @@ class Cost:
 
 
 def costs(times: Times, unit: str = "seed") -> dict[str, Cost]:
-    """Return what each row adds to ``nothing``, as a multiple of what the row *unit* adds, compared round by round."""
+    """Return the cost that each row adds, also as a multiple of the row *unit*, compared round by round."""
     result = {}
     for row, values in times.items():
         added = [value - nothing for value, nothing in zip(values, times["nothing"], strict=True)]

@@ -1,8 +1,8 @@
 """
-The process of one row: puts it in force, then does what its parent asks, one line of JSON each way.
+The process of one row: configure the site, then answer the parent, one line of JSON for each question.
 
-A process of its own, because a configuration leaves traces that cannot be taken back: what is imported, what is
-patched, and what the interpreter has specialised its code for.
+Each row has a process, because a configuration cannot be undone: it imports modules, patches functions and makes the
+interpreter specialise its code.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmarks.site import put_in_force
 WARM_UP: Final = 300
 BATCHES: Final = 10
 BATCH_NANOSECONDS: Final = 1_000_000
-"""So short, and equally short for all rows, that most batches are through before another process gets the core."""
+"""Short enough that most batches end before another process gets the core, and equally short for all rows."""
 
 MOST: Final = 200
-"""Requests of a batch; more of them would be out of the processor's caches before they are sent."""
+"""The largest number of requests in a batch. More would not fit into the caches of the processor."""
 
 MEMORY_BATCH: Final = 1_000
 
 
 def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> None:
-    """Serve the parent until it closes the pipe."""
+    """Answer the parent until it closes the pipe."""
     row = (ROWS | PEERS)[name]
     put_in_force(row, "async" if driver_name.startswith(("async", "ASGI")) else "sync", file, handler)
     if purpose == "count":
@@ -60,23 +60,23 @@ def main(name: str, driver_name: str, file: str, handler: str, purpose: str) -> 
 
 
 def best(driver: Driver, count: int) -> float:
-    """Return the best of a few batches: where another process had the core in between is not the row's cost."""
+    """Return the best of a few batches, because time that another process used is not a cost of the row."""
     return min(driver.time(count) for _ in range(BATCHES))
 
 
 def lines_of(driver: Driver, file: Path) -> list[str]:
-    """Return what one request writes."""
+    """Return the lines that one request writes."""
     before = len(file.read_text().splitlines()) if file.exists() else 0
     driver.time(1)
     return file.read_text().splitlines()[before:] if file.exists() else []
 
 
 def memory_after(driver: Driver, count: int) -> dict[str, int]:
-    """Return what the process holds after *count* more requests: memory blocks of Python, and bytes in all."""
+    """Return the memory in use after *count* more requests: blocks of Python, and bytes of the process."""
     for _ in range(count // MEMORY_BATCH):
         driver.time(MEMORY_BATCH)
     gc.collect()
-    # Linux alone has /proc; the second field is what is resident, in pages.
+    # Only Linux has /proc. The second field is the resident memory in pages.
     statm = Path("/proc/self/statm")
     pages = int(statm.read_text().split()[1]) if statm.exists() else 0
     return {"blocks": sys.getallocatedblocks(), "resident_bytes": pages * os.sysconf("SC_PAGE_SIZE")}

@@ -1,4 +1,4 @@
-"""The benchmarks run, and the documentation says what they said; how fast anything is, is not asked here."""
+"""The benchmarks run, and the documentation shows their saved results. These tests do not judge any speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.timing import costs, time_rows
 
 
 def test_the_page_has_the_tables_of_the_saved_data() -> None:
-    """`python -m benchmarks --again --save` puts them there."""
+    """`python -m benchmarks --again --save` updates the page."""
     page = saved.PAGE.read_text()
 
     assert saved.with_tables(page, json.loads(saved.DATA.read_text())) == page
@@ -26,15 +26,15 @@ def test_the_page_has_the_tables_of_the_saved_data() -> None:
 
 
 @pytest.mark.parametrize("driver", ["async chain", "sync chain"])
-def test_every_row_writes_as_many_lines_as_it_says(driver: str) -> None:
+def test_every_row_writes_its_number_of_lines(driver: str) -> None:
     with workers(list(ROWS), driver, "watched", "time") as running:
         written = {worker.row: len(worker.ask("lines")) for worker in running}
 
     assert written == {name: row.lines for name, row in ROWS.items()}
 
 
-def test_the_row_without_orjson_has_none() -> None:
-    """Otherwise the row above it would be measured twice."""
+def test_the_row_without_orjson_does_not_use_it() -> None:
+    """Otherwise both rows would measure the same."""
     code = (
         "from benchmarks.rows import ROWS; from benchmarks.site import put_in_force;"
         "put_in_force(ROWS['ours-std'], 'sync', '/dev/null', 'plain');"
@@ -71,8 +71,8 @@ def test_the_stages_are_timed() -> None:
     assert min(json.loads(output).values()) > 0
 
 
-def test_ratios_are_formed_round_by_round() -> None:
-    """The second round was three times as slow for all; the ratio does not see it."""
+def test_ratios_are_computed_round_by_round() -> None:
+    """The second round is three times as slow for all rows, which does not change the ratios."""
     times = {"nothing": [10.0, 30.0, 10.0], "seed": [20.0, 60.0, 20.0], "ours": [15.0, 45.0, 15.0]}
 
     assert costs(times)["ours"].ratio == 0.5
@@ -89,7 +89,7 @@ def test_ratios_are_formed_round_by_round() -> None:
         (Figure("large", 30, goal=30, at_least=True), "yes"),
         (Figure("large", 29, goal=30, at_least=True), "NO"),
     ],
-    ids=["at the goal", "within the limit", "beyond", "large enough", "too small"],
+    ids=["at the target", "within the limit", "over the limit", "large enough", "too small"],
 )
 def test_a_figure_knows_its_target(figure: Figure, verdict: str) -> None:
     assert figure.verdict == verdict

@@ -1,8 +1,8 @@
 """
-What a request may cost, in counts: nothing here looks at a clock, so it holds on a busy machine as on an idle one.
+Budgets for the cost of a request, in counts. No test here reads a clock, so a busy machine does not matter.
 
-A budget that is exceeded says that the request path has grown: either the change is to cost less, or its commit says
-why it is worth that. A budget that has become generous is to be lowered. `make bench` has the same in time.
+If a test exceeds its budget, the request path has grown: make the change cheaper, or explain in the commit why it is
+worth the cost. Lower a budget that has become generous. `make bench` measures the same in time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from obs_middleware.measure.policy import rule_of
 from obs_middleware.testing import parse_line
 
 _NEWER: Final = 6 if sys.version_info >= (3, 12) else 0
-"""More calls inside Python's own logging, which lets filters replace records and notes the task of each."""
+"""More calls in Python's own logging, where filters can replace records and each record has its task name."""
 
 CALLS: Final = {
     ("async chain", "ours"): 97 + _NEWER,
@@ -35,14 +35,14 @@ CALLS: Final = {
     ("sync chain", "ours-std"): 102 + _NEWER,
     ("sync chain", "ours-excluded"): 22,
     ("sync chain", "ours-sampled"): 25,
-    # asgiref puts contexts back variable by variable, and Django 6.1 does so once more than Django 5.2.
+    # asgiref restores a context variable by variable, and Django 6.1 does so once more than Django 5.2.
     ("ASGI handler", "ours"): 118 + (14 if django.VERSION >= (6, 1) else 0),
     ("WSGI handler", "ours"): 108 + _NEWER,
     ("further line", "ours"): 72 + _NEWER,
     ("further line", "ours-std"): 76 + _NEWER,
     ("query", "ours"): 5,
 }
-"""Calls of Python and of C functions, more than without the middleware: a request's, a line's, a query's."""
+"""Calls of Python and C functions that the middleware adds to a request, a line or a query."""
 
 PEAK_BYTES: Final = {
     ("async chain", "ours"): 7_500,
@@ -53,17 +53,17 @@ PEAK_BYTES: Final = {
     ("sync chain", "ours-excluded"): 1_500,
     ("further line", "ours"): 6_500,
 }
-"""Bytes that are allocated at one time while it lasts, more than without the middleware."""
+"""Bytes allocated at one time that the middleware adds."""
 
 KEPT_BLOCKS: Final = 50
-"""Memory blocks that 2,000 requests may leave behind together."""
+"""Memory blocks that 2,000 requests may leave behind in total."""
 
 REQUESTS: Final = 20
 
 
 @functools.cache
 def added(driver: str) -> dict[str, dict[str, float]]:
-    """Return what each row adds to ``nothing``, counted in processes of their own."""
+    """Return what each row adds to ``nothing``. Each row is counted in another process."""
     rows = ["nothing", *sorted({row for driver_of_row, row in CALLS if driver_of_row == driver})]
     with workers(rows, driver, "watched", "count") as running:
         counted = {worker.row: worker.ask("count", REQUESTS) for worker in running}
@@ -76,28 +76,28 @@ def ids(key: tuple[str, str]) -> str:
 
 
 @pytest.mark.parametrize("key", CALLS, ids=ids)
-def test_it_calls_no_more_than_its_budget(key: tuple[str, str]) -> None:
+def test_calls_stay_within_the_budget(key: tuple[str, str]) -> None:
     driver, row = key
 
     assert added(driver)[row]["calls"] <= CALLS[key]
 
 
 @pytest.mark.parametrize("key", PEAK_BYTES, ids=ids)
-def test_it_allocates_no_more_than_its_budget(key: tuple[str, str]) -> None:
+def test_allocations_stay_within_the_budget(key: tuple[str, str]) -> None:
     driver, row = key
 
     assert added(driver)[row]["peak_bytes"] <= PEAK_BYTES[key]
 
 
 @pytest.mark.parametrize("driver", ["async chain", "sync chain", "ASGI handler", "WSGI handler"])
-def test_it_changes_no_thread_and_makes_no_query(driver: str) -> None:
+def test_there_is_no_thread_hop_and_no_query(driver: str) -> None:
     for counts in added(driver).values():
         assert (counts["hops"], counts["queries"]) == (0, 0)
 
 
 @pytest.mark.parametrize("row", ["ours", "ours-excluded"])
-def test_it_keeps_nothing(row: str) -> None:
-    """No two of the requests are alike, so a cache by path, id, address or browser would grow."""
+def test_no_memory_is_kept(row: str) -> None:
+    """All requests are different, so a cache by path, id, address or browser would grow."""
     with workers([row], "varied requests", "watched", "time") as (worker,):
         worker.ask("memory", 2_000)
         before, after = (worker.ask("memory", 2_000)["blocks"] for _ in range(2))
@@ -105,8 +105,8 @@ def test_it_keeps_nothing(row: str) -> None:
     assert after - before <= KEPT_BLOCKS
 
 
-def test_what_the_marks_of_a_view_say_is_put_together_once() -> None:
-    """Else it would cost as much as all else that is done for an excluded request."""
+def test_the_marks_of_a_view_are_merged_once() -> None:
+    """Otherwise this would cost as much as the rest of an excluded request."""
 
     @exclude
     @sample(0.5)
@@ -120,12 +120,12 @@ def test_what_the_marks_of_a_view_say_is_put_together_once() -> None:
         rule_of(view)
         calls.stop()
 
-    # rule_of, its look at the view and the look into what is known; and two of the meter's own.
+    # rule_of, its access to the view and its access to the cache; the other two are calls of the meter.
     assert calls.medians()["calls"] <= 5
 
 
-def test_the_line_that_is_counted_has_what_a_site_wants() -> None:
-    """A budget for less than this would be easy to hold."""
+def test_the_counted_line_has_all_the_usual_fields() -> None:
+    """A budget for a smaller line would be easy to meet."""
     with workers(["ours", "ours-std"], "sync chain", "watched", "count") as running:
         lines = [worker.ask("lines") for worker in running]
 
@@ -149,7 +149,7 @@ def test_calls_of_python_and_of_c_are_counted() -> None:
         two()
         calls.stop()
 
-    # One of the function, one of abs, and two of the meter's own: stop, and what it ends the profile with.
+    # The function and abs; the other two are calls of the meter: stop() and sys.setprofile().
     assert calls.medians() == {"calls": 4, "hops": 0, "queries": 0}
 
 
@@ -177,7 +177,7 @@ def test_queries_are_counted() -> None:
     assert calls.medians()["queries"] == 2
 
 
-def test_the_peak_is_that_of_one_time() -> None:
+def test_the_peak_counts_bytes_at_one_time() -> None:
     peak = Peak()
     peak.start()
     for _ in range(10):

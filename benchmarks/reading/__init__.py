@@ -1,1 +1,1 @@
-"""How fast a log is read, beside DuckDB alone and beside other readers; `make bench-read` runs it."""
+"""How fast logs are read, compared with plain DuckDB and with other programs. `make bench-read` runs it."""

@@ -1,4 +1,4 @@
-"""How fast a log is read, beside DuckDB, jq and GoAccess over the same file in the same run: make bench-read."""
+"""Measure how fast logs are read, compared with DuckDB, jq and GoAccess on the same file: make bench-read."""
 
 import argparse
 import json
@@ -30,14 +30,14 @@ GOACCESS = (
 
 
 class Contest(NamedTuple):
-    """A command, and what it is measured against."""
+    """A command to measure."""
 
     name: str
     command: list[str]
 
 
 class Target(NamedTuple):
-    """What the first of two may need: at most *most* times what the second does."""
+    """The command *name* may take at most *most* times as long as the command *of*."""
 
     name: str
     of: str
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "obs-middleware-bench-read")
-    parser.add_argument("--output", type=Path, help="where to write all figures as JSON")
+    parser.add_argument("--output", type=Path, help="write all figures to this file as JSON")
     arguments = parser.parse_args()
     arguments.folder.mkdir(exist_ok=True)
     paths = lines.write(arguments.folder, arguments.lines)
@@ -97,7 +97,7 @@ def contests(paths: dict[str, Path], one: Path) -> list[Contest]:
 
 
 def measure(contests: list[Contest], rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Run each in turn, so that what else the machine does meets all of them; the file is in memory from round 0 on."""
+    """Run the commands in turn, so that disturbances affect all. Round 0 only loads the file into memory."""
     figures: dict[str, list[dict[str, float]]] = {contest.name: [] for contest in contests}
     for number in range(rounds + 1):
         for name, command in contests:

@@ -1,4 +1,4 @@
-"""The lines that are read: a shop's, drawn at random, the same every time, as the package writes them."""
+"""The lines to read: random requests of a shop, as the package writes them, the same in every run."""
 
 import datetime as dt
 import json
@@ -27,7 +27,7 @@ ROUTES = [
 
 
 def events(number: int) -> Iterator[dict[str, Any]]:
-    """Yield *number* events in the flat schema, some 280 a second; durations are log-normal by route."""
+    """Yield *number* events in the flat schema, about 280 a second, with log-normal durations by route."""
     dice = random.Random(8)
     for n in range(number):
         method, route, view, median = dice.choice(ROUTES)
@@ -59,10 +59,10 @@ def events(number: int) -> Iterator[dict[str, Any]]:
 
 def write(folder: Path, number: int) -> dict[str, Path]:
     """
-    Write the files that are read: ``flat`` and ``ecs``, ``text``, and ``damaged``, which is flat with bad lines in it.
+    Write the files ``flat``, ``ecs``, ``text`` and ``damaged``, and return their paths.
 
-    One line in twenty of ``damaged`` is half a line, a traceback's, or of another program; it has as many lines as the
-    others.
+    ``damaged`` is ``flat`` with one bad line in twenty: half a line, or a line of a traceback or another program.
+    All files have the same number of lines.
     """
     paths = {name: folder / f"{name}-{number}.log" for name in ("flat", "ecs", "text", "damaged")}
     if all(path.exists() for path in paths.values()):
