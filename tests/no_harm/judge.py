@@ -83,11 +83,11 @@ SUBJECTS: Final = (
                     "test_the_session_is_not_accessed",
                     "test_a_lazy_user_stays_lazy",
                 ),
-                "puts the user's id on its lines, which is on by default and meant so; with"
-                " `DJANGO_STRUCTLOG_USER_ID_FIELD = None` these three hold.",
+                "puts the user's id on its lines, by default and on purpose; with"
+                " `DJANGO_STRUCTLOG_USER_ID_FIELD = None` these three pass.",
             ),
             **dict.fromkeys(_HOPS, "under ASGI it runs its own code in a thread, before and after the view."),
-            **dict.fromkeys(_LOGGING, "what the logging module raises from its two lines goes up into the request."),
+            **dict.fromkeys(_LOGGING, "exceptions of the logging module from its two lines reach the request."),
             "test_a_file_goes_out_through_the_wrapper_of_the_server": (
                 "wraps the content of every stream, files too, so the server has no file to send."
             ),
@@ -105,12 +105,12 @@ SUBJECTS: Final = (
             "NO_HARM_SETTINGS": "no_harm.peers:GUID_SETTINGS",
         },
         notes={
-            **dict.fromkeys(_LOGGING, "what the logging module raises from its lines goes up into the request."),
+            **dict.fromkeys(_LOGGING, "exceptions of the logging module from its lines reach the request."),
             "test_headers_that_are_exposed_to_scripts_stay_exposed": (
                 "sets the header instead of adding to it; `EXPOSE_HEADER: False` switches that off."
             ),
             "test_nothing_is_exposed_to_scripts_that_the_site_did_not_expose": (
-                "exposes its own header by default, and is meant to; `EXPOSE_HEADER: False` switches that off."
+                "exposes its own header, by default and on purpose; `EXPOSE_HEADER: False` switches that off."
             ),
         },
     ),
@@ -200,7 +200,7 @@ def _table(
 ) -> str:
     notes: list[str] = []
     lines = [
-        f"Python {versions['Python']}, Django {versions['Django']}. ✓: held in every case; 2/8: did not in 2 of 8.",
+        f"Python {versions['Python']}, Django {versions['Django']}. ✓: passed in every case; 2/8: failed in 2 of 8.",
         "",
         "| | " + " | ".join(f"{one.package} {versions[one.package]}" for one in subjects) + " |",
         "|---|" + "---|" * len(subjects),
@@ -210,7 +210,7 @@ def _table(
         cells = [_cell(one, test, results[one.package][test], notes) for one in subjects]
         lines.append(f"| {_sentence(test)} | " + " | ".join(cells) + " |")
     totals = [sum(not counts["failed"] for counts in results[one.package].values()) for one in subjects]
-    lines.append(f"| **Held, of {len(tests)}** | " + " | ".join(f"**{total}**" for total in totals) + " |")
+    lines.append(f"| **Passed, of {len(tests)}** | " + " | ".join(f"**{total}**" for total in totals) + " |")
     lines.extend(["", *(f"{number}. {note}" for number, note in enumerate(notes, 1))])
     return "\n".join(lines) + "\n"
 
