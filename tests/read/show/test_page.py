@@ -127,6 +127,8 @@ def test_the_same_data_gives_the_same_page() -> None:
         "show/numbers",
         "show/page/axes",
         "show/page/charts",
+        "show/page/figure",
+        "show/page/inline",
         "show/page/markup",
         "show/page/page",
         "show/page/tables",
@@ -227,7 +229,7 @@ def test_a_column_in_which_nobody_has_a_value_is_left_out() -> None:
 def test_lines_without_times_have_no_course_and_it_is_said() -> None:
     page = parse(BARE)
 
-    assert "The lines do not say when they were written." in page.text
+    assert "The lines have no timestamps." in page.text
     assert page.named("figure") == []
     assert f"Errors{MISSING}" in page.text
 
@@ -235,8 +237,8 @@ def test_lines_without_times_have_no_course_and_it_is_said() -> None:
 def test_no_requests_at_all_is_said() -> None:
     data = ReportData("log", ("a.log",), Lines(read=1200, requests=0), 0, None, Quantiles(0))
 
-    assert "No line of a request was found." in parse(data).text
-    assert "1,200 read, 0 of requests" in parse(data).text
+    assert "The log has no request line." in parse(data).text
+    assert "1,200 read, 0 request lines" in parse(data).text
 
 
 def test_no_error_is_said_too() -> None:

@@ -1,7 +1,7 @@
 """
-Where on an axis a value stands, and which values are worth a label.
+Axes: the position of a value, and the values that get a label.
 
-Read. Positions are shares of the axis, from 0 to 1, so that charts can be as wide as the page.
+Positions go from 0 to 1, so that charts can be as wide as the page.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 class DurationAxis:
     """
-    An axis on which each interval is as wide as the next; inside one the scale is logarithmic.
+    An axis of durations whose intervals all have the same width. Inside an interval the scale is logarithmic.
 
     Args:
-        edges: Where the intervals begin, in seconds, rising, and where the last ends. The first may be 0.
+        edges: Starts of the intervals in seconds, rising, and the end of the last. The first may be 0.
     """
 
     def __init__(self, edges: Sequence[float]) -> None:
         self.edges = edges
 
     def at(self, seconds: float) -> float:
-        """Return where *seconds* stands; at an end if it lies outside."""
+        """Return the position of *seconds*; 0 or 1 if it is outside."""
         last = len(self.edges) - 1
         if seconds <= self.edges[0]:
             return 0.0
@@ -50,12 +50,12 @@ class DurationAxis:
         return (index + inside) / last
 
     def ticks(self) -> list[float]:
-        """Return the powers of ten on the axis; with fewer than three of them also their doubles and fives."""
+        """Return the powers of ten on the axis. If there are fewer than three, add their multiples by 2 and 5."""
         low = next((edge for edge in self.edges if edge > 0), 1.0)
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(max(self.edges[-1], low))) + 1)
         for factors in ((1,), (1, 2, 5)):
             ticks = [factor * 10.0**power for power in powers for factor in factors]
-            # 10.0**-3 is not quite the edge that was computed another way.
+            # 10.0**-3 may differ from an edge in the last digits.
             ticks = [tick for tick in ticks if low * 0.999 <= tick <= self.edges[-1] * 1.001]
             if len(ticks) > 2:
                 break
@@ -63,18 +63,18 @@ class DurationAxis:
 
 
 class TimeAxis:
-    """An axis from *start* to *end*."""
+    """An axis of time from *start* to *end*."""
 
     def __init__(self, start: dt.datetime, end: dt.datetime) -> None:
         self.start, self.end = start, end
 
     def at(self, time: dt.datetime) -> float:
-        """Return where *time* stands; 0 if the axis has no length."""
+        """Return the position of *time*; 0 if the axis has no length."""
         length = self.end - self.start
         return (time - self.start) / length if length else 0.0
 
     def ticks(self) -> tuple[list[dt.datetime], dt.timedelta]:
-        """Return at most eight round times on the axis, and how far apart they are."""
+        """Return at most eight round times on the axis, and the step between them."""
         length = self.end - self.start
         step = next((step for step in _STEPS if length / step <= 7), _STEPS[-1])
         first = -((_EPOCH - self.start) // step)
@@ -82,7 +82,7 @@ class TimeAxis:
 
 
 def round_up(value: float) -> float:
-    """Return the least of 1, 2, 5, 10, 20 ..., or of their fractions, that is not below *value*; 1 for nothing."""
+    """Return the smallest of ..., 0.5, 1, 2, 5, 10, ... that is at least *value*; 1 if *value* is 0."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

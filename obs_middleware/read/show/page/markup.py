@@ -1,8 +1,8 @@
 """
-How HTML is made of values that nobody vouches for: whatever is not `Markup` is text, and text does nothing.
+Make HTML from untrusted values: everything that is not `Markup` is escaped.
 
-Read. Logged values are written by clients as much as by the site. They may hold markup, terminal escapes, characters
-that turn the direction of writing, halves of surrogate pairs; all of them are shown, none of them works.
+Clients choose many of the logged values. These may contain markup, terminal escapes, characters that reverse the
+direction of writing, or halves of surrogate pairs. The page shows all of them, and none has an effect.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ __all__ = ["Markup", "element", "join", "plain", "raw", "visible"]
 
 _VOID: Final = {"input", "link", "meta"}
 LIMIT: Final = 300
-"""Characters of a logged value that are shown."""
+"""Longest logged value, in characters; the rest is cut."""
 
 
 class Markup(str):
-    """HTML that is complete and safe; only the functions of this module make it."""
+    """Complete, safe HTML. Only the functions of this module make it."""
 
     __slots__ = ()
 
 
 def raw(text: str) -> Markup:
-    """Vouch for *text*: it is our own, not a logged value."""
+    """Mark *text* as safe HTML. Never call it with a logged value."""
     return Markup(text)
 
 
 def join(*parts: str | None) -> Markup:
-    """Return *parts* one after the other, escaped unless they are `Markup`; None is left out."""
+    """Concatenate *parts*. Text is escaped, `Markup` is not, None is skipped."""
     return Markup("".join(part if isinstance(part, Markup) else _escape(part) for part in parts if part is not None))
 
 
 def element(tag: str, /, *children: str | None, **attributes: str | float | bool | None) -> Markup:
     """
-    Return an element.
+    Return an HTML element.
 
     Args:
-        tag: Its name.
-        children: What it contains, escaped unless it is `Markup`; None is left out.
-        attributes: Their values, escaped. ``class_`` stands for ``class`` and other underscores for hyphens; True is
-            an attribute without a value, None and False are left out. Numbers have at most three decimals.
+        tag: Name of the element.
+        children: Content. Text is escaped, `Markup` is not, None is skipped.
+        attributes: Attributes, escaped. ``class_`` becomes ``class``, other underscores become hyphens. True gives an
+            attribute without a value; None and False give none. Floats have at most three decimals.
     """
     opening = "".join(
         f" {name.strip('_').replace('_', '-')}{_value(value)}"
@@ -56,10 +56,10 @@ def element(tag: str, /, *children: str | None, **attributes: str | float | bool
 
 def visible(text: str) -> Markup:
     r"""
-    Return a logged value as it can be read.
+    Return a logged value in readable form.
 
-    What has no look of its own is spelt out: ``\x1b``, ``\n``, ``\u202e``; an element of its own tells it from a
-    backslash that was logged. Beyond 300 characters it is cut, and says so.
+    Characters that are not printable become escapes: ``\x1b``, ``\n``, ``\u202e``. Each is in an element, so that it
+    differs from a logged backslash. A value of more than 300 characters is cut, with a note.
     """
     shown, left = text[:LIMIT], len(text) - LIMIT
     parts: list[str] = []
@@ -71,7 +71,7 @@ def visible(text: str) -> Markup:
 
 
 def plain(text: str) -> str:
-    """Return the same without elements, for where only text may stand."""
+    """Return the same as `visible` without elements, for a place that takes only text, such as a title."""
     return "".join(letter if letter.isprintable() else _name(letter) for letter in text[:LIMIT])
 
 
@@ -93,5 +93,5 @@ def _value(value: str | float | bool) -> str:
 
 
 def _escape(text: str) -> str:
-    # Half a surrogate pair cannot be written as UTF-8.
+    # UTF-8 cannot encode half a surrogate pair.
     return html.escape(text).encode("utf-8", "backslashreplace").decode()

@@ -1,12 +1,12 @@
 """
-What was measured, as one page to look at: a single file of HTML that asks the network for nothing.
+The HTML report: one file that loads nothing from the network.
 
-Read. Pure: `ReportData` is the whole input, whoever computed it, and the same data gives the same page, byte for byte.
-A value that is not known is None and shown as a dash, never as 0. Times are shown in UTC.
+`render` depends only on `ReportData`: the same data gives the same page, byte for byte. An unknown value is None and
+shown as a dash, never as 0. Times are in UTC.
 
-The page is whole without its script, which adds sorting, filtering, the theme and the number under the pointer.
-Nothing in it comes from elsewhere, and its policy forbids that anything does: style and script are allowed by their
-digests, so that even markup which got through would neither run nor load.
+The page is complete without its script, which adds sorting, filtering, the theme, and the numbers under the pointer.
+The Content-Security-Policy allows only the page's own style and script, by their digests. Markup from a logged value
+could not run or load anything, even if it got past the escaping.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from obs_middleware.read.figures import (
 )
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate, span
 from obs_middleware.read.show.page import charts
+from obs_middleware.read.show.page.inline import stacked
 from obs_middleware.read.show.page.markup import Markup, element, join, plain, raw, visible
 from obs_middleware.read.show.page.tables import MAX_ROWS, SMALL, table_of_failures, table_of_routes, table_of_slowest
 
@@ -60,8 +61,8 @@ def render(data: ReportData) -> str:
     """
     Return the page for *data*, to be written as UTF-8.
 
-    Whatever the logged values contain is shown as text: markup is escaped, control characters are spelt out. Tables
-    have at most 1,000 rows and say so; values have at most 300 characters.
+    Logged values are shown as text: markup is escaped, control characters become escapes. A table has at most 1,000
+    rows, a value at most 300 characters; the page says what is cut.
     """
     style, script = _asset("report.css"), _asset("report.js")
     policy = (
@@ -91,9 +92,9 @@ def render(data: ReportData) -> str:
 
 
 def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
-    """Return name, title and content of what follows the heading."""
+    """Return the sections below the heading, each with its name and title."""
     if not data.requests:
-        empty = element("p", "No line of a request was found.", class_="empty")
+        empty = element("p", "The log has no request line.", class_="empty")
         return [("overview", "Overview", element("section", empty, id="overview"))]
     found = [
         ("overview", "Overview", _overview(data)),
@@ -111,9 +112,7 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
                 table_of_routes(data),
                 len(data.routes),
                 data.routes_total,
-                f"few: fewer than {SMALL} durations, so that the quantiles above p50 are single requests."
-                if few
-                else None,
+                f"few: fewer than {SMALL} durations, so the quantiles above p50 are not reliable." if few else None,
             ),
         )
     )
@@ -133,7 +132,7 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
 
 
 def _top(data: ReportData, links: list[tuple[str, str]]) -> Markup:
-    """Return the bar that stays in sight; what only the script can do takes its place, but is not seen without it."""
+    """Return the bar at the top. The parts that need the script take their room, but are invisible without it."""
     return element(
         "header",
         element("a", "Skip to the report", href="#top", class_="skip"),
@@ -170,8 +169,8 @@ def _heading(data: ReportData) -> Markup:
         facts.append(("Filters", join(*_listed(data.filters))))
     lines = data.lines
     if lines is not None:
-        left_out = f", {count(lines.filtered)} left out by the filters" if lines.filtered else ""
-        facts.append(("Lines", f"{count(lines.read)} read, {count(lines.requests)} of requests{left_out}"))
+        left_out = f", {count(lines.filtered)} filtered out" if lines.filtered else ""
+        facts.append(("Lines", f"{count(lines.read)} read, {count(lines.requests)} request lines{left_out}"))
     if data.approximate is not None:
         facts.append(("Quantiles", visible(data.approximate)))
     return element(
@@ -203,10 +202,10 @@ def _overview(data: ReportData) -> Markup:
         ("Max", durations.max),
     ]
     n = f"n = {count(durations.n)}"
-    few = f"; fewer than {SMALL}: the high quantiles are single requests" if durations.n < SMALL else ""
+    few = f"; fewer than {SMALL}: the high quantiles are not reliable" if durations.n < SMALL else ""
     mean = f", mean {duration(durations.mean)}" if durations.mean is not None else ""
     weighed = (
-        "≈ The lines carry a sample rate: requests and errors are weighted by it, quantiles are those of the lines."
+        "≈ The lines have a sample rate: requests and errors are weighted by it, quantiles are not."
         if data.estimated
         else None
     )
@@ -256,7 +255,7 @@ def _card(name: str, value: str, below: str | None, class_: str = "") -> Markup:
 
 
 def _unit(text: str) -> Markup:
-    """Return a number with its unit set apart."""
+    """Return a number with its unit in an element of its own."""
     number, unit, _ = _UNIT.split(text, maxsplit=1) if _UNIT.search(text) else (text, None, "")
     return join(number, element("span", unit, class_="unit") if unit else None)
 
@@ -267,13 +266,13 @@ def _over_time(data: ReportData) -> Markup:
         charts.course(data.course) if data.course else None,
     ]
     if parts == [None, None]:
-        parts = [element("p", "The lines do not say when they were written.", class_="empty")]
+        parts = [element("p", "The lines have no timestamps.", class_="empty")]
     return element("section", element("h2", "Over time"), *parts, id="time")
 
 
 def _durations(data: ReportData) -> Markup:
     lists = [
-        element("div", element("h3", title), charts.stacked(counts), class_="kinds")
+        element("div", element("h3", title), stacked(counts), class_="kinds")
         for title, counts in (
             ("Status", data.statuses),
             ("Outcome", data.outcomes),
@@ -294,7 +293,7 @@ def _durations(data: ReportData) -> Markup:
     )
 
 
-def _rows(  # noqa: PLR0913 -- the parts of a section
+def _rows(  # noqa: PLR0913 -- a section has these parts
     name: str, title: str, table: Markup, given: int, total: int | None, note: str | None = None
 ) -> Markup:
     shown = min(given, MAX_ROWS)
@@ -314,7 +313,7 @@ def _rows(  # noqa: PLR0913 -- the parts of a section
 def _foot(data: ReportData) -> Markup:
     made = f" on {moment(data.generated)}" if data.generated is not None else ""
     return element(
-        "footer", f"Made by obs-middleware{made}. All times are UTC; a dash stands for what the lines do not say."
+        "footer", f"Made by obs-middleware{made}. All times are UTC; a dash means that the lines do not have the value."
     )
 
 

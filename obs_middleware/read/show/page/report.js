@@ -1,12 +1,12 @@
 "use strict";
-// The page is whole without this. It adds the theme, sorting, filtering, and the number under the pointer; it only moves
-// rows and writes text, and all the text that it writes stands in the page already.
+// The page is complete without this script. It adds the theme, sorting, filtering, and the numbers under the pointer. It
+// only moves rows and copies text that is already in the page.
 
 (() => {
   const root = document.documentElement;
   root.classList.add("scripted");
 
-  // The theme: the system's, until the button is pressed. Storage may be forbidden for a file.
+  // The theme is the system's until you press the button. A browser may forbid storage for a file.
   const remember = (theme) => { try { localStorage.setItem("obs-report-theme", theme); } catch { /* not remembered */ } };
   const remembered = () => { try { return localStorage.getItem("obs-report-theme"); } catch { return null; } };
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -25,7 +25,7 @@
     });
   }
 
-  // Sorting. A row whose cell has no value is last in either direction; equal rows keep their order.
+  // Sorting. A row without a value is last in both directions; equal rows keep their order.
   const words = new Intl.Collator("en", { numeric: true });
 
   function sortable(table) {
@@ -59,7 +59,7 @@
     return sort === "text" ? cell.textContent : Number(cell.dataset.v);
   }
 
-  // Filtering: a row stays if it has every word somewhere. Enter leads to the first that does.
+  // Filtering. A row stays if it contains every word. Enter scrolls to the first such row.
   const plain = (text) => text.toLowerCase().replace(/\s+/g, " ");
 
   function filterable() {
@@ -110,7 +110,7 @@
     apply();
   }
 
-  // The number under the pointer, or where the arrow keys have gone, read from the table of the chart.
+  // The numbers at the pointer or at the arrow keys' position, read from the table of the chart.
   function readable(figure) {
     const matrix = figure.dataset.chart === "matrix";
     const heads = [...figure.querySelectorAll("thead th")].map((head) => head.textContent);

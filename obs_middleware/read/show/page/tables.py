@@ -1,8 +1,8 @@
 """
-The tables of the report: one row for each route, slow request, kind of failure.
+The tables of the report: routes, slowest requests, and failures.
 
-Read. A cell carries the number that it shows as ``data-v``, in base units, so that sorting does not read what is
-written for people. One without a value is last in either direction. A column in which nobody has one is left out.
+Each cell has its number in base units as ``data-v``, which the script sorts by. A cell without a value sorts last in
+both directions. A column without any value is left out.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from obs_middleware.read.figures import ErrorRow, ReportData, RouteRow, SlowRequ
 from obs_middleware.read.show.numbers import MISSING, count, duration, moment, percent
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis
-from obs_middleware.read.show.page.charts import bar, spread
+from obs_middleware.read.show.page.inline import bar, spread
 from obs_middleware.read.show.page.markup import Markup, element, join, visible
 
 __all__ = ["MAX_ROWS", "SMALL", "table_of_failures", "table_of_routes", "table_of_slowest"]
 
 MAX_ROWS: Final = 1000
-"""Rows that a table has at most; more are left out, and it is said."""
+"""Most rows of a table; the page says how many there are."""
 
 SMALL: Final = 20
-"""Below so many durations the high quantiles are single requests, and marked."""
+"""With fewer durations than this, the high quantiles are marked as not reliable."""
 
 _LOOKS: Final[Mapping[str | None, str]] = {None: "", "ok": "", "cancelled": " poor", "aborted": " poor"}
-"""How an outcome looks; one that is not here is bad."""
+"""CSS class of an outcome; every other outcome is bad."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """
-    What stands in a cell.
+    A cell of a table.
 
     Attributes:
-        shown: None for what is not known.
-        value: What is sorted by, if it is a number.
+        shown: The content; None if it is not known.
+        value: The number to sort by, if there is one.
+        class_: Names of CSS classes.
     """
 
     shown: str | None
@@ -49,12 +50,13 @@ class _Cell:
 @dataclass(frozen=True, slots=True)
 class _Column:
     """
-    A column.
+    A column of a table.
 
     Attributes:
+        name: Heading.
         cell: Makes the cell of a row.
-        sort: What the values are; ``number`` and ``time`` are sorted by value, the largest first.
-        hint: Said when the pointer rests on the heading.
+        sort: ``number`` and ``time`` sort by value, the largest first; ``text`` sorts by content; None does not sort.
+        hint: Tooltip of the heading.
     """
 
     name: str
@@ -85,20 +87,18 @@ def table_of_routes(data: ReportData) -> Markup:
             "number",
         ),
         *(
-            [_Column("n", lambda row: _few(row.durations.n, row.durations.n), "number", "Durations that were measured")]
+            [_Column("n", lambda row: _few(row.durations.n, row.durations.n), "number", "Number of measured durations")]
             if weighted
             else []
         ),
-        _Column(
-            "Time share", lambda row: _share(row.share), "number", "Share of the time that all requests took together"
-        ),
+        _Column("Time share", lambda row: _share(row.share), "number", "Share of the total time of all requests"),
         *(_Column(name, quantile(name), "number") for name in ("p50", "p90", "p95", "p99")),
         _Column("Max", quantile("max"), "number"),
         _Column(
             "p50 to max",
             lambda row: _Cell(spread(row.durations, axis), None, "drawn"),
             None,
-            f"Dot p50, tick p95, bar to p99, line to the slowest; logarithmic, lines at {_ticks(axis)}",
+            f"Dot p50, tick p95, bar to p99, line to the maximum; logarithmic, grid at {_ticks(axis)}",
         ),
         _Column("Errors", lambda row: _number(row.errors, bad=bool(row.errors)), "number"),
         _Column(
@@ -111,7 +111,7 @@ def table_of_routes(data: ReportData) -> Markup:
 
 
 def table_of_slowest(data: ReportData) -> Markup:
-    """Return the slowest requests, each with what is needed to find it in the log."""
+    """Return the slowest requests, each with its id to find it in the log."""
     most = max((row.duration_seconds for row in data.slowest), default=1.0) or 1.0
 
     def database(row: SlowRequest) -> _Cell:
@@ -129,7 +129,7 @@ def table_of_slowest(data: ReportData) -> Markup:
 
     columns = [
         _Column("Duration", lambda row: _duration(row.duration_seconds), "number"),
-        _Column("Database", database, "number", "The length is the duration; filled in is the time in the database"),
+        _Column("Database", database, "number", "The bar is the duration; its filled part is the time in the database"),
         _Column("Queries", lambda row: _number(row.db_queries), "number"),
         _Column("Time", lambda row: _time(row.timestamp), "time"),
         _Column("Method", lambda row: _text(row.method, "method")),
@@ -143,7 +143,7 @@ def table_of_slowest(data: ReportData) -> Markup:
 
 
 def table_of_failures(data: ReportData) -> Markup:
-    """Return the failed requests by what they have in common."""
+    """Return the failed requests by error, status and route."""
 
     def error(row: ErrorRow) -> _Cell:
         if row.error_type is None and row.error_message is None:
@@ -166,10 +166,12 @@ def table_of_failures(data: ReportData) -> Markup:
 
 
 def _few(number: int, n: int) -> _Cell:
-    """Return a number of requests, marked if the *n* durations behind it are few."""
+    """Return a number of requests, marked if there are only few durations, *n*."""
     if n >= SMALL:
         return _number(number)
-    mark = element("abbr", "few", title=f"Fewer than {SMALL}: the high quantiles are single requests", class_="few")
+    mark = element(
+        "abbr", "few", title=f"Fewer than {SMALL} durations: the high quantiles are not reliable", class_="few"
+    )
     return _Cell(join(mark, " ", count(number)), number, "number")
 
 
