@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import json
@@ -663,6 +664,34 @@ def test_a_disk_that_stays_full_does_not_keep_the_process_alive(
 
     assert stats()["sink_dropped"] - before["sink_dropped"] == 1
     assert "No space left on device" in capsys.readouterr().err
+
+
+def test_the_pause_between_tries_doubles_up_to_five_seconds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a write has succeeded, the next failure starts with the shortest pause again."""
+    full, taken, pauses = [True] * 9 + [False] + [True] * 2, [], []
+
+    class Disk(io.RawIOBase):
+        def write(self, data: Any) -> int:
+            if full and full.pop(0):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken.append(bytes(data[:3]))
+            return 3
+
+    handler = make(Disk())
+    wait = handler._work.wait
+
+    def waiting(seconds: float | None = None) -> bool:
+        if seconds is None:  # for the next line
+            return wait()
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(handler._work, "wait", waiting)
+    log("12345")
+    handler.flush()
+
+    assert taken == [b"123", b"45\n"]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 0.1, 0.2]
 
 
 # Files
