@@ -1,4 +1,4 @@
-"""Fixtures for every test: one body, both worlds, and a house that is left as it was found."""
+"""Fixtures for all tests: requests under WSGI and under ASGI, and a clean state for each test."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ hypothesis.settings.load_profile("tests")
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """A shell that starts the tests in the background has SIGINT ignored, and their child processes inherit that."""
+    """Restore SIGINT, which a shell ignores in background jobs, and which child processes would inherit as ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _clean_house() -> Iterator[None]:
-    """No test sees another's context, structlog configuration or reported failures."""
+    """Reset the context, the configuration of structlog and logging, and the reported failures."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     failures._reported.clear()
-    # In dev mode it says how slow the machine is.
+    # In dev mode it warns about a slow machine.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     current_event.set(None)
     yield
@@ -57,7 +57,7 @@ def _mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(name="get")
 def _get(mode: str) -> Get:
-    """One GET through the whole chain, under WSGI's and under ASGI's handler; exceptions are answered with a 500."""
+    """Send a GET through Django's WSGI or ASGI handler. An exception gives a response with status 500."""
     if mode == "sync":
         return Client(raise_request_exception=False).get
     client = AsyncClient(raise_request_exception=False)
@@ -74,12 +74,12 @@ def _lines(captured_requests: CapturedRequests) -> CapturedRequests:
 
 
 def respond(view: View, request: Any) -> Any:
-    """Hand *request* to the middleware above *view*, without a handler around them."""
+    """Call the middleware above *view* with *request*, without a handler of Django."""
     return TimingMiddleware(view)(request)
 
 
 class Site:
-    """A site of one view at ``/``, for the views that belong to one test."""
+    """A site with one view, for views that only one test needs."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -87,7 +87,7 @@ class Site:
     def get(
         self, view: View, url: str = "/", *, route: str = "", headers: dict[str, str] | None = None, **settings: Any
     ) -> Any:
-        """Answer one GET of *url* with *view*."""
+        """Send a GET of *url* to *view*."""
 
         class urls:  # noqa: N801 -- stands for a module
             urlpatterns = [path(route, view)]  # noqa: RUF012 -- Django's form

@@ -1,4 +1,4 @@
-"""README and docs: tables equal to the code, snippets that run, links that lead somewhere."""
+"""README and docs: tables match the code, snippets run, links have a target."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FOR_USERS = [
     "obs_middleware.testing",
 ]
 SETTABLE = ["INSTALLED_APPS", "LOGGING", "MIDDLEWARE", SETTING, "SILENCED_SYSTEM_CHECKS"]
-"""The settings that a snippet may set; they are in force for the rest of its page."""
+"""The settings that a snippet can change. They stay in force for the rest of the page."""
 
 BLOCK = re.compile(
     r"^(?:<!-- skip:(?P<skip>.*)-->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -57,8 +57,8 @@ class Block(NamedTuple):
     A fenced block of a page.
 
     Attributes:
-        line: Number of the line of its first line of code.
-        skip: Why its code is not run: the text of a comment ``<!-- skip: ... -->`` on the line above; None without it.
+        line: The line number of the first line of code.
+        skip: The reason not to run it, from a comment ``<!-- skip: ... -->`` on the line above; None without one.
     """
 
     line: int
@@ -93,18 +93,18 @@ def _page(request: pytest.FixtureRequest) -> Path:
     return page
 
 
-# Tables and headings that say what the code says
+# Tables and headings that match the code
 
 
-def test_the_field_reference_is_the_code() -> None:
+def test_the_field_reference_matches_the_code() -> None:
     heading, *table = (row for row in rows((DOCS / "fields.md").read_text()) if len(row) == 4)
 
     assert heading == ["field", "type", "when", "meaning"]
     assert table == [[f"`{name}`", *field] for name, field in FIELDS.items()]
 
 
-def test_the_settings_have_their_names_and_defaults() -> None:
-    """A default stands as one would write it in settings.py; there it must change nothing."""
+def test_the_settings_have_the_right_names_and_defaults() -> None:
+    """Each default is written as in settings.py, where it must not change anything."""
     text = (DOCS / "settings.md").read_text()
     documented = re.findall(r"^### `([A-Z_]+): .+? = (.+)`$", text, re.MULTILINE)
 
@@ -124,7 +124,7 @@ def test_every_setting_has_an_example_and_names_its_check() -> None:
         assert any(SETTING in block.code for block in blocks(section, "python")), section
 
 
-def test_the_checks_have_their_ids_and_texts() -> None:
+def test_the_checks_have_the_right_ids_and_texts() -> None:
     text = (DOCS / "checks.md").read_text()
 
     assert dict(re.findall(r"^### `(.+)`\n\n(.+)$", text, re.MULTILINE)) == CHECKS
@@ -156,7 +156,7 @@ def test_the_readme_names_the_versions_that_are_tested() -> None:
 
 
 def classified(project: dict[str, Any], head: str) -> set[str]:
-    """Return the versions, with a minor number, that the classifiers under *head* name."""
+    """Return the versions with a minor number in the classifiers that begin with *head*."""
     found = (re.fullmatch(rf"{head}(\d+\.\d+)", classifier) for classifier in project["project"]["classifiers"])
     return {match[1] for match in found if match}
 
@@ -164,7 +164,7 @@ def classified(project: dict[str, Any], head: str) -> set[str]:
 # Links and commands
 
 
-def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+def test_every_link_has_a_file_and_a_heading_as_target(page: Path) -> None:
     for match in LINK.finditer(prose(page.read_text())):
         target, _, fragment = match["target"].partition("#")
         file = (page.parent / target).resolve() if target else page
@@ -174,7 +174,7 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
 
 
 def slug(heading: str) -> str:
-    """Return the anchor of *heading*, as GitHub makes it."""
+    """Return the anchor that GitHub gives to *heading*."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -193,28 +193,28 @@ def test_every_make_command_is_a_target(page: Path) -> None:
 # Snippets
 
 
-def test_every_fence_stands_at_the_margin(page: Path) -> None:
-    """Otherwise it would be overlooked here, and not be run."""
+def test_every_fence_starts_at_the_margin(page: Path) -> None:
+    """Otherwise these tests would not find and run the block."""
     text = page.read_text()
 
     assert len(re.findall(r"^\s*```", text, re.MULTILINE)) == 2 * len(BLOCK.findall(text))
 
 
-def test_a_snippet_is_skipped_only_for_a_reason(page: Path) -> None:
+def test_a_skipped_snippet_has_a_reason(page: Path) -> None:
     text = page.read_text()
 
     assert all(block.skip is None or block.skip.strip() for block in blocks(text, "python"))
     assert text.count("<!-- skip") == sum(block.skip is not None for block in blocks(text, "python"))
 
 
-def test_lines_that_are_shown_are_strict_json(page: Path) -> None:
+def test_json_lines_are_strict_json(page: Path) -> None:
     for block in blocks(page.read_text(), "json"):
         for line in block.code.splitlines():
             parse_line(line)
 
 
 def test_the_snippets_run(page: Path, tmp_path: Path) -> None:
-    """In a process of their own, for they configure Django and the log; see `run`."""
+    """The snippets of a page run in a new process, because they configure Django and logging. See `run`."""
     result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", __file__, str(page)],
         cwd=tmp_path,
@@ -230,21 +230,21 @@ def test_the_snippets_run(page: Path, tmp_path: Path) -> None:
 
 
 MODULE = "snippets"
-"""Where snippets think they stand, so that what they define is told from what they import."""
+"""The ``__name__`` of the snippets, which distinguishes their definitions from their imports."""
 
 
 def run(page: Path) -> None:
     """
-    Run the snippets of *page* from top to bottom in one namespace, and use what they define as its readers would.
+    Run the snippets of *page* from top to bottom in one namespace, and use their definitions as a reader would.
 
-    Settings are put in force, and must pass ``manage.py check`` without a warning. A function whose only parameter is
-    called ``request`` is a view at ``/<its name>/`` that must answer a GET with one line, unless its page leaves lines
-    out. Tests are run.
+    Settings come into force and must pass ``manage.py check`` without a warning. A function with the only parameter
+    ``request`` is a view at ``/<its name>/``. A GET of it must write one line, unless the page leaves out lines. Tests
+    run.
     """
     namespace: dict[str, Any] = {"__name__": MODULE}
     for block in (block for block in blocks(page.read_text(), "python") if block.skip is None):
         before = dict(namespace)
-        # The empty lines give a traceback the line numbers of the page.
+        # The empty lines make a traceback show the line numbers of the page.
         exec(compile("\n" * (block.line - 1) + block.code, page, "exec", dont_inherit=True), namespace)
         configure({name: namespace[name] for name in SETTABLE if re.search(rf"\b{name} ?[=\[]", block.code)})
         for name, thing in namespace.items():
@@ -252,14 +252,14 @@ def run(page: Path) -> None:
                 use(name, thing)
 
 
-class urls:  # noqa: N801 -- stands for a module
+class urls:  # noqa: N801 -- used as a module
     """The views of the page so far."""
 
     urlpatterns: list[Any] = []  # noqa: RUF012 -- Django's form
 
 
 def configure(settings: dict[str, Any]) -> None:
-    """Put *settings* in force until the process ends."""
+    """Apply *settings* until the process ends."""
     if settings:
         override_settings(**settings).enable()
         call_command("check", fail_level="WARNING")
@@ -270,7 +270,7 @@ def configure(settings: dict[str, Any]) -> None:
 
 
 def use(name: str, thing: Any) -> None:
-    """Use *thing*, which a snippet defined as *name*, if it is a view, a test function or a test case."""
+    """Call *thing*, which a snippet defined as *name*, if it is a view, a test function or a test case."""
     if inspect.isclass(thing) and issubclass(thing, unittest.TestCase):
         result = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(thing))
         assert result.testsRun
@@ -287,9 +287,9 @@ def use(name: str, thing: Any) -> None:
 
 def visit(path: str) -> int:
     """
-    Return the status of a GET of *path*; the package must not complain of anything.
+    Send a GET of *path* and return its status. The package must not log any failure of its own.
 
-    It has one line that says so, or is counted as one that settings or decorators leave out.
+    The request has one line, or is counted as one that settings or decorators leave out.
     """
     before = counts()
     with capture_requests() as lines:

@@ -1,4 +1,4 @@
-"""Start the shop under uvicorn, send it traffic for a few seconds, and show and report what its log says."""
+"""Start the shop under uvicorn, send traffic for a few seconds, then show its log and write a report."""
 
 import http.client
 import itertools
@@ -57,7 +57,7 @@ def main(page: Path) -> int:
         }
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=SHOP, env=environment, check=True)
         with running_server(directory / "server.txt", environment) as port:
-            print(f"The shop is open: uvicorn shop.asgi:application, port {port}.")
+            print(f"The shop runs: uvicorn shop.asgi:application, port {port}.")
             print(f"{VISITORS} visitors at once for {SECONDS} seconds ...")
             with ThreadPoolExecutor(VISITORS) as visitors:
                 until = time.monotonic() + SECONDS
@@ -100,7 +100,7 @@ def wait_until_open(server: subprocess.Popen[bytes], port: int, output: Path) ->
         except OSError:
             pass
         try:
-            server.wait(0.05)  # the pause between two tries, cut short if the server gives up
+            server.wait(0.05)  # the pause before the next try; it ends early if the server dies
             break
         except subprocess.TimeoutExpired:
             pass
@@ -130,11 +130,11 @@ def show(log: Path, answers: list[Answer], page: Path) -> int:
     print(f"{len(answers):6} requests sent: {', '.join(f'{count} x {status}' for status, count in statuses)}")
     print(f"{matching:6} request lines written")
     if matching != len(answers):
-        print("The two differ, which must not be.", file=sys.stderr)
+        print("The two numbers differ; they must be equal.", file=sys.stderr)
         return 1
 
     ids = {answer.path: answer.request_id for answer in reversed(answers)}  # of the first visit to each path
-    heading("What a line says: a slow search, a page that is not there, a streamed file")
+    heading("Lines of a slow search, a missing page and a streamed file")
     for path in ("/search/?q=tea", "/products/samovar/", "/export.csv"):
         print(grep(log, ids[path]), end="")
 

@@ -1,9 +1,9 @@
 """
-Real servers, real sockets: start one, talk to it, stop it, read what it wrote.
+Start a real server, send it requests over real sockets, stop it, and read its output.
 
 A server is a command with a placeholder: ``{port}`` for a port that was free a moment ago, or ``{fd}`` for a socket
-that is bound to one already, which nobody can take away. Whatever it prints is kept in files, so no pipe can fill up
-and stop it.
+that is already bound, so that no other process can take the port. The output goes to files, because a full pipe would
+stop the server.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "gunicorn-sync": (*_GUNICORN, "sync", "shop.wsgi:application"),
     "gunicorn-asgi": (*_GUNICORN, "asgi", "shop.asgi:application"),
 }
-"""What follows ``python -m`` to serve the quickstart, by a name for the test's id."""
+"""Arguments of ``python -m`` that serve the quickstart, by test id."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request; *target* is what stands in the request line, so the path with its query string."""
+    """An HTTP request. *target* is the path with the query string."""
 
     method: str
     target: str
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, its body read to the end; header names in lower case."""
+    """A complete response, with header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -79,12 +79,12 @@ class Answer:
 @dataclass(frozen=True)
 class Server:
     """
-    A server that accepts connections, or did.
+    A server that was started and accepted connections.
 
     Attributes:
-        port: Where, on `HOST`.
-        process: Its main process; the workers are in the same process group.
-        output: Directory of the files ``stdout`` and ``stderr``.
+        port: The port on `HOST`.
+        process: The main process. The workers are in the same process group.
+        output: The folder of the files ``stdout`` and ``stderr``.
     """
 
     port: int
@@ -92,31 +92,33 @@ class Server:
     output: Path
 
     def connect(self) -> socket.socket:
-        """Return a new connection, for clients that do what no HTTP library would."""
+        """Return a new connection, for clients that break the rules of HTTP."""
         return socket.create_connection((HOST, self.port), timeout=10)
 
     def stop(self) -> None:
-        """Ask the server to stop, as a deployment does, and wait; what it has not written then it never writes."""
+        """Stop the server as a deployment does, and wait until it has written its last line."""
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            # It leads a process group of its own: the workers go with it.
+            # It leads a process group, so this ends the workers too.
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            raise AssertionError(f"{self.process.args!r} did not stop.\n{self.errors()}") from None
+            raise AssertionError(
+                f"{self.process.args!r} did not stop within {STOP_SECONDS} s.\n{self.errors()}"
+            ) from None
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return every line of stdout, parsed strictly; what is not one JSON object a line raises ValueError."""
+        """Return the lines of stdout, parsed strictly. A line that is not a JSON object raises ValueError."""
         return [parse_line(line) for line in (self.output / "stdout").read_text(encoding="utf-8").splitlines()]
 
     def lines_so_far(self) -> list[dict[str, Any]]:
-        """Return the lines of stdout that are complete; what a server prints there that is not JSON is left out."""
+        """Return the complete JSON lines of stdout. Other output of the server is left out."""
         complete = (self.output / "stdout").read_text(encoding="utf-8").rpartition("\n")[0]
         return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
     def wait_for_line(self, **having: str) -> None:
-        """Return as soon as there is a line with these fields; a `message` need only begin so."""
+        """Wait for a line with these fields, whose message begins with `message`."""
         deadline = time.monotonic() + LINE_SECONDS
         message = having.pop("message", "")
         while time.monotonic() < deadline:
@@ -124,7 +126,7 @@ class Server:
                 if having.items() <= line.items() and line["message"].startswith(message):
                     return
             try:
-                # The pause between two looks, which a server that dies cuts short.
+                # The pause before the next look. It ends early if the server dies.
                 self.process.wait(0.02)
                 break
             except subprocess.TimeoutExpired:
@@ -132,7 +134,7 @@ class Server:
         raise AssertionError(f"{self.process.args!r} wrote no line with {having} {message!r}.\n{self.errors()}")
 
     def errors(self) -> str:
-        """Return what was written to stderr."""
+        """Return the output on stderr."""
         return (self.output / "stderr").read_text(encoding="utf-8")
 
 
@@ -141,16 +143,16 @@ def running(
     command: Sequence[str], *, output: Path, cwd: Path = QUICKSTART, env: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """
-    Run ``python -m`` *command* while the block runs, from when it accepts connections; it is stopped after the block.
+    Run ``python -m`` *command* while the block runs. The block starts when the server accepts connections.
 
     Args:
-        command: Module and arguments; ``{port}`` or ``{fd}`` is filled in.
-        output: An existing directory that keeps what the server prints.
-        cwd: Where it runs, which is also where its modules are found.
-        env: Variables on top of those of this process.
+        command: The module and its arguments. ``{port}`` or ``{fd}`` is replaced.
+        output: An existing folder for the output of the server.
+        cwd: The working directory, from which the server imports modules.
+        env: Variables added to the environment of this process.
     """
     with socket.socket() as listener:
-        # For {port}, where the server binds anew to what is bound here until then.
+        # For {port}: the server binds to the same port after this socket is closed.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, 0))
         port = listener.getsockname()[1]
@@ -180,7 +182,7 @@ def running(
 
 
 def _wait_until_it_accepts(server: Server) -> None:
-    # A socket that is bound but does not listen yet refuses, so this is the same for both placeholders.
+    # A bound socket that does not listen refuses connections, so this works for both placeholders.
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -189,7 +191,7 @@ def _wait_until_it_accepts(server: Server) -> None:
         except OSError:
             pass
         try:
-            # The pause between two tries, which a server that dies cuts short.
+            # The pause before the next try. It ends early if the server dies.
             server.process.wait(0.05)
             break
         except subprocess.TimeoutExpired:
@@ -207,7 +209,7 @@ def new_shop(database: Path, **variables: str) -> Mapping[str, str]:
 
 
 def send_all(server: Server, calls: Sequence[Call], *, clients: int = 8) -> list[Answer]:
-    """Send *calls* from several clients at once, each over a connection it keeps; answers in the order of the calls."""
+    """Send *calls* from several clients at once, and return the answers in the order of the calls."""
     slices = [range(first, len(calls), clients) for first in range(clients)]
     with ThreadPoolExecutor(clients) as executor:
         results = executor.map(lambda indexes: list(_send(server, [calls[index] for index in indexes])), slices)
@@ -229,7 +231,7 @@ def _send(server: Server, calls: Iterable[Call]) -> Iterator[Answer]:
 
 
 class ByHand:
-    """A connection for what no HTTP library would do: pipeline, send half a request, leave."""
+    """A connection that can break the rules of HTTP: pipeline, send half a request, disconnect."""
 
     def __init__(self, server: Server) -> None:
         self._socket = server.connect()
@@ -243,11 +245,11 @@ class ByHand:
         self._socket.close()
 
     def send(self, *calls: Call, part: slice = slice(None)) -> None:
-        """Send *calls* in one write, or the *part* of these bytes."""
+        """Send *calls* in one write, or only a *part* of the bytes."""
         self._socket.sendall(b"".join(map(_bytes_of, calls))[part])
 
     def answer(self) -> Answer | None:
-        """Return the next answer; None if the server closed the connection instead."""
+        """Return the next answer, or None if the server closed the connection."""
         try:
             start = self._file.readline()
             if not start:
@@ -273,11 +275,11 @@ class ByHand:
         return body
 
     def taste(self) -> None:
-        """Take the first bytes of an answer."""
+        """Read the first bytes of an answer."""
         self._socket.recv(64)
 
     def break_off(self) -> None:
-        """Leave as a program that is killed does: what was sent and not yet read is thrown away, on both sides."""
+        """Make closing reset the connection, as if the client was killed: unread data is lost on both sides."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

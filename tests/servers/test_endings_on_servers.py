@@ -1,9 +1,9 @@
 """
-Every server, every ending it can bring about: a request has one line, and the line says what the server let it know.
+A request has exactly one line on every server, however the request ends.
 
-Each server is started once and all endings are played on it in a row; then it is asked to stop while two requests are
-waiting. What is asserted is what was written when it had ended, so a line that came twice would be seen. Where a server
-cannot tell, or behaves in its own way, `PARTICULAR` says so with the reason; `docs/servers.md` tells it to users.
+Each server starts once, plays all endings in a row, and is then asked to stop while two requests are waiting. The tests
+read its output after it has ended, so they would notice a line that comes twice. If a server cannot detect an ending,
+or treats it differently, `PARTICULAR` gives the reason. `docs/servers.md` has the same for users.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from servers.harness import Answer, ByHand, Call, Server, running
 ENV: Final = {"DJANGO_SETTINGS_MODULE": "servers.site.settings"}
 CHAIN, OUTSIDE, WSGI = "servers.site.asgi:chain", "servers.site.asgi:outside", "servers.site.wsgi:application"
 
-# Commands. Each server that can be told to gets one second of grace, and its access log stays off.
+# Commands. The grace period is one second where a server has one, and access logs are off.
 
 _UVICORN: Final = ("uvicorn", "--port", "{port}", "--timeout-graceful-shutdown", "1")
 _GRANIAN: Final = ("granian", "--port", "{port}", "--no-log", "--workers-kill-timeout", "1", "--interface")
@@ -59,10 +59,10 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
 
 class Line(NamedTuple):
     """
-    What is expected of a request line.
+    The expected request line.
 
     Attributes:
-        surely: False if it depends on who is faster whether there is a line; then one or none is right.
+        surely: False if it depends on timing whether there is a line; then one or none is right.
     """
 
     status: int
@@ -102,10 +102,10 @@ UNDER_ASGI: Final[Mapping[str, Expectation]] = {
 }
 UNDER_WSGI: Final[Mapping[str, Expectation]] = {
     **{name: line for name, line in UNDER_ASGI.items() if name != "stream broken off while it waits"},
-    # Nobody looks whether the client is still there until there is something to send.
+    # The server notices that the client is gone only when it sends something.
     "left, sync view": OK,
     "left, async view": OK,
-    # The view reads what there is, and is not told that there should be more.
+    # The view reads the bytes that arrived, and nothing tells it that some are missing.
     "upload broken off": OK,
 }
 
@@ -113,33 +113,33 @@ _FROM_6_1: Final = django.VERSION >= (6, 1)
 _WAITS_FOR_CONNECTIONS: Final = sys.version_info >= (3, 12)
 
 PARTICULAR: Final[Mapping[str, Mapping[str, Expectation]]] = {
-    # Django asks for the body before its middleware runs: only from outside is it seen that it never came.
+    # Django reads the body before its middleware runs, so only `observed` notices that it never came.
     **{f"{name} chain": {"upload broken off": None} for name in (*ASGI_SERVERS, "uvicorn-lifespan")},
-    # As above. It cancels at once and asks no grace; up to Django 6.0 the chain does not learn of that. It waits for
-    # the first request that is over, not for all.
+    # As above. daphne cancels at once, without a grace period, and up to Django 6.0 the chain does not notice. It waits
+    # for the first request that ends, not for all.
     "daphne chain": {
         "upload broken off": None,
         "stop, enough time": CANCELLED._replace(surely=False) if _FROM_6_1 else None,
         "stop, too slow": CANCELLED._replace(surely=False) if _FROM_6_1 else None,
     },
-    # It calls the application when it has the whole body.
+    # daphne calls the application after it has the whole body.
     "daphne observed": {
         "upload broken off": None,
         "stop, enough time": CANCELLED._replace(surely=False),
         "stop, too slow": CANCELLED._replace(surely=False),
     },
-    # From Python 3.12 on its --graceful-timeout does not begin before the last connection is closed.
+    # From Python 3.12 on, its --graceful-timeout begins only after the last connection is closed.
     "hypercorn chain": {"upload broken off": None, "stop, too slow": OK if _WAITS_FOR_CONNECTIONS else CANCELLED},
     "hypercorn observed": {"stop, too slow": OK if _WAITS_FOR_CONNECTIONS else CANCELLED},
-    # uvicorn cancels, and ends the process in the same breath, unless a lifespan has something left to do. Up to
-    # Django 6.0 the chain does not learn of the cancellation.
+    # uvicorn cancels and ends the process at once, unless a lifespan still has work. Up to Django 6.0 the chain does
+    # not notice the cancellation.
     "uvicorn-lifespan chain": {"upload broken off": None, "stop, too slow": CANCELLED if _FROM_6_1 else None},
     "uvicorn-lifespan observed": {"stop, too slow": CANCELLED},
-    # The worker closes the connection after each response, and never reads what else was sent on it.
+    # The worker closes the connection after each response and does not read further requests on it.
     "gunicorn-sync": {"pipelined 2": None, "pipelined 3": None},
-    # It calls the application when it has the whole body; SIGTERM ends it on the spot.
+    # waitress calls the application after it has the whole body. SIGTERM ends it at once.
     "waitress": {"upload broken off": None, "stop, enough time": None},
-    # SIGTERM ends it on the spot.
+    # SIGTERM ends it at once.
     "runserver": {"stop, enough time": None},
 }
 
@@ -149,16 +149,16 @@ def expected_of(name: str) -> dict[str, Expectation]:
     return {**usual, **PARTICULAR.get(name, {})}
 
 
-# The plays
+# Play the endings
 
 
 @dataclass
 class Played:
     """
-    All that a server wrote until it had ended, and what its clients got.
+    The whole output of a server, and the answers that its clients got.
 
     Attributes:
-        answers: By ending; None for a connection that the server closed.
+        answers: The answers by ending; None if the server closed the connection.
     """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -166,7 +166,7 @@ class Played:
     answers: dict[str, Answer | None] = field(default_factory=dict)
 
     def request_id(self, ending: str) -> str:
-        """Return the id of an ending: that of its answer, or what was sent if there was none from the application."""
+        """Return the request id of an ending: from its answer, or as sent if the application did not answer."""
         answer = self.answers.get(ending)
         return answer.headers.get("x-request-id", id_of(ending)) if answer is not None else id_of(ending)
 
@@ -185,7 +185,7 @@ def id_of(ending: str) -> str:
 
 
 class Player:
-    """Plays the endings on one server, each under an id of its own."""
+    """Play the endings on one server, each with its own request id."""
 
     def __init__(self, server: Server, world: str) -> None:
         self.server = server
@@ -196,7 +196,7 @@ class Player:
         return Call("GET" if body is None else "POST", target, {"X-Request-ID": id_of(ending)}, body)
 
     def ask(self, *calls: tuple[str, Call]) -> None:
-        """One after the other on a connection, or on a new one if the server closed it, as browsers do."""
+        """Send calls one after the other on a connection, and open a new one if the server closed it."""
         with ExitStack() as stack:
             client = stack.enter_context(ByHand(self.server))
             for ending, call in calls:
@@ -238,7 +238,7 @@ class Player:
         self.wait_until_over(ending)
 
     def leave(self, ending: str, world: str) -> None:
-        # A thread that nobody can cancel runs on, and must not keep the server from ending.
+        # A thread cannot be cancelled, so it keeps running. It must not keep the server from ending.
         asgi_seconds = {"sync": 2, "async": 30}
         seconds = 0.2 if self.world == "sync" else asgi_seconds[world]
         with ByHand(self.server) as client:
@@ -247,7 +247,7 @@ class Player:
         self.wait_until_over(ending)
 
     def pipeline(self) -> None:
-        """Three in one write; the first binds fields, the last has no id of its own."""
+        """Send three requests in one write. The first binds fields, the last has no request id."""
         endings = [f"pipelined {number}" for number in (1, 2, 3)]
         ok = f"/{self.world}/ok/"
         with ByHand(self.server) as client:
@@ -271,7 +271,7 @@ class Player:
             self.wait_until_over(ending)
 
     def stop(self) -> None:
-        """Ask the server to stop while one request needs less time than its grace, and one more."""
+        """Ask the server to stop while one request needs less time than the grace period, and one needs more."""
         with ExitStack() as stack:
             for ending, seconds in (("stop, enough time", 0.3), ("stop, too slow", 3)):
                 client = stack.enter_context(ByHand(self.server))
@@ -288,11 +288,11 @@ def play(name: str, output: Path) -> Played:
     return Played(server.lines_so_far(), (output / "stdout").read_text() + server.errors(), player.answers)
 
 
-# Worker timeouts, of the one server that has them
+# Worker timeouts, which only gunicorn has
 
 
 class Hang(NamedTuple):
-    """A view that hangs under gunicorn with ``--timeout``, and the line it leaves."""
+    """A view that hangs under gunicorn with ``--timeout``, and its line."""
 
     command: Sequence[str]
     path: str
@@ -307,13 +307,13 @@ HANGS: Final[Mapping[str, Hang]] = {
         "/sync/wait/?seconds=30",
         Line(500, "error", "SystemExit"),
     ),
-    # Its main thread is well, so the worker is left alone, and the view with it.
+    # The main thread of the worker still runs, so gunicorn does not end it, and the view hangs on.
     "gunicorn-gthread": Hang(
         (*_TIMEOUT, "2", "--worker-class", "gthread", "--threads", "2", WSGI), "/sync/wait/?seconds=3", OK
     ),
-    # As above, of the loop.
+    # As above, with the event loop.
     "gunicorn-asgi waiting": Hang((*_TIMEOUT, "2", "--worker-class", "asgi", CHAIN), "/async/wait/?seconds=3", OK),
-    # A loop that does not turn hears no signal; the second one is SIGKILL.
+    # A blocked event loop handles no signal. The second signal is SIGKILL.
     "gunicorn-asgi blocked chain": Hang(
         (*_TIMEOUT, "1", "--worker-class", "asgi", CHAIN), "/async/block/?seconds=30", None
     ),
@@ -339,7 +339,7 @@ PLAYS: Final[Mapping[str, Callable[[str, Path], Played]]] = {"server": play, "ha
 
 @pytest.fixture(name="futures", scope="module")
 def _futures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Futures]:
-    """Every server that one of the selected tests names, some of them at the same time."""
+    """Play the endings on every server that the selected tests need, on some of them at the same time."""
     wanted = {
         (kind, str(item.callspec.params[kind]))
         for item in request.session.items
@@ -368,7 +368,7 @@ ENDINGS: Final = [(server, ending) for server in COMMANDS for ending in expected
 
 
 @pytest.mark.parametrize(("server", "ending"), ENDINGS, ids=lambda name: name)
-def test_an_ending_has_its_one_line(played: Played, server: str, ending: str) -> None:
+def test_an_ending_has_exactly_one_line(played: Played, server: str, ending: str) -> None:
     told = [(line["status"], line["outcome"], line.get("error_type")) for line in played.of(ending)]
 
     expected = expected_of(server)[ending]
@@ -382,7 +382,7 @@ def test_an_ending_has_its_one_line(played: Played, server: str, ending: str) ->
 
 @pytest.mark.parametrize("server", COMMANDS)
 def test_the_next_request_on_a_connection_is_clean(played: Played, server: str) -> None:
-    """Nothing that the first one bound is on it, and no id: that after a large body uvicorn has the old context."""
+    """It has no field and no id of the first request. After a large body, uvicorn reuses the old context."""
     (first,) = played.of("pipelined 1")
     (large,) = played.of("large body")
     assert (first["bound"], large["upload"], large["user"]) == ("first", "large", "alice")
@@ -393,7 +393,7 @@ def test_the_next_request_on_a_connection_is_clean(played: Played, server: str) 
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_a_line_knows_the_sizes_of_both_bodies(played: Played, server: str) -> None:
+def test_a_line_has_the_sizes_of_both_bodies(played: Played, server: str) -> None:
     (stream,) = played.of(f"stream, {'sync' if server in WSGI_SERVERS else 'async'}")
     (large,) = played.of("large body")
 
@@ -410,8 +410,8 @@ def test_an_answer_has_the_id_of_its_line(played: Played, server: str) -> None:
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_nobody_else_speaks_of_a_request(played: Played, server: str) -> None:
-    """No access log, no record of Django's, on stdout or stderr; and no failure of our own is reported."""
+def test_nothing_else_is_logged_about_a_request(played: Played, server: str) -> None:
+    """There is no access log, no record of Django and no report of our own failures, on stdout or stderr."""
     others = [
         line
         for line in played.output.splitlines()
@@ -423,7 +423,7 @@ def test_nobody_else_speaks_of_a_request(played: Played, server: str) -> None:
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_every_request_line_is_of_a_request_that_was_sent(played: Played, server: str) -> None:
+def test_every_request_line_belongs_to_a_request_that_was_sent(played: Played, server: str) -> None:
     sent = {played.request_id(ending) for ending in expected_of(server)}
 
     assert {line["request_id"] for line in played.lines if is_request_line(line)} <= sent
@@ -431,7 +431,7 @@ def test_every_request_line_is_of_a_request_that_was_sent(played: Played, server
 
 @pytest.mark.parametrize("hanging", HANGS)
 def test_a_worker_timeout_leaves_the_line_that_the_server_allows(futures: Futures, hanging: str) -> None:
-    """And the worker that takes its place goes on."""
+    """The next worker then serves requests."""
     played = futures["hanging", hanging].result()
     told = [(line["status"], line["outcome"], line.get("error_type")) for line in played.of("hangs")]
 
@@ -442,7 +442,7 @@ def test_a_worker_timeout_leaves_the_line_that_the_server_allows(futures: Future
 
 
 def test_the_table_in_the_docs_is_what_is_expected_here() -> None:
-    """Of the usual endings; what is particular has its reason beside it, there as here."""
+    """The table has the usual endings. Exceptions are listed with their reasons, in the docs and here."""
     page = (TESTS.parent / "docs" / "servers.md").read_text()
     rows = [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in page.splitlines()]
 

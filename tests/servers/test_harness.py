@@ -1,4 +1,4 @@
-"""`servers.harness`: it fails loudly, and leaves no process behind."""
+"""`servers.harness` reports failures and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ while True:
 
 
 def has_ended(server: Server) -> bool:
-    """No process of the server's group is left."""
+    """Return whether no process of the server's group is left."""
     try:
         os.killpg(server.process.pid, 0)
     except ProcessLookupError:
@@ -37,7 +37,7 @@ def has_ended(server: Server) -> bool:
     return False
 
 
-def test_a_server_may_choose_to_be_told_its_port(tmp_path: Path) -> None:
+def test_a_server_can_take_a_port_instead_of_a_socket(tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("hello")
     with running(HTTP_SERVER, output=tmp_path, cwd=tmp_path) as server:
         (answer,) = send_all(server, [Call("GET", "/hello.txt")])
@@ -64,14 +64,14 @@ def test_the_server_ends_when_the_block_raises(tmp_path: Path) -> None:
     assert has_ended(server)
 
 
-def test_a_server_that_dies_at_once_says_why(tmp_path: Path) -> None:
+def test_the_output_of_a_server_that_dies_is_in_the_error(tmp_path: Path) -> None:
     cwd = _module(tmp_path, "raise SystemExit('no such ship')")
 
     with ExitStack() as stack, pytest.raises(AssertionError, match="no such ship"):
         stack.enter_context(running(("ship", "{port}"), output=tmp_path, cwd=cwd))
 
 
-def test_a_server_that_never_listens_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_server_that_never_listens_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "START_SECONDS", 0.1)
     cwd = _module(tmp_path, "import signal; signal.pause()")
 
@@ -88,13 +88,13 @@ def test_a_server_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pyte
         assert has_ended(server)
 
 
-def test_a_line_that_never_comes_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_line_that_never_comes_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "LINE_SECONDS", 0.1)
     with running(HTTP_SERVER, output=tmp_path, cwd=tmp_path) as server, pytest.raises(AssertionError, match="no line"):
         server.wait_for_line(message="Request took ")
 
 
-def test_a_line_is_not_waited_for_when_the_server_is_dead(tmp_path: Path) -> None:
+def test_waiting_for_a_line_ends_when_the_server_dies(tmp_path: Path) -> None:
     with running(HTTP_SERVER, output=tmp_path, cwd=tmp_path) as server:
         server.process.kill()
         server.process.wait()
@@ -108,6 +108,6 @@ def test_a_connection_that_is_reset_has_no_answer(tmp_path: Path) -> None:
 
 
 def _module(directory: Path, source: str) -> Path:
-    """Write the module ``ship``, and return where it is found."""
+    """Write the module ``ship`` and return its folder."""
     (directory / "ship.py").write_text(source)
     return directory

@@ -1,4 +1,4 @@
-"""The quickstart as a stranger meets it."""
+"""The quickstart as a newcomer uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from servers.harness import QUICKSTART
 
 
 def run(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """Return what *command* prints in the quickstart's directory, on stdout and stderr."""
+    """Run *command* in the folder of the quickstart and return its output on stdout and stderr."""
     result = subprocess.run(
         [sys.executable, *command],
         cwd=QUICKSTART,
@@ -27,18 +27,18 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
     return result.stdout
 
 
-def test_the_system_checks_have_nothing_to_say(shop: Mapping[str, str]) -> None:
+def test_the_system_checks_find_nothing(shop: Mapping[str, str]) -> None:
     assert run("manage.py", "check", "--fail-level", "DEBUG", env=shop) == (
         "System check identified no issues (0 silenced).\n"
     )
 
 
-def test_the_migrations_are_those_of_the_models(shop: Mapping[str, str]) -> None:
+def test_the_migrations_match_the_models(shop: Mapping[str, str]) -> None:
     assert run("manage.py", "makemigrations", "--check", "--dry-run", env=shop) == "No changes detected\n"
 
 
-def test_the_demonstration_shows_as_many_lines_as_requests(tmp_path: Path) -> None:
-    """It leaves with an error if they differ; here it is also read."""
+def test_the_demonstration_shows_one_line_per_request(tmp_path: Path) -> None:
+    """The script fails if the counts differ. This test also reads its output."""
     page = tmp_path / "report.html"
     shown = run("demo.py", str(page))
 

@@ -1,4 +1,4 @@
-"""The quickstart under real servers: every request has its one line, and nothing else is written."""
+"""The quickstart under real servers: every request has exactly one line, and nothing else is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from obs_middleware.testing import capture_requests
 
 
 class Kind(NamedTuple):
-    """A kind of request, and what its line must say."""
+    """A kind of request, and its expected line."""
 
     call: Call
     times: int
@@ -50,7 +50,7 @@ KINDS = [
 
 @dataclass(frozen=True)
 class Traffic:
-    """What was sent to one server, what it answered, and all that it had written when it had stopped."""
+    """The requests to one server, its answers, and its whole output."""
 
     kinds: list[Kind]
     sent_ids: list[str | None]
@@ -60,12 +60,12 @@ class Traffic:
 
     @property
     def request_lines(self) -> dict[str, dict[str, Any]]:
-        """Every request line by its request id."""
+        """The request lines by request id."""
         return {line["request_id"]: line for line in self.lines if line["message"].startswith("Request took ")}
 
     @property
     def returned_ids(self) -> list[str]:
-        """The ids in the answers, in the order of the calls."""
+        """The request ids of the answers, in the order of the calls."""
         return [answer.headers["x-request-id"] for answer in self.answers]
 
 
@@ -73,7 +73,7 @@ class Traffic:
 def _traffic(
     request: pytest.FixtureRequest, shop: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Traffic:
-    """200 mixed requests from eight clients at once, every third with an id of its own."""
+    """200 mixed requests from eight clients at once. Every third sends a request id."""
     kinds = [kind for kind in KINDS for _ in range(kind.times)]
     random.Random(200).shuffle(kinds)
     sent_ids = [f"client/{number}" if number % 3 == 0 else None for number in range(len(kinds))]
@@ -87,14 +87,14 @@ def _traffic(
         return Traffic(kinds, sent_ids, answers, server.lines(), server.errors())
 
 
-def test_every_request_has_its_one_line(traffic: Traffic) -> None:
+def test_every_request_has_exactly_one_line(traffic: Traffic) -> None:
     ids = [line["request_id"] for line in traffic.lines if line["message"].startswith("Request took ")]
 
     assert len(ids) == 200
     assert sorted(ids) == sorted(traffic.returned_ids)
 
 
-def test_the_line_tells_what_was_asked_and_what_was_answered(traffic: Traffic) -> None:
+def test_the_line_has_the_request_and_the_status(traffic: Traffic) -> None:
     told = [
         (line["method"], line["path"], line["route"], line.get("view"), line["status"], line["outcome"])
         for line in (traffic.request_lines[request_id] for request_id in traffic.returned_ids)
@@ -104,21 +104,21 @@ def test_the_line_tells_what_was_asked_and_what_was_answered(traffic: Traffic) -
     assert [answer.status for answer in traffic.answers] == [kind.status for kind in traffic.kinds]
 
 
-def test_the_line_tells_the_size_of_the_answer(traffic: Traffic) -> None:
+def test_the_line_has_the_size_of_the_response(traffic: Traffic) -> None:
     told = [traffic.request_lines[request_id]["response_bytes"] for request_id in traffic.returned_ids]
 
     assert told == [len(answer.body) for answer in traffic.answers]
 
 
-def test_the_id_that_a_client_sent_comes_back_and_every_other_request_gets_its_own(traffic: Traffic) -> None:
+def test_the_id_of_a_client_is_kept_and_other_requests_get_new_ids(traffic: Traffic) -> None:
     pairs = list(zip(traffic.sent_ids, traffic.returned_ids, strict=True))
 
     assert [returned for sent, returned in pairs if sent] == [sent for sent in traffic.sent_ids if sent]
     assert len(set(traffic.returned_ids)) == 200
 
 
-def test_what_a_view_logs_has_the_id_of_its_request_line(traffic: Traffic) -> None:
-    """By the standard library as by structlog, and what was bound is on all three."""
+def test_lines_of_a_view_have_the_id_of_its_request_line(traffic: Traffic) -> None:
+    """Lines of the standard library and of structlog have it, and bound fields are on all three lines."""
     ids = {
         logger: sorted(
             line["request_id"] for line in traffic.lines if line["logger"] == logger and line["cart_id"] == "C-7"
@@ -132,21 +132,21 @@ def test_what_a_view_logs_has_the_id_of_its_request_line(traffic: Traffic) -> No
 
 
 def test_nothing_else_is_on_stdout(traffic: Traffic) -> None:
-    """No access log, and no second line from Django for a 404, a 405 or a 500."""
+    """There is no access log, and no second line of Django for a 404, a 405 or a 500."""
     loggers = Counter(line["logger"] for line in traffic.lines if not is_about_slowness(line))
 
     assert loggers == {"root": 200, "shop.checkout": 20, "shop.stock": 20}
 
 
 def is_about_slowness(line: Mapping[str, Any]) -> bool:
-    """Return whether it is asyncio that says how slow the machine is, as it does where Python is in dev mode."""
+    """Return whether asyncio warns about a slow machine, as it does in dev mode."""
     return (
         line["logger"] == "asyncio" and re.fullmatch(r"Executing .* took \d+\.\d+ seconds", line["message"]) is not None
     )
 
 
-def test_what_asyncio_says_of_a_slow_machine_is_told_from_all_else() -> None:
-    """It says so itself here, as a server under load does at times."""
+def test_warnings_of_asyncio_about_a_slow_machine_are_recognised() -> None:
+    """The warning comes from asyncio itself, as under a server with much load."""
     with capture_requests() as lines:
 
         async def block() -> None:
@@ -160,8 +160,8 @@ def test_what_asyncio_says_of_a_slow_machine_is_told_from_all_else() -> None:
     assert len(lines.logs) > 1
 
 
-def test_no_request_is_spoken_of_on_stderr(traffic: Traffic) -> None:
-    """Where Python would print warnings that no handler took."""
+def test_nothing_about_a_request_is_on_stderr(traffic: Traffic) -> None:
+    """Python prints warnings there that no handler took."""
     said = [
         word
         for word in ("Not Found", "Not Allowed", "Internal Server", "ZeroDivision", "HTTP/1.1", "/products/")
@@ -182,5 +182,5 @@ def test_an_exception_is_on_the_line_of_its_request_and_on_no_other(traffic: Tra
 
 
 def test_no_two_lines_share_an_event_id(traffic: Traffic) -> None:
-    """Also when several worker processes write to one place."""
+    """This holds when several worker processes write to one file."""
     assert max(Counter(line["event_id"] for line in traffic.lines).values()) == 1

@@ -16,7 +16,7 @@ INSTALLED_APPS = [
     "shop",
 ]
 
-# An API without cookies, so neither sessions nor CSRF tokens.
+# An API without cookies needs no sessions and no CSRF tokens.
 MIDDLEWARE = [
     "obs_middleware.middleware.TimingMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -30,7 +30,7 @@ async def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 async def search(request: HttpRequest) -> HttpResponse:
-    await asyncio.sleep(0.3)  # the search engine next door takes its time
+    await asyncio.sleep(0.3)  # a slow search service
     found = Product.objects.filter(name__icontains=request.GET.get("q", ""))
     return JsonResponse({"found": [product.name async for product in found]})
 
@@ -43,7 +43,7 @@ async def checkout(request: HttpRequest) -> HttpResponse:
     total = await Product.objects.filter(slug__in=slugs).aaggregate(cents=Sum("price_cents", default=0))
     stock.info("Stock reserved", warehouse="Rotterdam")
     with timed("payment"):
-        await asyncio.sleep(0.05)  # the bank
+        await asyncio.sleep(0.05)  # the payment service
     logger.info("Paid %d cents", total["cents"])
     return JsonResponse({"paid_cents": total["cents"]})
 
@@ -58,7 +58,7 @@ async def export(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def report(request: HttpRequest) -> HttpResponse:
-    revenue_cents, orders = 0, 0  # a quiet day, which nobody thought of
+    revenue_cents, orders = 0, 0  # a day without orders, which divides by zero
     return JsonResponse({"average_cents": revenue_cents / orders})
 
 

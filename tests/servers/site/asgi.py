@@ -1,4 +1,4 @@
-"""The site for ASGI servers: by the middleware chain alone, and observed from outside."""
+"""The site for ASGI servers: with the middleware alone, and with `observed`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ outside = observed(chain)
 
 
 def with_lifespan(application: Any) -> Any:
-    """Return *application* with the lifespan that Django lacks, as other frameworks would mount it."""
+    """Return *application* with a lifespan, which Django lacks and other frameworks would add."""
 
     async def application_with_lifespan(
         scope: Any, receive: Any, send: Any
-    ) -> None:  # pragma: no cover -- uvicorn ends itself with the signal that it got, before figures are saved
+    ) -> None:  # pragma: no cover -- uvicorn ends with a signal before coverage is saved
         if scope["type"] != "lifespan":
             await application(scope, receive, send)
             return
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        # To close a pool of connections takes about as long, and the loop is turned meanwhile.
+        # Closing a pool of connections takes about as long, and the event loop runs meanwhile.
         await asyncio.sleep(0.2)
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -1,4 +1,4 @@
-"""A site for real servers: nothing in it but the ways in which a request can end."""
+"""A site for real servers, with one view for each way in which a request can end."""
 
 from obs_middleware import logging_config
 
@@ -9,9 +9,9 @@ WSGI_APPLICATION = "servers.site.wsgi.application"
 INSTALLED_APPS = ["obs_middleware"]
 MIDDLEWARE = [
     "obs_middleware.middleware.TimingMiddleware",
-    # It sets Content-Length, without which most WSGI servers close the connection after each response.
+    # It sets Content-Length. Without that, most WSGI servers close the connection after each response.
     "django.middleware.common.CommonMiddleware",
 ]
 LOGGING = logging_config()
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for since Django 6.1
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # required since Django 6.1
 USE_TZ = True

@@ -1,4 +1,4 @@
-"""A URL for each ending, sync and async; see the views."""
+"""A URL for each ending, sync and async. The views explain them."""
 
 from django.urls import path
 from servers.site import views

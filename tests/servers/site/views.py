@@ -60,7 +60,7 @@ async def async_fail(request: HttpRequest) -> HttpResponse:
 
 
 async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
-    """Send the chunks, and hang after the last one for ``?seconds=``."""
+    """Send the chunks, then hang for ``?seconds=``."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(int(request.GET["chunks"])):
@@ -86,5 +86,5 @@ async def async_bound(request: HttpRequest) -> HttpResponse:
 
 
 async def async_block(request: HttpRequest) -> HttpResponse:  # pragma: no cover -- ends by SIGKILL
-    """Hold the event loop, as a view must not."""
+    """Block the event loop, which a view must not do."""
     return wait(request)
