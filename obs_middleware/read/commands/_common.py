@@ -1,7 +1,7 @@
 """
-Running a command: open what it asks, answer, and turn a failure into a message and an exit code.
+What all commands share: open a session, answer, and turn a failure into a message and an exit code.
 
-Read. A command asks a question of a `Session`, which is one of files or one of a search engine, and shows the answer.
+A command asks its questions of a `Session`. There is one for files and one for a search engine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import duckdb
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from obs_middleware.read.answers import Change, Requests
 from obs_middleware.read.files.requests import FileRequests, changes
@@ -25,7 +23,8 @@ from obs_middleware.read.files.sources import BadSource, Source, find_sources, s
 from obs_middleware.read.files.table import check_predicate, connect, matching_lines, read_log
 from obs_middleware.read.index.access import access_of
 from obs_middleware.read.show.numbers import count
-from obs_middleware.read.show.text import console, inert
+from obs_middleware.read.show.progress import working
+from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition, Every, predicate
 from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import condition_of
@@ -39,7 +38,6 @@ __all__ = [
     "file_session",
     "said_of",
     "session",
-    "working",
     "write_lines",
 ]
 
@@ -47,16 +45,16 @@ S = TypeVar("S")
 
 BAD: Final = 2
 NOTHING_FOUND: Final = 1
-"""Exit code of `grep` and `request` without a line, as grep has it."""
-_INTERRUPTED: Final = "Query interrupted"  # what the engine makes of Ctrl-C
+"""Exit code of ``grep`` and ``request`` if no line was found, as in grep."""
+_INTERRUPTED: Final = "Query interrupted"  # DuckDB turns Ctrl-C into a RuntimeError with this text
 
 
 class Session(Protocol):
     """
-    One run of a command: where it asks, and the filters.
+    One run of a command: the source of the lines, and the filters.
 
     Attributes:
-        now: The moment from which ``--since 2h`` counts back.
+        now: The time that ``--since 2h`` counts back from.
     """
 
     @property
@@ -64,33 +62,40 @@ class Session(Protocol):
 
     def requests(self, names: Sequence[str], fields: Iterable[str]) -> Requests:
         """
-        Return the requests in *names* that the filters let pass, with all that is needed to ask for *fields*.
+        Read the requests in *names* that pass the filters.
+
+        Args:
+            names: Files or patterns; for a search engine, expressions or index patterns.
+            fields: The fields that you are going to ask for.
 
         Raises:
-            BadSource: There is none.
+            BadSource: No request passes the filters.
         """
 
     def changes(
         self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
     ) -> tuple[Change, ...]:
-        """Return how p50, p95 and p99 of each group differ, and an interval for the difference."""
+        """Compare p50, p95 and p99 of each group, with a confidence interval for each difference."""
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
     ) -> Iterator[str]:
-        """Yield the lines in *names* that *condition* and the filters let pass; see `matching_lines`."""
+        """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
-        """Return how many lines `lines` would yield."""
+        """Count the lines that `lines` would yield."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSession:
     """
-    One run of a command over files: an embedded engine, and a folder for what does not fit.
+    One run of a command over files: a DuckDB connection and a folder for data that does not fit into memory.
 
     Attributes:
-        now: The moment from which ``--since 2h`` counts back.
+        connection: The connection to DuckDB.
+        scratch: The folder.
+        condition: The filters.
+        now: The time that ``--since 2h`` counts back from.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -100,15 +105,15 @@ class FileSession:
     _tables: list[str] = field(default_factory=list)
 
     def sources(self, names: Iterable[str]) -> list[Source]:
-        """Return what *names* stand for; see `find_sources`."""
+        """Return the files that match *names*; see `find_sources`."""
         return find_sources(names, self.scratch)
 
     def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
         """
-        Read what *names* stand for, each time into a table of its own.
+        Read the files that match *names*. Every call fills a new table.
 
         Raises:
-            BadSource: There is no request line in it, or none that the filters let pass.
+            BadSource: There is no request line, or none passes the filters.
         """
         self._tables.append(f"requests_{len(self._tables)}")
         sources = self.sources(names)
@@ -124,14 +129,14 @@ class FileSession:
     def changes(
         self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
     ) -> tuple[Change, ...]:
-        """Return how each group differs between what was read first and what was read then."""
+        """Compare the groups of two results of `requests`."""
         old, new = (side.table for side in (before, after) if isinstance(side, FileRequests))
         return changes(self.connection, by, old, new, limit)
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
     ) -> Iterator[str]:
-        """Yield the original lines that *condition* and the filters let pass; see `matching_lines`."""
+        """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
         wanted = predicate(Every((condition, self.condition)))
         check_predicate(self.connection, wanted)
         sources = self.sources(names)
@@ -140,7 +145,7 @@ class FileSession:
         )
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
-        """Return how many lines `lines` would yield."""
+        """Count the lines that `lines` would yield."""
         return sum(1 for _ in self.lines(condition, names))
 
 
@@ -156,7 +161,7 @@ def file_session(arguments: argparse.Namespace) -> Iterator[FileSession]:
 
 @contextmanager
 def session(arguments: argparse.Namespace) -> Iterator[Session]:
-    """Open a `Session` for *arguments*: of the search engine that they name, or of files."""
+    """Open a `Session` for *arguments*: for the search engine that they name, or else for files."""
     access = access_of(arguments)
     if access is None:
         with file_session(arguments) as opened:
@@ -172,7 +177,12 @@ def session(arguments: argparse.Namespace) -> Iterator[Session]:
 
 
 def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace, Session], int]) -> int:
-    """Return what *answer* returns, or 2 with a message on standard error when it cannot be told."""
+    """
+    Open a session, call *answer* with it, and return the exit code.
+
+    Returns:
+        The result of *answer*, or 2 after a message on standard error.
+    """
     return answered_in(session, arguments, answer)
 
 
@@ -181,14 +191,14 @@ def answered_in(
     arguments: argparse.Namespace,
     answer: Callable[[argparse.Namespace, S], int],
 ) -> int:
-    """Return the same as `answered`, in the session that *opener* opens."""
+    """Do the same as `answered` with the session that *opener* opens."""
     try:
         with opener(arguments) as opened:
             return answer(arguments, opened)
     except (BadSource, BadExpression) as error:
         print(f"obs-middleware: {inert(str(error))}", file=sys.stderr)
     except duckdb.Error as error:
-        print(f"obs-middleware: the engine gave up: {inert(str(error).splitlines()[0])}", file=sys.stderr)
+        print(f"obs-middleware: DuckDB error: {inert(str(error).splitlines()[0])}", file=sys.stderr)
     except RuntimeError as error:
         if str(error) != _INTERRUPTED:
             raise
@@ -196,42 +206,8 @@ def answered_in(
     return BAD
 
 
-_PATIENCE_SECONDS: Final = 0.5
-
-
-@contextmanager
-def working(connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
-    """Show on standard error how far the engine is, if that is a terminal and it takes more than a moment."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(connection, what, done), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _watch(connection: duckdb.DuckDBPyConnection, what: str, done: threading.Event) -> None:
-    if done.wait(_PATIENCE_SECONDS):
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=100)
-        while not done.wait(0.1):
-            bar.update(task, completed=max(connection.query_progress(), 0))
-
-
 def said_of(found: Requests) -> dict[str, Any]:
-    """Return what every answer in JSON says of its source."""
+    """Return the part of the JSON that describes the source of an answer."""
     approximate = {} if found.approximate is None else {"approximate": found.approximate}
     return {"sources": found.sources, "lines": found.lines, **approximate}
 

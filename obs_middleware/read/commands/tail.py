@@ -1,7 +1,7 @@
 """
-``obs-middleware tail``: follow a log, rendered for people, with a summary of the last minute.
+``obs-middleware tail``: follow a log across rotation, with readable lines and a summary of the last minute.
 
-Read. Every line is shown that the filters let pass; without filters those of other programs too, for tracebacks are
+Lines that pass the filters are shown. Without filters, lines of other programs are shown too, because tracebacks are
 among them.
 """
 
@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
 from rich.text import Text
 
 from obs_middleware.read.answers import FEW
@@ -65,16 +64,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Follow until the pipe ends or Ctrl-C is pressed."""
+    """Follow until the pipe ends or you press Ctrl-C."""
     return answered_in(file_session, arguments, _answer)
 
 
 class Summary:
     """
-    The requests of the last `WINDOW_SECONDS`, by the time at which they were read.
+    The requests that were read during the last `WINDOW_SECONDS`.
 
     Attributes:
-        news: Whether there was one since the last text.
+        news: Whether there were requests since the last call of `text`.
     """
 
     def __init__(self) -> None:
@@ -83,12 +82,12 @@ class Summary:
         self.news = False
 
     def add(self, seconds: float, *, failed: bool | None) -> None:
-        """Take note of a request; *failed* is None when its line does not say."""
+        """Add a request; *failed* is None if its line has neither status nor outcome."""
         self.news = True
         self._seen.append((time.monotonic(), seconds, failed))
 
     def text(self) -> str:
-        """Return the figures as one line; then they are no news any more."""
+        """Return the figures as one line, and reset `news`."""
         self.news = False
         now = time.monotonic()
         while self._seen and self._seen[0][0] < now - WINDOW_SECONDS:
@@ -96,9 +95,9 @@ class Summary:
         window = min(WINDOW_SECONDS, max(now - self._started, 1.0))
         n = len(self._seen)
         parts = [f"last {window:.0f} s: {count(n)} requests", rate(n / window)]
-        told = [failed for _, _, failed in self._seen if failed is not None]
-        if told:
-            parts.append(f"{count(sum(told))} errors ({percent(sum(told) / len(told))})")
+        known = [failed for _, _, failed in self._seen if failed is not None]
+        if known:
+            parts.append(f"{count(sum(known))} errors ({percent(sum(known) / len(known))})")
         durations = [seconds for _, seconds, _ in self._seen]
         if durations:
             mark = "" if n >= FEW else "*"
@@ -114,44 +113,79 @@ class Summary:
 def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
     every = seconds_of(arguments.every)
     followers = _followers(arguments)
-    output, summary = console(), Summary()
-    condition = predicate(session.condition)
-    filtered = bool(condition.fields)
-    rows = line_rows(frozenset({*_FIELDS, *condition.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
-    query = (
-        f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({condition.sql}) IS TRUE,"
-        f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
-    )
-    session.connection.execute("SET preserve_insertion_order = true")
-    session.connection.execute("SET threads = 1")
+    screen = _Screen(session)
     due = time.monotonic() + every
     try:
         while True:
             lines = _read(followers)
             if lines:
-                # The parameters stand in the order of the text: those of the conditions come first.
-                found = session.connection.execute(query, [*condition.parameters, lines]).fetchall()
-                _print(output, summary, found, filtered=filtered)
-                sys.stdout.flush()
+                screen.show(lines)
             elif all(follower.ended for follower in followers):
                 break
-            if every and summary.news and time.monotonic() >= due:
-                _print_summary(output, summary)
+            if every and screen.summary.news and time.monotonic() >= due:
+                screen.show_summary()
                 due = time.monotonic() + every
             if not lines:
                 time.sleep(POLL_SECONDS)
     finally:
         for follower in followers:
             follower.close()
-        if summary.news and every:
-            _print_summary(output, summary)
+        if every and screen.summary.news:
+            screen.show_summary()
     return 0
+
+
+class _Screen:
+    """
+    Prints lines and summaries.
+
+    Attributes:
+        summary: The requests among the lines that were printed.
+    """
+
+    def __init__(self, session: FileSession) -> None:
+        self.summary = Summary()
+        self._output = console()
+        self._connection = session.connection
+        condition = predicate(session.condition)
+        self._filtered = bool(condition.fields)
+        # The parameters of the condition come before the lines in the text of the query.
+        self._parameters = condition.parameters
+        rows = line_rows(frozenset({*_FIELDS, *condition.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
+        self._query = (
+            f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({condition.sql}) IS TRUE,"
+            f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
+        )
+        self._connection.execute("SET preserve_insertion_order = true")
+        self._connection.execute("SET threads = 1")
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Print the lines that pass the filters. Without filters, print lines of other programs too."""
+        found = self._connection.execute(self._query, [*self._parameters, lines]).fetchall()
+        for line, is_request, passes, *values in found:
+            fields = dict(zip(_FIELDS, values, strict=True))
+            known = is_request or fields["level"] is not None
+            if self._filtered and not (known and passes):
+                continue
+            if is_request:
+                self.summary.add(fields["duration_seconds"], failed=_failed(fields))
+                self._output.print(_request(fields))
+            elif known:
+                self._output.print(_other(fields))
+            else:
+                self._output.print(Text(inert(line), style="dim"))
+        sys.stdout.flush()
+
+    def show_summary(self) -> None:
+        """Print the figures of the last minute."""
+        self._output.print(Text(f"-- {self.summary.text()}", style="bold"))
+        sys.stdout.flush()
 
 
 def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
     names = arguments.files or ["-"]
     if names == ["-"] and sys.stdin.isatty():
-        raise BadSource("name a log file, or pipe one in")
+        raise BadSource("there is no log to follow: name a log file, or pipe one in")
     found: list[Follower | PipeFollower] = []
     for name in names:
         if name == "-":
@@ -163,7 +197,7 @@ def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
         except (OSError, ValueError) as error:
             raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
         if stat.S_ISDIR(kind):
-            raise BadSource(f"{name}: is a directory")
+            raise BadSource(f"{name}: is a directory, not a log file")
         found.append(Follower(path, arguments.lines))
     return found
 
@@ -173,22 +207,6 @@ def _read(followers: Sequence[Follower | PipeFollower]) -> list[str]:
         return [line for follower in followers for line in follower.read()]
     except OSError as error:
         raise BadSource(f"{error.filename or 'input'}: {error.strerror}") from error
-
-
-def _print(output: Console, summary: Summary, rows: Sequence[Sequence[Any]], *, filtered: bool) -> None:
-    """Print lines, and take note of the requests among them."""
-    for line, is_request, passes, *values in rows:
-        fields = dict(zip(_FIELDS, values, strict=True))
-        known = is_request or fields["level"] is not None
-        if filtered and not (known and passes):
-            continue
-        if is_request:
-            summary.add(fields["duration_seconds"], failed=_failed(fields))
-            output.print(_request(fields))
-        elif known:
-            output.print(_other(fields))
-        else:
-            output.print(Text(inert(line), style="dim"))
 
 
 def _failed(fields: dict[str, Any]) -> bool | None:
@@ -231,8 +249,3 @@ def _other(fields: dict[str, Any]) -> Text:
 
 def _time(when: dt.datetime | None) -> Text:
     return Text(f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}" if when else " " * 12, style="dim")
-
-
-def _print_summary(output: Console, summary: Summary) -> None:
-    output.print(Text(f"-- {summary.text()}", style="bold"))
-    sys.stdout.flush()

@@ -225,17 +225,8 @@ def _print_table(out: Console, table: Table) -> list[str]:
         The titles of the columns that were left out.
     """
     rows = list(_cells(table))
-    titles = [column.title for column in table.columns]
-    longest = [max(map(cell_len, cells)) for cells in zip(titles, *rows, strict=True)]
-    least = [
-        length if column.right or column.whole else min(length, _FOLDED)
-        for column, length in zip(table.columns, longest, strict=True)
-    ]
-    shown, left_out = list(range(len(table.columns))), []
-    spare = sorted((index for index in shown if table.columns[index].spare), key=lambda one: -table.columns[one].spare)
-    while sum(least[index] + _GAP for index in shown) > out.width and spare:
-        shown.remove(spare[0])
-        left_out.append(table.columns[spare.pop(0)].title)
+    least = _least_widths(table, rows)
+    shown = _fitting(table, least, out.width)
     if table.title:
         out.print(Text(table.title, style="bold"))
     rich = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
@@ -253,7 +244,26 @@ def _print_table(out: Console, table: Table) -> list[str]:
     edge, out.width = out.width, max(out.width, sum(least[index] + _GAP for index in shown))
     out.print(rich, soft_wrap=False)
     out.width = edge
-    return left_out
+    return [column.title for index, column in enumerate(table.columns) if index not in shown]
+
+
+def _least_widths(table: Table, rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the least width of each column: all of it, or what is left when its text is folded."""
+    titles = [column.title for column in table.columns]
+    longest = [max(map(cell_len, cells)) for cells in zip(titles, *rows, strict=True)]
+    return [
+        length if column.right or column.whole else min(length, _FOLDED)
+        for column, length in zip(table.columns, longest, strict=True)
+    ]
+
+
+def _fitting(table: Table, least: Sequence[int], width: int) -> list[int]:
+    """Return the indexes of the columns to show: all, but for spare ones that do not fit."""
+    shown = list(range(len(table.columns)))
+    spare = sorted((index for index in shown if table.columns[index].spare), key=lambda one: table.columns[one].spare)
+    while spare and sum(least[index] + _GAP for index in shown) > width:
+        shown.remove(spare.pop())
+    return shown
 
 
 def _show_markdown(answer: Answer) -> None:

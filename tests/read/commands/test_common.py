@@ -154,8 +154,8 @@ def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bo
     """Without the patience that spares short work the bar; what is asked for comes out as ever."""
     ours, theirs = pty.openpty()
     script = (
-        "import sys; from obs_middleware.__main__ import main; from obs_middleware.read.commands import _common as cli;"
-        " cli._PATIENCE_SECONDS = 0; sys.exit(main(sys.argv[1:]))"
+        "import sys; from obs_middleware.__main__ import main; from obs_middleware.read.show import progress;"
+        " progress._PATIENCE_SECONDS = 0; sys.exit(main(sys.argv[1:]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, "stats", str(log)],
