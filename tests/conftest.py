@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -13,6 +18,7 @@ import structlog
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
+from paths import ROOT
 
 from obs_middleware import failures
 from obs_middleware.measure.event import current_event
@@ -32,6 +38,29 @@ def _interruptible() -> None:
     """Restore SIGINT, which a shell ignores in background jobs, and which child processes would inherit as ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(name="dist", scope="session")
+def _dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel and the source archive, built once per run: one worker builds, the others wait at the lock."""
+    import fcntl  # noqa: PLC0415 -- not on Windows
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    finished, unfinished = shared / "dist", shared / "dist.unfinished"
+    with (shared / "dist.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            subprocess.run(
+                [sys.executable, "-m", "hatchling", "build", "-d", str(unfinished)],
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
+            unfinished.rename(finished)
+    return finished
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,6 @@ import importlib.metadata
 import inspect
 import pkgutil
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,19 +280,6 @@ def test_the_runtime_needs_three_packages() -> None:
     runtime = {re.split(r"[^a-z-]", one)[0] for one in required if "extra ==" not in one}
 
     assert runtime == {"django", "structlog", "python-json-logger"}
-
-
-@pytest.fixture(name="dist", scope="session")
-def _dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    return folder
 
 
 def test_the_wheel_contains_the_package_and_its_types(dist: Path) -> None:

@@ -55,3 +55,21 @@ def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> No
         assert {name: row[name] for name in kept if name != "route"} == {
             name: full[name] for name in kept if name != "route"
         }
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1+1", "-1+1", "@SUM(1)", "=\t1"])
+def test_a_spreadsheet_runs_no_logged_text(formula: str, run: Run, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", [FORMATS["flat"](event | {"tenant": formula}) for event in events(25)])
+
+    _, out, _ = run(log, "--by", "tenant", "--format", "csv")
+
+    [row] = csv.DictReader(io.StringIO(out))
+    assert row["tenant"] == "'" + formula.replace("\t", "\\t")
+
+
+def test_ordinary_text_is_not_changed_in_csv(run: Run, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", [FORMATS["flat"](event | {"tenant": "a=b@c-d+e"}) for event in events(25)])
+
+    [row] = csv.DictReader(io.StringIO(run(log, "--by", "tenant", "--format", "csv")[1]))
+
+    assert row["tenant"] == "a=b@c-d+e"
