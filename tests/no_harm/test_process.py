@@ -140,10 +140,18 @@ def forgetful_log(handler: logging.Handler | None = None) -> Iterator[None]:
         root.handlers[:], root.level = before, level
 
 
-def sizes() -> dict[str, int]:
+def tracked() -> list[Any]:
+    """Return all objects that the collector knows after a full collection."""
+    gc.unfreeze()
     gc.collect()
+    found = gc.get_objects()
+    gc.freeze()
+    return found
+
+
+def sizes() -> dict[str, int]:
     # By type: to ask a lazy object for its class evaluates it.
-    signals = [one for one in gc.get_objects() if issubclass(type(one), Signal)]
+    signals = [one for one in tracked() if issubclass(type(one), Signal)]
     return {
         "context variables": len(copy_context()),
         "receivers": sum(len(signal.receivers) for signal in signals),
@@ -160,8 +168,7 @@ def objects() -> int:
     Without those of coverage: its tracer keeps four bound methods for each thread that ever ran, and asgiref serves
     each ASGI request's sync code in a thread of its own.
     """
-    gc.collect()
-    return sum(not (type(one) is MethodType and _is_of_coverage(one.__self__)) for one in gc.get_objects())
+    return sum(not (type(one) is MethodType and _is_of_coverage(one.__self__)) for one in tracked())
 
 
 def _is_of_coverage(one: object) -> bool:
