@@ -1,4 +1,4 @@
-"""The commands as they are typed: in a process of their own, or on a terminal."""
+"""Run commands: in this process, in a new process, or on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMAND: Final = [sys.executable, "-m", "obs_middleware"]
 DEADLINE: Final = 60
 
 Run = Callable[..., tuple[int, str, str]]
-"""Runs a command in this process: exit code, standard output, standard error."""
+"""Run a command in this process; return the exit code, standard output and standard error."""
 
 
 def write(path: Path, lines: Sequence[str]) -> Path:
@@ -23,7 +23,7 @@ def write(path: Path, lines: Sequence[str]) -> Path:
 
 
 def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
-    """Return what the command writes to a terminal."""
+    """Run the command on a terminal and return its output."""
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     with subprocess.Popen(
@@ -38,7 +38,7 @@ def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
         try:
             while piece := os.read(ours, 65_536):
                 found += piece
-        except OSError:  # how a terminal tells its end
+        except OSError:  # a terminal reports its end as an error
             pass
         os.close(ours)
         process.wait(DEADLINE)

@@ -20,12 +20,12 @@ BARE = ReportData(
 
 class Page(HTMLParser):
     """
-    A page, parsed without mercy: an element that is not closed where it should be is an error.
+    A strictly parsed page: an element that is not closed in order is an error.
 
     Attributes:
-        elements: Names and attributes.
-        tables: By the id of the section, the texts of the cells, row by row.
-        text: All of it but style and script.
+        elements: Names and attributes of all elements.
+        tables: Section id → texts of the cells, row by row.
+        text: All text except style and script.
     """
 
     def __init__(self, page: str) -> None:
@@ -71,6 +71,6 @@ def parse(data: ReportData) -> Page:
 
 
 def cells(data: ReportData, section: str) -> list[dict[str, str]]:
-    """Return the rows of a table by the names of its columns; narrow spaces are spaces."""
+    """Return the rows of a table as dicts: heading → text."""
     head, *rows = parse(data).tables[section]
-    return [dict(zip(head, (cell.replace("\u202f", " ") for cell in row), strict=True)) for row in rows]
+    return [dict(zip(head, row, strict=True)) for row in rows]

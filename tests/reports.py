@@ -1,4 +1,4 @@
-"""Reports to look at: a shop's day, counted here in plain Python from requests that are drawn at random."""
+"""Report data for tests: a shop's day. The requests are random, and plain Python counts them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EDGES = tuple(0.001 * 10 ** (step / 6) for step in range(25))
 
 
 class Kind(NamedTuple):
-    """What a route of the shop is like: its weight, its median and the spread of its logarithm."""
+    """A route of the shop: its weight, its median duration, and the spread of the logarithm."""
 
     method: str
     route: str | None
@@ -85,7 +85,7 @@ class Drawn(NamedTuple):
 
 @cache
 def shop(requests: int = 20_000) -> ReportData:
-    """Return the report of a day with a rush at noon and, at three, ten minutes in which the database was slow."""
+    """Return the report of a day with a rush at noon and ten minutes with a slow database at three."""
     drawn = sorted(_draw(random.Random(8), requests))
     return count_up(drawn)
 
@@ -137,7 +137,7 @@ def quantiles(durations: Iterable[float]) -> Quantiles:
 
 
 def count_up(drawn: Sequence[Drawn]) -> ReportData:
-    """Return the report of *drawn*, in the order of time."""
+    """Return the report of the requests *drawn*, which are in order of time."""
     total = sum(one.seconds for one in drawn)
     by_route: dict[tuple[str, str | None], list[Drawn]] = {}
     by_failure: dict[tuple[str, int, str | None], list[Drawn]] = {}
@@ -261,11 +261,11 @@ HOSTILE = (
     "javascript:alert(5)",
     "=cmd|' /C calc'!A0",
 )
-"""What clients write into paths and ids to see what happens."""
+"""Texts of attackers in paths and ids."""
 
 
 def hostile() -> ReportData:
-    """Return the report of the shop with something hostile in every text."""
+    """Return the report of the shop with a hostile value in every text."""
 
     def texts(row: RouteRow | SlowRequest | ErrorRow, turn: int) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Debian's Chromium and its driver, headless, with a profile of its own; and pages to open in it."""
+"""Fixtures: headless Chromium with a new profile, and the pages to open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(name="browser")
 def _browser(window: Browser) -> Iterator[Browser]:
-    """The window, which must not have a word to say at the end; no theme is remembered from another test."""
+    """The window, without a theme from another test. The console must be empty after the test."""
     window.complaints()
     yield window
     said = window.complaints()
@@ -50,7 +50,7 @@ def _page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="hostile_page", scope="session")
 def _hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with something hostile in every text."""
+    """The same report with a hostile value in every text."""
     return _written(tmp_path_factory, render(hostile()))
 
 

@@ -1,4 +1,4 @@
-"""The report in a real browser, opened from the disk; the pictures that it leaves are for looking at."""
+"""The report in a real browser, opened from disk. The tests save screenshots for people to look at."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTHS = [320, 390, 800, 1280, 1920]
 
 
 def requested(browser: Browser) -> set[str]:
-    """Return the addresses that the page asked for since this was last asked."""
+    """Return the addresses that the page has requested since the last call."""
     messages = (json.loads(entry["message"])["message"] for entry in browser.log("performance"))
     return {
         message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
@@ -27,7 +27,7 @@ def requested(browser: Browser) -> set[str]:
 
 
 def column(browser: Browser, table: str, name: str) -> list[Any]:
-    """Return the values of a column as they stand now, from top to bottom; None for what is not known."""
+    """Return the values of a column in their current order, None for an unknown value."""
     values: list[Any] = browser.ask(
         """
         const table = document.querySelector(`#${arguments[0]} table.rows`);
@@ -50,29 +50,29 @@ def head(browser: Browser, table: str, name: str) -> Any:
 
 
 def shown(browser: Browser, table: str) -> list[str]:
-    """Return the texts of the rows that are to be seen."""
+    """Return the texts of the visible rows."""
     return [row.text for row in browser.all(f"#{table} tbody tr") if row.is_displayed()]
 
 
 def press(browser: Browser, *keys: str) -> None:
-    """Press one key after the other, wherever the focus is."""
+    """Press the keys in order, at the current focus."""
     for key in keys:
         ActionChains(browser.driver).send_keys(key).perform()
 
 
 def in_sight(browser: Browser, selector: str) -> bool:
-    """Return whether an element is in the window, and not below the bar on top."""
+    """Whether an element is inside the window and not behind the bar at the top."""
     top: float = browser.ask("return arguments[0].getBoundingClientRect().top", browser.one(selector))
     return 40 < top < 900
 
 
 def focused(browser: Browser, what: str) -> Any:
-    """Return a property of the element that has the focus."""
+    """Return a property of the focused element."""
     return browser.ask("return document.activeElement[arguments[0]]", what)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_from_the_disk_without_asking_for_anything(browser: Browser, page: Path, scheme: str) -> None:
+def test_it_opens_from_disk_without_any_request(browser: Browser, page: Path, scheme: str) -> None:
     requested(browser)
     browser.open(page, scheme=scheme)
     browser.picture(scheme)
@@ -82,15 +82,15 @@ def test_it_opens_from_the_disk_without_asking_for_anything(browser: Browser, pa
     assert browser.driver.title == "shop: report of requests"
 
 
-def test_the_picture_for_the_docs_is_taken(browser: Browser, page: Path) -> None:
-    """It is copied to docs/images by hand, when the page has changed."""
+def test_the_screenshot_for_the_docs_is_taken(browser: Browser, page: Path) -> None:
+    """Copy it to docs/images by hand when the page has changed."""
     browser.open(page, width=1200, height=1830)
 
     assert browser.picture("report", whole=False).stat().st_size > 10_000
 
 
-def test_the_policy_stops_what_would_get_through(window: Browser, page: Path) -> None:
-    """Not `browser`: that the console complains is the point."""
+def test_the_policy_stops_injected_elements(window: Browser, page: Path) -> None:
+    """Uses `window` instead of `browser`, because the console must have messages."""
     window.open(page)
     window.complaints()
     window.ask(
@@ -107,7 +107,7 @@ def test_the_policy_stops_what_would_get_through(window: Browser, page: Path) ->
     assert any("Content Security Policy" in entry["message"] for entry in window.complaints())
 
 
-def test_hostile_values_do_nothing(browser: Browser, hostile_page: Path) -> None:
+def test_hostile_values_have_no_effect(browser: Browser, hostile_page: Path) -> None:
     browser.open(hostile_page)
     browser.picture("hostile")
 
@@ -124,7 +124,7 @@ def test_hostile_values_do_nothing(browser: Browser, hostile_page: Path) -> None
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_sticks_out_at_any_width(browser: Browser, page: Path, hostile_page: Path, width: int) -> None:
+def test_the_page_fits_every_width(browser: Browser, page: Path, hostile_page: Path, width: int) -> None:
     for file in (page, hostile_page):
         browser.open(file, width=width)
 
@@ -135,7 +135,7 @@ def test_nothing_sticks_out_at_any_width(browser: Browser, page: Path, hostile_p
 
 
 def places(browser: Browser) -> list[list[float]]:
-    """Return where everything of the page stands."""
+    """Return position and size of the elements of the page."""
     found: list[list[float]] = browser.ask(
         """
         const all = document.querySelectorAll("section, figure, figcaption, .chart, h2, th, td, input, #theme");
@@ -150,7 +150,7 @@ def places(browser: Browser) -> list[list[float]]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_script_moves_nothing(browser: Browser, page: Path, width: int) -> None:
-    """Neither when it begins, nor with what it shows later."""
+    """Neither at the start nor with a readout."""
     browser.open(page, width=width)
     with_script = places(browser)
     for key in (Keys.ARROW_RIGHT, Keys.HOME):
@@ -169,7 +169,7 @@ def test_the_script_moves_nothing(browser: Browser, page: Path, width: int) -> N
 # Sorting
 
 
-def test_a_click_sorts_by_value_and_a_second_turns_it_round(browser: Browser, page: Path) -> None:
+def test_a_click_sorts_by_value_and_a_second_click_reverses(browser: Browser, page: Path) -> None:
     browser.open(page)
     before = column(browser, "routes", "p95")
     head(browser, "routes", "p95").click()
@@ -210,7 +210,7 @@ def test_equal_rows_keep_their_order(browser: Browser, page: Path) -> None:
 # Filtering
 
 
-def test_the_filter_leaves_rows_that_have_every_word(browser: Browser, page: Path) -> None:
+def test_the_filter_keeps_rows_that_contain_every_word(browser: Browser, page: Path) -> None:
     browser.open(page)
     press(browser, "/", *"post  CHECKOUT")
 
@@ -232,9 +232,8 @@ def test_the_filter_leaves_rows_that_have_every_word(browser: Browser, page: Pat
 
 
 def test_a_number_is_found_as_it_is_written(browser: Browser, page: Path) -> None:
-    """With an ordinary space, though the page has a narrow one."""
     browser.open(page)
-    text = browser.text("#slowest tbody td").replace("\u202f", " ")
+    text = browser.text("#slowest tbody td")
     browser.one("#filter").send_keys(text)
 
     assert text.endswith(" s")
@@ -263,7 +262,7 @@ def test_the_theme_is_the_systems_until_the_button_is_pressed(browser: Browser, 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_letters_stand_out_from_what_is_behind_them(browser: Browser, page: Path, scheme: str) -> None:
+def test_text_has_enough_contrast(browser: Browser, page: Path, scheme: str) -> None:
     """By WCAG 2, level AA: 4.5 to 1."""
     browser.open(page, scheme=scheme)
 
@@ -293,7 +292,7 @@ def luminance(colour: str) -> float:
 # Keyboard and charts
 
 
-def test_everything_is_reached_by_the_tab_key_and_is_seen_to_be(browser: Browser, page: Path) -> None:
+def test_the_tab_key_reaches_everything_visibly(browser: Browser, page: Path) -> None:
     browser.open(page)
     expected = browser.ask(
         "return [...document.querySelectorAll('a, button, input, summary, [tabindex]')].filter((one) => "
@@ -339,7 +338,7 @@ def test_the_arrow_keys_read_the_heat_map(browser: Browser, page: Path) -> None:
 def test_the_pointer_reads_a_chart(browser: Browser, page: Path) -> None:
     browser.open(page)
     plot = browser.one("#time [data-chart=rows] .plot")
-    # A little to the right of the line between two columns.
+    # A few pixels to the right of the border between two columns.
     ActionChains(browser.driver).move_to_element_with_offset(plot, 3, 0).perform()
     middle = shop().course[len(shop().course) // 2]
     read = browser.text("#time [data-chart=rows] .readout")
@@ -354,7 +353,7 @@ def test_the_pointer_reads_a_chart(browser: Browser, page: Path) -> None:
 # Without a script, and on paper
 
 
-def test_it_is_whole_without_its_script(browser: Browser, page: Path) -> None:
+def test_it_is_complete_without_its_script(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.command("Emulation.setScriptExecutionDisabled", value=True)
     browser.driver.refresh()
@@ -366,7 +365,7 @@ def test_it_is_whole_without_its_script(browser: Browser, page: Path) -> None:
     assert browser.one("details table").is_displayed()
 
 
-def test_it_prints_what_is_for_paper(browser: Browser, page: Path) -> None:
+def test_it_prints_for_paper(browser: Browser, page: Path) -> None:
     browser.open(page, scheme="dark")
     pdf = base64.b64decode(browser.command("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
     (browser.picture("dark").parent / "print.pdf").write_bytes(pdf)

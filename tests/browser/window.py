@@ -1,4 +1,4 @@
-"""A window of a real browser, and what tests ask of it."""
+"""A window of a real browser."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ FLAGS: Final = (
     "--hide-scrollbars",
 )
 PICTURES: Final = Path(os.environ.get("OBS_SCREENSHOTS") or ROOT / "build" / "screenshots")
-"""Where screenshots are kept."""
+"""Folder of the screenshots."""
 
 
 class Browser:
     """
-    A window, and what the tests ask of it.
+    A window of a browser, with the operations that tests need.
 
     Args:
-        driver: Selenium's.
+        driver: The driver from Selenium.
     """
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
     def open(self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
-        """Open *page* from the disk in a window of that size, as a system with that colour scheme would."""
+        """Open *page* from disk, with the given window size and colour scheme."""
         self.command("Emulation.setScriptExecutionDisabled", value=False)
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
@@ -51,16 +51,16 @@ class Browser:
         self.driver.get(page.as_uri())
 
     def media(self, name: str, scheme: str = "light") -> None:
-        """Show the page as on that medium."""
+        """Emulate a medium, ``screen`` or ``print``."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.command("Emulation.setEmulatedMedia", media=name, features=features)
 
     def command(self, name: str, **arguments: Any) -> Any:
-        """Send a command of the DevTools protocol."""
+        """Send a command of the DevTools protocol and return its result."""
         return self.driver.execute_cdp_cmd(name, arguments)
 
     def ask(self, script: str, *arguments: Any) -> Any:
-        """Return what *script* returns."""
+        """Run *script* and return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def one(self, selector: str) -> WebElement:
@@ -76,16 +76,16 @@ class Browser:
         return str(self.one(selector).get_property("textContent"))
 
     def complaints(self) -> list[dict[str, Any]]:
-        """Return what the console has said since this was last asked."""
+        """Return the messages of the console since the last call."""
         return self.log("browser")
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """Return what is new in one of the driver's logs."""
+        """Return the new entries of a log of the driver."""
         entries: list[dict[str, Any]] = self.driver.get_log(name)  # type: ignore[no-untyped-call]
         return entries
 
     def picture(self, name: str, *, whole: bool = True) -> Path:
-        """Keep a screenshot, of the whole page or of what is in sight."""
+        """Save a screenshot of the whole page, or of its visible part."""
         shot = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         PICTURES.mkdir(parents=True, exist_ok=True)
         file = PICTURES / f"{name}.png"

@@ -1,4 +1,4 @@
-"""A log of a shop, and the commands run in this process."""
+"""Fixtures: the log of a shop, and `run`, which runs a command in this process."""
 
 from __future__ import annotations
 

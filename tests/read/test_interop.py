@@ -1,4 +1,4 @@
-"""The commands of docs/interop.md, run where their programs are."""
+"""docs/interop.md: its commands run, if their programs are installed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_duckdb_from_python(folder: Path) -> None:
 
 
 def test_duckdb(folder: Path) -> None:
-    """The query of the program's one-liner, asked by the module where the program is not installed."""
+    """Without the program, run its query with the Python module."""
     (command,) = (command for command in COMMANDS if command.startswith("duckdb "))
     if shutil.which("duckdb") is None:
         query = command.removeprefix('duckdb -c "').removesuffix('"')

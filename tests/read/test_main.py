@@ -16,7 +16,7 @@ from loglines import FORMATS, events
 from obs_middleware.__main__ import COMMANDS, main
 
 
-def test_help_lists_the_commands_and_imports_none_of_them() -> None:
+def test_help_lists_the_commands_without_importing_them() -> None:
     script = (
         "import sys; from obs_middleware.__main__ import main; code = main(['--help']);"
         "assert not {'duckdb', 'obs_middleware.read'} & set(sys.modules); sys.exit(code)"
@@ -39,24 +39,26 @@ def test_every_command_has_help(name: str, run: Run) -> None:
     assert out.startswith(f"usage: obs-middleware {name}")
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     assert re.fullmatch(r"obs-middleware \d+\.\d+\.\d+\n", run("--version")[1])
 
 
-def test_a_word_that_is_neither_command_nor_file_is_a_message(run: Run) -> None:
+def test_an_unknown_command_gives_a_message(run: Run) -> None:
     message = "obs-middleware: 'stast' is neither a command nor a file: obs-middleware --help lists the commands\n"
 
     assert run("stast") == (2, "", message)
 
 
-def test_an_unknown_option_is_a_message(run: Run, log: Path) -> None:
+def test_an_unknown_option_gives_a_message(run: Run, log: Path) -> None:
     code, out, err = run("stats", log, "--fast")
 
     assert (code, out) == (2, "")
     assert "--fast" in err
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, run: Run, log: Path) -> None:
+def test_a_missing_extra_gives_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, run: Run, log: Path
+) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
 
@@ -65,7 +67,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.Monke
     assert run("stats", log) == (2, "", 'obs-middleware stats needs duckdb: pip install "obs-middleware[cli]"\n')
 
 
-def test_any_other_missing_module_is_not_explained_away(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+def test_any_other_missing_module_is_a_traceback(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError("No module named 'ours'", name="ours")
 
@@ -93,7 +95,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["stats", "slow", "grep", "report", "elastic-template"])
-def test_a_full_disk_is_a_message(name: str, log: Path) -> None:
+def test_a_full_disk_gives_a_message(name: str, log: Path) -> None:
     arguments = {"grep": ["status > 0", str(log)], "elastic-template": []}.get(name, [str(log)])
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -117,7 +119,7 @@ def test_a_closed_stream_does_no_harm(closed: str, log: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_closed_input_is_an_empty_one() -> None:
+def test_a_closed_standard_input_is_empty() -> None:
     result = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "stats"], capture_output=True, text=True, check=False
     )
@@ -126,7 +128,7 @@ def test_a_closed_input_is_an_empty_one() -> None:
     assert result.returncode == 2
 
 
-def test_output_is_utf_8_whatever_the_locale(log: Path, run: Run) -> None:
+def test_output_is_utf_8_in_every_locale(log: Path, run: Run) -> None:
     result = subprocess.run(
         [*COMMAND, "stats", str(log)],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
@@ -138,6 +140,6 @@ def test_output_is_utf_8_whatever_the_locale(log: Path, run: Run) -> None:
     assert result.stdout.decode() == run(log)[1]
 
 
-def test_nothing_typed_and_nothing_piped_in_is_help() -> None:
+def test_help_is_shown_without_arguments_and_without_a_pipe() -> None:
     assert "usage: obs-middleware" in on_a_terminal()
     assert "name a log file, or pipe one in" in on_a_terminal("stats")

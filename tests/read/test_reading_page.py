@@ -34,7 +34,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(name="engine", scope="module")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A search engine with the lines of ``shop.log``, the first half of an older version."""
+    """A search engine with the lines of ``shop.log``. The first half has an older version."""
     lines = [event | {"version": "1.1" if n < 1_000 else "1.2"} for n, event in enumerate(events(2_000))]
     with running_engine("osmem", tmp_path_factory.mktemp("engine")) as engine:
         engine.fill("logs-shop-prod", [FORMATS["ecs"](line) for line in lines])
@@ -42,7 +42,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
-def test_a_command_gives_what_the_page_shows(
+def test_a_command_prints_the_shown_output(
     command: str, output: str, folder: Path, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(shlex.split(command.replace(":9200", f":{engine.port}"))[1:])

@@ -36,8 +36,8 @@ __all__ = [
     "answered",
     "answered_in",
     "file_session",
-    "said_of",
     "session",
+    "source_data",
     "write_lines",
 ]
 
@@ -206,7 +206,7 @@ def answered_in(
     return BAD
 
 
-def said_of(found: Requests) -> dict[str, Any]:
+def source_data(found: Requests) -> dict[str, Any]:
     """Return the part of the JSON that describes the source of an answer."""
     approximate = {} if found.approximate is None else {"approximate": found.approximate}
     return {"sources": found.sources, "lines": found.lines, **approximate}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from obs_middleware.read.answers import Overview, Verdict
 from obs_middleware.read.commands._arguments import add_files, add_format, whole_number
-from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
@@ -67,7 +67,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         Column("", "verdict", plain, right=False),
     )
     rows = tuple(_row(verdict, raw=arguments.format == "csv") for verdict in verdicts)
-    data = {**said_of(requests), "kept": not broken, "verdicts": [_data(verdict) for verdict in verdicts]}
+    data = {**source_data(requests), "kept": not broken, "verdicts": [_data(verdict) for verdict in verdicts]}
     head = f"broken: {', '.join(map(_reason, broken))}" if broken else "all limits are kept"
     show(Answer(data, (head,), (Table("", columns, rows),), notes_of(requests, everything)), arguments.format)
     return BROKEN if broken else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from obs_middleware.read.answers import FEW, Change
 from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
-from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of
 from obs_middleware.read.files.requests import CONFIDENCE, DRAWS, STATS_FIELDS
 from obs_middleware.read.index.access import add_engine
@@ -49,7 +49,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     overviews = {side: one.overview() for side, one in requests.items()}
     changes = session.changes(requests["before"], requests["after"], by, arguments.limit or None)
     data = {
-        **{side: {**said_of(one), "overview": overviews[side]} for side, one in requests.items()},
+        **{side: {**source_data(one), "overview": overviews[side]} for side, one in requests.items()},
         "confidence": CONFIDENCE,
         "draws": DRAWS,
         "changes": [_data(change) for change in changes],

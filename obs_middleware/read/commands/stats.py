@@ -10,7 +10,7 @@ import argparse
 
 from obs_middleware.read.answers import FEW, Group, Groups, Overview
 from obs_middleware.read.commands._arguments import add_by, add_files, add_format, add_limit, by_of
-from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
 from obs_middleware.read.figures import Bin, Quantiles
 from obs_middleware.read.files.requests import STATS_FIELDS
@@ -44,7 +44,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     tables = [_histogram(everything)]
     if has_keys(groups) or arguments.format == "csv":
         tables.append(_group_table(groups))
-    data = {**said_of(requests), "overview": everything, "groups": groups}
+    data = {**source_data(requests), "overview": everything, "groups": groups}
     show(Answer(data, head_of(everything), tuple(tables), notes_of(requests, everything, groups)), arguments.format)
     return 0
 

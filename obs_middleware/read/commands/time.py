@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from obs_middleware.read.answers import FEW, Overview, Requests
 from obs_middleware.read.commands._arguments import add_files, add_format
-from obs_middleware.read.commands._common import Session, answered, said_of
+from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import head_of, notes_of
 from obs_middleware.read.figures import Slice
 from obs_middleware.read.files.requests import STATS_FIELDS
@@ -52,7 +52,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     step = _step(wanted, arguments, requests, everything)
     slices = requests.course(step)
     head = (*head_of(everything), f"slices of {duration(step)}", *_blocks(slices))
-    data = {**said_of(requests), "every_seconds": step, "slices": slices}
+    data = {**source_data(requests), "every_seconds": step, "slices": slices}
     show(Answer(data, head, (_table(slices, step),), notes_of(requests, everything)), arguments.format)
     return 0
 

@@ -22,5 +22,5 @@ def test_a_field_may_have_any_name(field: str, run: Run, tmp_path: Path, written
     assert {row[field] for row in csv.DictReader(io.StringIO(out))} == {"here", ""}
 
 
-def test_no_field_to_group_by_is_a_message(run: Run, log: Path) -> None:
+def test_by_without_a_field_gives_a_message(run: Run, log: Path) -> None:
     assert run(log, "--by", ",")[0] == 2

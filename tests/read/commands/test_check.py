@@ -27,7 +27,7 @@ def test_check_answers_with_its_exit_code(limits: list[str], code: int, word: st
         assert run("check", log, *limits, "--format", form)[0] == code
 
 
-def test_check_looks_at_what_the_filters_leave(run: Run, log: Path) -> None:
+def test_check_applies_the_filters(run: Run, log: Path) -> None:
     assert run("check", log, "--route", "checkout/", "--p50", "50ms")[0] == 1
     assert run("check", log, "--route", "", "--p50", "50ms")[0] == 0
 
@@ -35,14 +35,14 @@ def test_check_looks_at_what_the_filters_leave(run: Run, log: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [[], ["--errors", "many"], ["--errors", "5"], ["--p95", "x"], ["--p95", "1s", "--least", "301"]]
 )
-def test_check_without_an_answer_is_neither_good_nor_broken(arguments: list[str], run: Run, log: Path) -> None:
+def test_check_without_an_answer_exits_with_2(arguments: list[str], run: Run, log: Path) -> None:
     code, out, err = run("check", log, *arguments)
 
     assert (code, out) == (2, "")
     assert err
 
 
-def test_check_does_not_take_unknown_errors_for_none(run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_check_does_not_count_unknown_errors_as_zero(run: Run, tmp_path: Path, written: list[Event]) -> None:
     log = write(tmp_path / "seed.log", [BARE["seed"](event) for event in written])
 
     assert run("check", log, "--errors", "1%")[0] == 2

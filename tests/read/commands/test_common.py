@@ -26,7 +26,9 @@ from obs_middleware.read.commands import _arguments, _common
     [(b"", "no request line among 0 lines"), (b"hello\nworld\n", "no request line among 2 lines")],
 )
 @pytest.mark.parametrize("name", ["stats", "slow", "time", "check", "report"])
-def test_no_request_line_is_a_message(name: str, content: bytes, message: str, run: Run, tmp_path: Path) -> None:
+def test_a_log_without_request_lines_gives_a_message(
+    name: str, content: bytes, message: str, run: Run, tmp_path: Path
+) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(content)
     limit = ["--p95", "1s"] if name == "check" else []
@@ -35,7 +37,7 @@ def test_no_request_line_is_a_message(name: str, content: bytes, message: str, r
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "elastic-template"])
-def test_a_missing_file_is_a_message(name: str, run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_gives_a_message(name: str, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "missing.log"
     before = {"grep": ["status = 1"], "request": ["x"], "diff": [str(path)]}.get(name, [])
     limit = ["--p95", "1s"] if name == "check" else []
@@ -48,7 +50,7 @@ def test_a_missing_file_is_a_message(name: str, run: Run, tmp_path: Path) -> Non
 
 @pytest.fixture(name="nobody")
 def _nobody() -> Iterator[None]:
-    """Not root, who may read everything."""
+    """Run the test as a user other than root, because root may read every file."""
     if os.geteuid() != 0:
         yield
         return
@@ -58,27 +60,27 @@ def _nobody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["stats", "tail"])
-def test_a_file_that_may_not_be_read_is_a_message(name: str, run: Run, log: Path, nobody: None) -> None:
+def test_an_unreadable_file_gives_a_message(name: str, run: Run, log: Path, nobody: None) -> None:
     if os.access(log, os.R_OK, effective_ids=True):
         log.chmod(0)
 
     assert run(name, log) == (2, "", f"obs-middleware: {log}: Permission denied\n")
 
 
-def test_filters_that_leave_nothing_are_a_message(run: Run, log: Path) -> None:
+def test_filters_that_match_nothing_give_a_message(run: Run, log: Path) -> None:
     code, _, err = run("stats", log, "--status", "418")
 
     assert (code, err) == (2, f"obs-middleware: {log}: none of the 300 request lines passes the filters\n")
 
 
-def test_a_regular_expression_that_is_none_is_a_message(run: Run, log: Path) -> None:
+def test_an_invalid_regular_expression_gives_a_message(run: Run, log: Path) -> None:
     code, _, err = run("stats", log, "--where", "path ~ '('")
 
     assert code == 2
     assert "not a condition that can be tested" in err
 
 
-def test_a_memory_that_is_none_is_a_message(run: Run, log: Path) -> None:
+def test_an_invalid_memory_size_gives_a_message(run: Run, log: Path) -> None:
     assert "--memory 'much' is no size" in run(log, "--memory", "much")[2]
 
 
@@ -90,14 +92,14 @@ def test_a_memory_that_is_none_is_a_message(run: Run, log: Path) -> None:
         ["time", "--every", "999999999d"],
     ],
 )
-def test_a_time_that_no_calendar_has_is_a_message(arguments: list[str], run: Run, log: Path) -> None:
+def test_a_time_outside_the_calendar_gives_a_message(arguments: list[str], run: Run, log: Path) -> None:
     code, out, err = run(*arguments, log)
 
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
 
 
-def test_longer_ago_than_there_are_years_is_ever_since(run: Run, log: Path) -> None:
+def test_an_age_beyond_year_1_filters_nothing(run: Run, log: Path) -> None:
     assert run("stats", log, "--since", "99999999999999d") == run("stats", log)
 
 
@@ -105,7 +107,9 @@ def test_longer_ago_than_there_are_years_is_ever_since(run: Run, log: Path) -> N
     "timestamp", ["290000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0044-03-15 (BC) 00:00:00", "infinity", "epoch"]
 )
 @pytest.mark.parametrize("name", ["stats", "time", "slow", "report"])
-def test_a_damaged_timestamp_is_none(name: str, timestamp: str, run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_a_damaged_timestamp_is_unknown(
+    name: str, timestamp: str, run: Run, tmp_path: Path, written: list[Event]
+) -> None:
     lines = [FORMATS["flat"](event) for event in written[:30]]
     text = BARE["text"](written[30] | {"timestamp": timestamp})
     log = write(tmp_path / "a.log", [*lines, FORMATS["flat"](written[30] | {"timestamp": timestamp}), text])
@@ -118,7 +122,7 @@ def test_a_damaged_timestamp_is_none(name: str, timestamp: str, run: Run, tmp_pa
         assert "32 lines read: 32 request lines" in out
 
 
-def test_a_damaged_archive_is_read_as_far_as_it_goes(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_archive_is_read_up_to_the_damage(run: Run, tmp_path: Path) -> None:
     lines = "".join(FORMATS["flat"](event) + "\n" for event in events(5_000)).encode()
     damaged = bytearray(gzip.compress(lines))
     damaged[len(damaged) // 2 :] = b"\xff" * (len(damaged) // 2)
@@ -150,8 +154,8 @@ def test_standard_input_is_read(tmp_path: Path, written: list[Event]) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bool, log: Path, run: Run) -> None:
-    """Without the patience that spares short work the bar; what is asked for comes out as ever."""
+def test_progress_is_shown_only_if_standard_error_is_a_terminal(terminal: bool, log: Path, run: Run) -> None:
+    """Without the delay before the bar appears. The output is the same in both cases."""
     ours, theirs = pty.openpty()
     script = (
         "import sys; from obs_middleware.__main__ import main; from obs_middleware.read.show import progress;"
@@ -170,7 +174,7 @@ def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bo
     try:
         while piece := os.read(ours, 65_536):
             shown += piece
-    except OSError:  # how a terminal tells its end
+    except OSError:  # a terminal reports its end as an error
         pass
     os.close(ours)
 
@@ -178,7 +182,7 @@ def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bo
     if terminal:
         assert b"Reading" in shown
         assert b"%" in shown
-        assert shown.endswith(b"\x1b[2K")  # the bar has wiped itself away
+        assert shown.endswith(b"\x1b[2K")  # the bar has been erased
     else:
         assert (result.stderr, shown) == (b"", b"")
 
@@ -186,7 +190,7 @@ def test_progress_is_shown_on_standard_error_and_only_on_a_terminal(terminal: bo
 @pytest.mark.parametrize(
     ("text", "expected"), [("Query interrupted", KeyboardInterrupt), ("anything else", RuntimeError)]
 )
-def test_what_the_engine_makes_of_an_interrupt_is_one_again(text: str, expected: type[BaseException]) -> None:
+def test_an_interrupted_query_is_a_keyboard_interrupt(text: str, expected: type[BaseException]) -> None:
     def interrupted(arguments: argparse.Namespace, session: _common.Session) -> int:
         raise RuntimeError(text)
 

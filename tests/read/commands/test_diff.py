@@ -11,7 +11,7 @@ from loglines import FORMATS, Event, events
 
 
 def test_diff_tells_a_real_change_from_chance(run: Run, log: Path, tmp_path: Path) -> None:
-    """The same distribution, drawn again, is chance; the checkout made a half slower is not."""
+    """A second sample of the same distribution is chance; a checkout that is 50 % slower is real."""
     again = events(3_000, seed=5)
     slower = [
         event | ({"duration_seconds": event["duration_seconds"] * 1.5} if event["route"] == "checkout/" else {})
@@ -32,7 +32,7 @@ def test_diff_tells_a_real_change_from_chance(run: Run, log: Path, tmp_path: Pat
     assert re.search(r"POST +checkout/ +p50 .* slower", shown)
 
 
-def test_diff_says_when_there_is_too_little(run: Run, log: Path, tmp_path: Path, written: list[Event]) -> None:
+def test_diff_has_no_verdict_on_few_requests(run: Run, log: Path, tmp_path: Path, written: list[Event]) -> None:
     few = write(tmp_path / "few.log", [FORMATS["ecs"](event) for event in written[:10]])
 
     data = json.loads(run("diff", log, few, "--format", "json")[1])

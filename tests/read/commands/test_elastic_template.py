@@ -32,7 +32,7 @@ def test_the_command_prints_one_body(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out) == index_template(pattern="a*", plain=True, priority=7)
 
 
-def test_the_command_says_what_is_wrong_with_a_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_dataset_gives_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["elastic-template", "--dataset", "my-shop"]) == 2
 
     printed = capsys.readouterr()

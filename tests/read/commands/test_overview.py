@@ -9,7 +9,7 @@ from console import Run, write
 from loglines import BARE, FORMATS, Event
 
 
-def test_stats_of_bare_lines_say_what_they_do_not_know(run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_notes_name_what_bare_lines_do_not_have(run: Run, tmp_path: Path, written: list[Event]) -> None:
     log = write(tmp_path / "seed.log", [BARE["seed"](event) for event in written[:19]])
 
     shown = run(log)[1]
@@ -22,7 +22,7 @@ def test_stats_of_bare_lines_say_what_they_do_not_know(run: Run, tmp_path: Path,
     assert (data["overview"]["errors"], data["overview"]["first"]) == (None, None)
 
 
-def test_a_sample_rate_is_said(run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_a_note_explains_sample_rates(run: Run, tmp_path: Path, written: list[Event]) -> None:
     log = write(tmp_path / "a.log", [FORMATS["flat"](event | {"sample_rate": 0.5}) for event in written])
 
     shown = run(log)[1]

@@ -23,7 +23,7 @@ def test_report_writes_the_page(run: Run, log: Path, tmp_path: Path, written: li
     assert run("report", log)[1].lower().startswith("<!doctype html>")
 
 
-def test_requests_at_once_are_no_rate_of_thousands(run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_simultaneous_requests_do_not_give_a_rate_of_thousands(run: Run, tmp_path: Path, written: list[Event]) -> None:
     lines = [FORMATS["flat"](event | {"timestamp": written[0]["timestamp"]}) for event in written[:30]]
 
     page = run("report", write(tmp_path / "a.log", lines))[1]
@@ -33,7 +33,7 @@ def test_requests_at_once_are_no_rate_of_thousands(run: Run, tmp_path: Path, wri
     assert max(rates) <= 50
 
 
-def test_a_page_that_cannot_be_written_is_a_message(run: Run, log: Path, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_gives_a_message(run: Run, log: Path, tmp_path: Path) -> None:
     path = tmp_path / "none" / "report.html"
 
     assert run("report", log, "-o", path) == (2, "", f"obs-middleware: {path}: No such file or directory\n")

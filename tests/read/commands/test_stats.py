@@ -40,7 +40,7 @@ def test_stats_group_by_any_field(run: Run, log: Path) -> None:
     assert {row["status"] for row in table} == {"200", "302", "404", "500"}
 
 
-def test_groups_that_are_not_shown_are_counted(run: Run, log: Path) -> None:
+def test_hidden_groups_are_summed_up_in_one_row(run: Run, log: Path) -> None:
     shown = run(log, "--by", "user_id", "--limit", "2")[1]
 
     assert re.search(r"^\(5 others\) +\d+", shown, re.MULTILINE)

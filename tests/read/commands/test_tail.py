@@ -17,7 +17,7 @@ from loglines import FORMATS, Event, events
 
 
 class Tail:
-    """A running ``obs-middleware tail`` and what it has written so far."""
+    """A running ``obs-middleware tail`` and its output so far."""
 
     def __init__(self, *arguments: str | Path) -> None:
         self.process = subprocess.Popen(
@@ -52,7 +52,7 @@ def _tail() -> Iterator[Callable[..., Tail]]:
 
     yield start
     for one in started:
-        one.process.send_signal(signal.SIGINT)  # so that it tidies up
+        one.process.send_signal(signal.SIGINT)  # lets it clean up
         one.process.wait(DEADLINE)
         assert one.process.stdout is not None
         one.process.stdout.close()
@@ -87,7 +87,7 @@ def test_tail_follows_a_log_across_rotation(tail: Callable[..., Tail], tmp_path:
     assert re.search(r"-- last \d+ s: \d+ requests .* p95 ", following.wait_for("-- last"))
 
 
-def test_tail_shows_what_the_filters_let_pass(tail: Callable[..., Tail], tmp_path: Path, written: list[Event]) -> None:
+def test_tail_applies_the_filters(tail: Callable[..., Tail], tmp_path: Path, written: list[Event]) -> None:
     log = write(tmp_path / "shop.log", ["Traceback", *(FORMATS["flat"](event) for event in written)])
     following = tail(log, "-n", "1000", "--status", "5xx", "--every", "100ms")
 
@@ -118,5 +118,5 @@ def test_tail_ends_with_a_summary_when_interrupted(tail: Callable[..., Tail], lo
 
 
 @pytest.mark.parametrize("arguments", [["-n", "-1"], ["--every", "often"], ["-n", "few"]])
-def test_tail_refuses_what_makes_no_sense(arguments: list[str], run: Run, log: Path) -> None:
+def test_tail_refuses_invalid_options(arguments: list[str], run: Run, log: Path) -> None:
     assert run("tail", log, *arguments)[0] == 2

@@ -27,14 +27,14 @@ def test_time_chooses_a_sensible_step(run: Run, log: Path) -> None:
 @pytest.mark.parametrize(
     ("every", "message"), [("1us", "from 1ms"), ("1ms", "the limit is 100,000"), ("soon", "duration")]
 )
-def test_a_step_that_makes_no_sense_is_a_message(every: str, message: str, run: Run, log: Path) -> None:
+def test_an_invalid_step_gives_a_message(every: str, message: str, run: Run, log: Path) -> None:
     code, _, err = run("time", log, "--every", every)
 
     assert code == 2
     assert message in err
 
 
-def test_time_needs_times(run: Run, tmp_path: Path, written: list[Event]) -> None:
+def test_time_needs_timestamps(run: Run, tmp_path: Path, written: list[Event]) -> None:
     log = write(tmp_path / "seed.log", [BARE["seed"](event) for event in written])
 
     assert run("time", log)[2] == f"obs-middleware: {log}: no line has a timestamp, so there is no course over time\n"

@@ -35,7 +35,7 @@ def test_there_is_colour_only_on_a_terminal(log: Path, run: Run) -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])
 def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> None:
-    """What does not fit is left out as a whole, and said; what stays is what the wide table has."""
+    """Whole columns are left out, with a note; the others are the same as in the wide table."""
     names = ["method", "route", "requests", "errors", "time", "share", "p50", "p90", "p95", "p99", "max", "n"]
     shown = on_a_terminal(log, COLUMNS=str(width), NO_COLOR="1").replace("\x1b[1m", "").replace("\x1b[0m", "")
     table = list(csv.DictReader(io.StringIO(run(log, "--format", "csv")[1])))

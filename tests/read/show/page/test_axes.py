@@ -9,27 +9,27 @@ from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis, round_up
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
 
-def test_intervals_are_as_wide_as_one_another_and_logarithmic_inside() -> None:
+def test_intervals_have_equal_widths_and_are_logarithmic_inside() -> None:
     axis = DurationAxis([0.001, 0.01, 0.1, 1.0])
 
     assert [axis.at(value) for value in (0.001, 0.01, 0.1, 1.0)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert axis.at(0.1**1.5) == pytest.approx(0.5)
 
 
-def test_what_lies_outside_stands_at_the_end() -> None:
+def test_a_value_outside_is_at_an_end() -> None:
     axis = DurationAxis([0.001, 1.0])
 
     assert (axis.at(0.0), axis.at(60.0)) == (0, 1)
 
 
-def test_an_axis_may_begin_at_nothing() -> None:
+def test_an_axis_may_begin_at_zero() -> None:
     axis = DurationAxis([0.0, 0.01, 0.1, 1.0, 10.0])
 
     assert axis.at(0.005) == pytest.approx(1 / 8)
     assert axis.ticks() == pytest.approx([0.01, 0.1, 1, 10])
 
 
-def test_a_short_axis_has_more_than_powers_of_ten() -> None:
+def test_a_short_axis_has_more_labels_than_powers_of_ten() -> None:
     assert DurationAxis([0.03, 0.3]).ticks() == pytest.approx([0.05, 0.1, 0.2])
     assert DurationAxis([0.0, 0.0]).ticks() == []
 

@@ -33,8 +33,8 @@ def test_charts_can_be_read_without_being_seen() -> None:
     assert len(page.named("details")) == len(charts)
 
 
-def test_the_charts_of_hardly_anything_are_drawn() -> None:
-    """One request, at one moment, that took no time; and one stretch in which nothing happened."""
+def test_charts_of_one_request_are_drawn() -> None:
+    """One request with a duration of 0, and one interval without requests."""
     second = dt.timedelta(seconds=1)
     data = dataclasses.replace(
         BARE,
@@ -56,7 +56,7 @@ def test_the_charts_of_hardly_anything_are_drawn() -> None:
     assert "in a cell" in parse(shop()).text
 
 
-def test_the_page_of_nothing_but_quiet_hours_is_drawn() -> None:
+def test_charts_without_requests_are_drawn() -> None:
     empty = HeatMap((NOON, NOON + dt.timedelta(hours=1)), (0.001, 0.01), ((0,),))
     quiet = Slice(NOON, NOON + dt.timedelta(hours=1), 0, 0, Quantiles(0))
     never = Slice(NOON, NOON, 1, 1, Quantiles(0))

@@ -12,7 +12,7 @@ from obs_middleware.read.show.page.markup import element, join, plain, raw, visi
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would see: elements, and text."""
+    """Collects elements and text as a browser does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ def test_text_is_escaped_and_markup_is_not() -> None:
     assert join("<", element("b", "&")) == "&lt;<b>&amp;</b>"
 
 
-def test_attributes_have_their_names_and_numbers_few_digits() -> None:
+def test_attributes_have_html_names_and_short_numbers() -> None:
     assert element("a", data_v="1", for_="x", x=1 / 3, y=2.0, n=3, hidden=True, open=False, title=None) == (
         '<a data-v="1" for="x" x="0.333" y="2" n="3" hidden></a>'
     )
@@ -57,17 +57,17 @@ def test_attributes_have_their_names_and_numbers_few_digits() -> None:
     ],
     ids=["terminal", "controls", "direction", "separators", "surrogate", "ordinary"],
 )
-def test_what_has_no_look_is_spelt_out(logged: str, shown: str) -> None:
+def test_unprintable_characters_become_escapes(logged: str, shown: str) -> None:
     assert read(visible(logged)).text == shown
     assert plain(logged) == shown
 
 
-def test_a_backslash_that_was_logged_is_told_from_one_that_was_not() -> None:
+def test_an_escape_differs_from_a_logged_backslash() -> None:
     assert "esc" in visible("\x1b")
     assert "esc" not in visible(r"\x1b")
 
 
-def test_a_long_value_is_cut_and_says_so() -> None:
+def test_a_long_value_is_cut_with_a_note() -> None:
     assert read(visible("a" * 1300)).text == "a" * 300 + "… and 1,000 more characters"
     assert read(visible("a" * 300)).text == "a" * 300
 
@@ -78,7 +78,7 @@ def test_hostile_text_makes_no_element(text: str) -> None:
 
 
 @given(st.text(st.characters(), max_size=50))
-def test_any_text_is_shown_whole_and_alone(text: str) -> None:
+def test_any_text_is_shown_completely_and_as_text(text: str) -> None:
     markup = visible(text)
     reader = read(markup)
 

@@ -25,7 +25,7 @@ def test_every_row_has_a_cell_for_every_heading() -> None:
         assert {len(row) for row in rows} == {len(head)}, name
 
 
-def test_the_tables_say_what_the_data_says() -> None:
+def test_the_tables_have_the_figures_of_the_data() -> None:
     data = shop()
     row = next(row for row in cells(data, "routes") if row["Route"] == "checkout/")
     [checkout] = [one for one in data.routes if one.route == "checkout/"]
@@ -39,7 +39,7 @@ def test_the_tables_say_what_the_data_says() -> None:
     assert [int(row["Requests"]) for row in cells(data, "errors")] == [one.count for one in data.failures]
 
 
-def test_what_the_lines_do_not_say_is_a_dash_and_not_0() -> None:
+def test_an_unknown_value_is_a_dash_and_not_0() -> None:
     row = RouteRow(None, None, 3, None, None, Quantiles(3, 0.1))
     full = RouteRow("GET", "a/", 3, 0, 0.5, Quantiles(3, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2))
     slow = SlowRequest(0.2)
@@ -57,11 +57,11 @@ def test_what_the_lines_do_not_say_is_a_dash_and_not_0() -> None:
     ]
 
 
-def test_a_column_in_which_nobody_has_a_value_is_left_out() -> None:
+def test_an_empty_column_is_left_out() -> None:
     assert cells(dataclasses.replace(BARE, slowest=(SlowRequest(0.2),)), "slowest") == [{"Duration": "200 ms"}]
 
 
-def test_n_stands_beside_the_quantiles_and_a_small_one_is_marked() -> None:
+def test_a_small_n_is_marked() -> None:
     rows = {row["Route"]: row["Requests"] for row in cells(shop(), "routes")}
 
     assert rows["export/orders.csv"].startswith("few ")
@@ -71,7 +71,7 @@ def test_n_stands_beside_the_quantiles_and_a_small_one_is_marked() -> None:
     assert "fewer than 20" not in parse(dataclasses.replace(shop(), routes=())).text
 
 
-def test_weighted_counts_say_so_and_keep_n_apart() -> None:
+def test_weighted_counts_are_marked_and_n_has_its_own_column() -> None:
     row = RouteRow("GET", "a/", 400, 4, 1.0, Quantiles(40, *[0.1] * 7))
     data = dataclasses.replace(BARE, requests=400, errors=4, estimated=True, routes=(row,))
 
@@ -81,7 +81,7 @@ def test_weighted_counts_say_so_and_keep_n_apart() -> None:
     assert (shown["Requests"], shown["n"]) == ("400", "40")
 
 
-def test_tables_are_cut_at_a_thousand_rows_and_say_so() -> None:
+def test_tables_are_cut_at_a_thousand_rows_with_a_note() -> None:
     rows = tuple(RouteRow("GET", f"r{number}/", 20, 0, 0.0, Quantiles(20, *[0.1] * 7)) for number in range(1200))
     rest = RouteRow(None, None, 5000, 2, 0.4, Quantiles(5000, *[0.1] * 7))
     data = dataclasses.replace(BARE, routes=rows, other_routes=rest, routes_total=9000)
@@ -98,7 +98,7 @@ def test_the_root_route_has_a_name() -> None:
     assert cells(dataclasses.replace(BARE, routes=(row,)), "routes")[0]["Route"] == "(root)"
 
 
-def test_the_route_stands_below_a_path_that_differs() -> None:
+def test_the_route_is_shown_below_a_path_that_differs() -> None:
     slow = (
         SlowRequest(2.0, path="/a/7/", route="a/<int:pk>/"),
         SlowRequest(1.0, path="/b/", route="b/"),
