@@ -69,8 +69,6 @@ class _Observer:
         try:
             scope = {**scope, "headers": _listed(scope["headers"])}  # which is ours from here on
             event = None if _is_observed(scope) else self._open(scope, started)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
             report_once("observed", error)
             event = None

@@ -1,8 +1,8 @@
 """
-Say once, on the logger ``obs_middleware``, that something of ours failed.
+Report once, on the logger ``obs_middleware``, that something in this package failed.
 
-A service of the house, used by both wings: what fails inside this package never reaches the application, and a cause
-that repeats in every request must not fill the log either.
+A leaf that every wing may use. A failure inside this package never reaches the application, and a cause that repeats
+in every request must not fill the log.
 """
 
 from __future__ import annotations
@@ -13,16 +13,25 @@ from typing import Final
 __all__ = ["report_once"]
 
 _MOST_CAUSES: Final = 1000
+_INTERRUPTS: Final = (KeyboardInterrupt, SystemExit)
+"""They end the process, whoever catches them."""
 
 _reported: set[tuple[str, str]] = set()
 
 
 def report_once(where: str, error: BaseException) -> None:
     """
-    Log *error* with its traceback as a warning, the first time it is met at *where*; never raise.
+    Log *error* with its traceback as a warning, the first time it happens at *where*.
 
-    A cause is the place and the class of the exception. At most 1000 causes are remembered; beyond that all are silent.
+    Call it first in an ``except BaseException`` block. It raises an interrupt of the process again, so that no block
+    has to, and nothing else. A cause is the place and the class of the exception. At most 1000 causes are remembered;
+    after that, new ones are not reported.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: *error* is one.
     """
+    if isinstance(error, _INTERRUPTS):
+        raise error
     cause = (where, type(error).__qualname__)
     if cause in _reported or len(_reported) >= _MOST_CAUSES:
         return
@@ -33,7 +42,6 @@ def report_once(where: str, error: BaseException) -> None:
             where,
             exc_info=error,
         )
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001, S110 -- the log itself is broken: there is nowhere left to say it
-        pass
+    except BaseException as failure:
+        if isinstance(failure, _INTERRUPTS):
+            raise

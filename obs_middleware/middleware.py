@@ -26,7 +26,7 @@ from obs_middleware.failures import report_once
 from obs_middleware.measure.database import is_installed
 from obs_middleware.measure.ending import follow, is_departure
 from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
-from obs_middleware.measure.facts import Facts
+from obs_middleware.measure.facts import FactReader
 from obs_middleware.measure.headers import meta_key
 from obs_middleware.measure.ids import is_request_id, new_request_id
 from obs_middleware.measure.line_writer import ORIGINAL_INFO, ROOT_LOGGER, LineWriter
@@ -120,7 +120,7 @@ class TimingMiddleware(Generic[Result]):
         self._writes_timing = bool(django_setting("DEBUG", default=False)) if timing == "debug" else timing
         self._measures_queries = settings.database and is_installed()
         self._watchdog = watchdog(settings.watchdog_seconds) if settings.watchdog_seconds else None
-        self._facts = Facts(settings)
+        self._facts = FactReader(settings)
         self._writer = LineWriter(settings, _log)
 
     if TYPE_CHECKING:
@@ -185,8 +185,6 @@ class TimingMiddleware(Generic[Result]):
             RUNNING[event] = request
             if self._watchdog is not None:
                 self._watchdog.attend(event, in_thread=self._in_thread)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
             report_once("TimingMiddleware.begin", error)
             # What was opened before it failed is to be closed, and nobody else's.
@@ -242,8 +240,6 @@ class TimingMiddleware(Generic[Result]):
             else:
                 # Also when it is observed: a server that shuts down may not let the observer come to it.
                 self._writer.conclude(event, seconds, self._facts, request, response)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as failure:  # noqa: BLE001 -- whatever it is, the response goes out
             report_once("TimingMiddleware.finish", failure)
             if event.message is None and not event.observed:
@@ -318,8 +314,6 @@ def _is_awaitable(response: Any) -> bool:
     """Return whether *response* is one that is still to come; any object may be asked."""
     try:
         return not issubclass(type(response), HttpResponseBase) and isawaitable(response)
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except BaseException as error:  # noqa: BLE001 -- a foreign object may answer with anything
         report_once("TimingMiddleware.__call__", error)
         return False

@@ -294,6 +294,6 @@ def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_reque
     event.say().bound.update(bound)
     if on_the_request_line:
         event.message = "Request took 0.1234 seconds"
-        event.note("route", path)
+        event.route = path
         event.status = 200
     return event

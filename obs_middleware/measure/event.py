@@ -68,7 +68,7 @@ class RequestEvent:
         "done",
         "duration_seconds",
         "error",
-        "facts",
+        "line_fields",
         "message",
         "method",
         "observed",
@@ -78,6 +78,7 @@ class RequestEvent:
         "queries",
         "refusal",
         "request_id",
+        "route",
         "rule",
         "said",
         "started",
@@ -101,7 +102,8 @@ class RequestEvent:
         self.status: int | None = None
         self.outcome = "ok"
         self.duration_seconds = 0.0
-        self.facts: dict[str, Any] | None = None
+        self.route: str | None = None
+        self.line_fields: dict[str, Any] | None = None
         self.queries: list[float] | None = None
         self.rule: Any = None
         self._context: dict[str, Any] | None = None
@@ -139,10 +141,10 @@ class RequestEvent:
         self._context = None
 
     def note(self, name: str, value: Any) -> None:
-        """Put a fact on the request line."""
-        if self.facts is None:
-            self.facts = {}
-        self.facts[name] = value
+        """Put a field on the request line."""
+        if self.line_fields is None:
+            self.line_fields = {}
+        self.line_fields[name] = value
 
     def is_line(self, message: object) -> bool:
         """Return whether *message*, of a record or an event dict, is the text of the request line: that very object."""
@@ -156,19 +158,27 @@ class RequestEvent:
         """
         line = self._line
         if line is None:
-            line = self.facts
-            if line is None or "request_id" not in line:
-                # Nobody has read the facts; the policy may have said something.
-                line = {**self.context, "route": None, **(line or {})}
-                if self.queries is not None:
-                    line["db_queries"] = line["db_seconds"] = 0
-            line["status"] = self.status
-            line["outcome"] = self.outcome
-            line["duration_seconds"] = (self.duration_seconds * 1_000_000 + 0.5) // 1 / 1_000_000
-            if self.queries:
-                queries = self.queries.copy()
+            line = {
+                "request_id": self.request_id,
+                "method": self.method,
+                "path": self.path,
+                "route": self.route,
+                "status": self.status,
+                "outcome": self.outcome,
+                "duration_seconds": (self.duration_seconds * 1_000_000 + 0.5) // 1 / 1_000_000,
+            }
+            if self.trace is not None or self.method is None or self.path is None:
+                del line["method"], line["path"]
+                line = self.context | line
+            queries = self.queries
+            if queries:
+                queries = queries.copy()  # another thread of the request may still be measuring
                 line["db_queries"] = len(queries)
                 line["db_seconds"] = round(sum(queries), 6)
+            elif queries is not None:
+                line["db_queries"] = line["db_seconds"] = 0
+            if self.line_fields is not None:
+                line |= self.line_fields
             if self.said is not None:
                 # A copy first: another task of the request may still be measuring.
                 for name, durations in self.said.timings.copy().items():

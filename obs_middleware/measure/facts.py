@@ -21,12 +21,12 @@ from obs_middleware.measure.user import user_id
 from obs_middleware.measure.vocabulary import own_name
 from obs_middleware.redaction import Secrets
 
-__all__ = ["Facts"]
+__all__ = ["FactReader"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Facts:
+class FactReader:
     """
     The facts that *settings* ask for.
 
@@ -74,50 +74,32 @@ class Facts:
             address = client_address(meta, self._trusted)
         else:
             address = normal_address(peer)
-        # One dict of the right size, for one that grows is copied; what is not known is taken out again. The three that
-        # a stream knows only at its end are set by `RequestEvent.line`. By exact type: a Mock has every attribute, and
-        # none of them is text.
-        facts = {
-            "request_id": event.request_id,
-            "method": event.method,
-            "path": event.path,
-            "route": route if type(route) is str else None,
-            "status": None,
-            "outcome": None,
-            "duration_seconds": None,
-            "view": view,
-            "response_bytes": size,
-            "client_ip": address,
-            "db_queries": 0,
-            "db_seconds": 0,
-        }
-        if type(view) is not str or not view:
-            del facts["view"]
-        if size is None:
-            del facts["response_bytes"]
-        if address is None:
-            del facts["client_ip"]
-        if event.queries is None:
-            del facts["db_queries"], facts["db_seconds"]
-        if event.trace is not None or event.method is None or event.path is None:
-            del facts["method"], facts["path"]
-            facts = event.context | facts
-        if event.facts is not None:
-            facts.update(event.facts)  # what the policy said
-        event.facts = facts
+        # By exact type: a Mock has every attribute, and none of them is text.
+        event.route = route if type(route) is str else None
+        fields: dict[str, Any] = {}
+        if type(view) is str and view:
+            fields["view"] = view
+        if size is not None:
+            fields["response_bytes"] = size
+        if address is not None:
+            fields["client_ip"] = address
         length = meta.get("CONTENT_LENGTH")
         if length and (size := declared_bytes(length)) is not None:
-            facts["request_bytes"] = size
+            fields["request_bytes"] = size
         if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
             user = user_id(request)
             if user is not None:
-                facts["user_id"] = user
+                fields["user_id"] = user
         if self._reads_more and meta is not _NOTHING:
-            self._read_more(facts, request)
+            self._read_more(fields, request)
+        if event.line_fields is None:
+            event.line_fields = fields
+        else:
+            event.line_fields.update(fields)
         if self._enrich is not None:
             _add_enrichment(self._enrich, event, request, response)
 
-    def _read_more(self, facts: dict[str, Any], request: Any) -> None:
+    def _read_more(self, fields: dict[str, Any], request: Any) -> None:
         for name, reader in self._optional:
             try:
                 value = reader(request, self._secrets)
@@ -125,18 +107,16 @@ class Facts:
                 report_once(f'the field "{name}"', error)
                 continue
             if isinstance(value, str) and value:
-                facts[name] = value
+                fields[name] = value
         if self._headers:
             found = headers(request.META, self._headers, self._secrets)
             if found:
-                facts["headers"] = found
+                fields["headers"] = found
 
 
 def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: Any, response: Any) -> None:
     try:
         for name, value in dict(enrich(request, response) or {}).items():
             event.say().annotations[own_name(str(name))] = value
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
         report_once('OBS_MIDDLEWARE["ENRICH"]', error)

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from obs_middleware import counters
 from obs_middleware.conf import Settings, resolve
-from obs_middleware.counters import COUNTERS
+from obs_middleware.counters import COUNTS
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event
-from obs_middleware.measure.facts import Facts
+from obs_middleware.measure.facts import FactReader
 from obs_middleware.measure.policy import Level, Policy, level_by_status
 from obs_middleware.measure.running import RUNNING
 
@@ -44,8 +45,13 @@ class LineWriter:
         self._logger = settings.logger
         self._is_plain = self._level is None and self._logger is None
 
-    def conclude(  # noqa: C901 -- done for each request, so calls little
-        self, event: RequestEvent, seconds: float, facts: Facts | None = None, request: Any = None, response: Any = None
+    def conclude(
+        self,
+        event: RequestEvent,
+        seconds: float,
+        reader: FactReader | None = None,
+        request: Any = None,
+        response: Any = None,
     ) -> None:
         """
         End *event*, whose request took *seconds*: write its line, or count why not.
@@ -55,9 +61,9 @@ class LineWriter:
         Args:
             event: The event; its status and outcome are known.
             seconds: How long the request took.
-            facts: Reads the other facts, if the line is written and they have not been read yet.
-            request: The request, for *facts*.
-            response: The response, for *facts*.
+            reader: Reads the remaining facts, if the line is written. None when they have been read already.
+            request: The request, for *reader*.
+            response: The response, for *reader*.
         """
         if event.done:
             return
@@ -73,11 +79,9 @@ class LineWriter:
                 fate = self._decide(event)
                 if fate != "written":
                     return
-            if facts is not None:
+            if reader is not None:
                 try:
-                    facts.read(event, request, response)
-                except (KeyboardInterrupt, SystemExit):
-                    raise
+                    reader.read(event, request, response)
                 except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
                     report_once("TimingMiddleware.finish", error)
             event.message = f"Request took {seconds:.4f} seconds"
@@ -85,20 +89,17 @@ class LineWriter:
                 self._log(event.message)
             else:
                 self._write(event)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- a filter may raise, also what is no Exception (structlog.DropEvent)
             fate = "failed"
             report_once("writing the request line", error)
         finally:
             event.error = event.refusal = None
-            next(COUNTERS[fate])
+            with counters.LOCK:
+                COUNTS[fate] += 1
 
     def _decide(self, event: RequestEvent) -> str:
         try:
             return self._policy.decide(event)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
             report_once("Policy.decide", error)
             return "written"
@@ -121,8 +122,6 @@ class LineWriter:
         try:
             level = self._level(event.status, event.duration_seconds, event.outcome)
             return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
             report_once('OBS_MIDDLEWARE["LEVEL"]', error)
             return logging.INFO

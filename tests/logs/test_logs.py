@@ -572,7 +572,7 @@ def test_a_line_without_text_in_a_request_is_not_the_request_line(schema: Schema
     try:
         JSONFormatter(schema=schema).format(logging.makeLogRecord({"msg": None}))
         event.status = 200
-        event.note("route", "orders/")
+        event.route = "orders/"
     finally:
         current_event.set(None)
 

@@ -313,7 +313,7 @@ def test_a_line_that_cannot_be_written_whole_has_its_core_and_says_so(
     formatter = JSONFormatter(schema=schema, service="shop", processors=[processor])
     event = RequestEvent(0.0, "the-id", "GET", "/orders/7/")
     event.message, event.status = "Request took 0.1234 seconds", 200
-    event.note("route", "orders/<int:number>/")
+    event.route = "orders/<int:number>/"
     event.say().bound["tenant"] = "t1"
     current_event.set(event)
 

@@ -42,8 +42,8 @@ def request_line(formatter: logging.Formatter, **fields: Any) -> str:
     event.set_trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", None)
     event.message, event.status = "Request took 0.1234 seconds", 200
     event.set_target("GET", fields.pop("path", "/orders/7/"))
-    event.facts = {"route": "orders/<int:number>/"}
-    event.facts |= {name: fields.pop(name) for name in list(fields) if name in FIELDS}
+    event.route = "orders/<int:number>/"
+    event.line_fields = {name: fields.pop(name) for name in list(fields) if name in FIELDS}
     event.say().bound.update(fields)
     current_event.set(event)
     return formatter.format(logging.LogRecord("root", 20, __file__, 1, event.message, None, None))
