@@ -108,6 +108,23 @@ def test_tail_of_a_pipe_ends_with_it(written: list[Event]) -> None:
     assert "300 requests" in summary
 
 
+def test_tail_counts_every_failed_outcome(written: list[Event]) -> None:
+    """A failed request may have the status 200, because the response had begun."""
+    outcomes = ["ok", "error", "stream_error", "lost", "cancelled", "aborted"]
+    lines = [
+        FORMATS["flat"](event | {"outcome": one, "status": 200})
+        for one, event in zip(outcomes, written[:6], strict=True)
+    ]
+    lines.append(FORMATS["flat"](written[10] | {"outcome": "ok", "status": 503}))
+
+    result = subprocess.run(
+        [*COMMAND, "tail"], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, timeout=DEADLINE
+    )
+
+    assert "7 requests" in result.stdout
+    assert "4 errors (57.1%)" in result.stdout
+
+
 def test_tail_ends_with_a_summary_when_interrupted(tail: Callable[..., Tail], log: Path) -> None:
     following = tail(log, "--every", "1h")
     following.wait_for("GET")
