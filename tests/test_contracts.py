@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from complexity import functions
 from paths import ROOT
 
 import obs_middleware
@@ -72,10 +73,9 @@ DOCUMENTED = {
 # Import directions
 
 
-def modules_of(path: Path) -> dict[str, ast.Module]:
-    """Return the syntax tree of *path* by the module's name below the package."""
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
-    return {name: ast.parse(path.read_text())}
+def name_of(path: Path) -> str:
+    """Return the name below the package of the module in *path*."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -107,7 +107,7 @@ def is_module(name: str) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-TREES = {name: tree for path in FILES if path != PACKAGE / "__init__.py" for name, tree in modules_of(path).items()}
+TREES = {name_of(path): ast.parse(path.read_text()) for path in FILES if path != PACKAGE / "__init__.py"}
 GRAPH = {name: imported(tree) for name, tree in TREES.items()}
 
 
@@ -161,6 +161,20 @@ def test_read_does_not_import_django() -> None:
             assert wing_of(name) != "read" or not any(is_below(one, "django") for one in names), name
 
 
+def test_the_data_modules_of_read_do_not_import_commands_or_the_presentation() -> None:
+    """Number formats are the exception: they are pure functions, and notes of a backend contain numbers."""
+    for folder in ("read.answers", "read.schemas", "read.where", "read.files", "read.index"):
+        for name, others in below(folder).items():
+            shown = {one for one in others if is_below(one, "read.show") or is_below(one, "read.commands")}
+            assert shown <= {"read.show.numbers"}, name
+
+
+def test_sinks_and_schemas_do_not_import_the_entry_points_of_logs() -> None:
+    for folder in ("logs.sinks", "logs.schemas"):
+        for name, others in below(folder).items():
+            assert not {one for one in others if re.fullmatch(r"logs\.[a-z]+", one)} - {"logs.options"}, name
+
+
 def test_the_presentation_imports_no_backend() -> None:
     for name, others in below("read.show").items():
         assert not {one for one in others if wing_of(one) == "read" and one.count(".") > 1}, name
@@ -210,6 +224,72 @@ def test_only_conf_reads_the_settings() -> None:
     reading = {path.name for path in FILES if "from django.conf import" in path.read_text()}
 
     assert reading == {"conf.py"}
+
+
+# Sizes
+
+LONGEST = 350
+LONGER = {
+    "logs.formatters": 417,
+    "logs.line.clean": 396,
+    "logs.sinks.nonblocking": 371,
+    "read.files.requests": 422,
+    "read.files.table": 543,
+    "read.index.requests": 614,
+}
+"""Modules that were longer than `LONGEST` lines when this rule was introduced. They may only become shorter."""
+
+MOST_COMPLEX = 15
+REQUEST_PATH = {
+    # Once per request. Each call that a split would add is paid by every request.
+    "FactReader.read",
+    "Policy.decide",
+    "TimingMiddleware.begin",
+    "TimingMiddleware.finish",
+    # Once per line, field or value of a line, for the same reason.
+    "Cleaner.clean_fields",
+    "FoldDjangoRequests.filter",
+    "Shortcut.line",
+    "Translation.__call__",
+    "_Walk._object",
+}
+"""Functions on the path of every request or line, which may be more complex than `MOST_COMPLEX`."""
+MORE_COMPLEX = {"EngineSession.changes": 23, "changes": 20, "groups": 18}
+"""Other functions that were more complex when this rule was introduced. They may only become simpler."""
+
+
+def test_no_module_is_longer_than_350_lines() -> None:
+    for path in FILES:
+        name = name_of(path)
+        assert len(path.read_text().splitlines()) <= LONGER.get(name, LONGEST), name
+
+
+def test_only_the_request_path_has_functions_more_complex_than_15() -> None:
+    for path in FILES:
+        for name, complexity in functions(path.read_text()):
+            assert name in REQUEST_PATH or complexity <= MORE_COMPLEX.get(name, MOST_COMPLEX), f"{name_of(path)}.{name}"
+
+
+def test_complexity_is_counted_as_radon_counts_it() -> None:
+    source = """
+class Shop:
+    def sell(self, items, customer):
+        assert items
+        try:
+            for item in [item for item in items if item.price and item.weight]:
+                if item.sold or (item.kept and not customer):
+                    continue
+        except ValueError:
+            return None
+        else:
+            return 1 if items else 2
+        def nested():
+            while True:
+                pass
+"""
+
+    # One, assert, except, else, for, the comprehension, its if, `and`, if, `or`, `and`, and the conditional expression.
+    assert dict(functions(source)) == {"Shop.sell": 12, "Shop.sell.nested": 2}
 
 
 # Public names and docstrings
