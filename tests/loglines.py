@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from obs_middleware.logs.formatters import _render_logfmt, _render_text
+from obs_middleware.logs.line.render import render_logfmt, render_text
 from obs_middleware.logs.schemas import SCHEMAS, Translation
 
 Event = dict[str, Any]
@@ -70,7 +70,7 @@ def _docker(event: Event) -> str:
 
 FORMATS: Final[dict[str, Callable[[Event], str]]] = {
     **{schema: _as_json(schema) for schema in SCHEMAS},
-    "logfmt": lambda event: str(_render_logfmt(None, "", event)),
+    "logfmt": lambda event: str(render_logfmt(None, "", event)),
     "docker": _docker,
     "cri": lambda event: f"2026-11-02T11:00:00.123456789Z stdout F {_as_json('ecs')(event)}",
     "compose": lambda event: f"web-1  | {_as_json('otel')(event)}",
@@ -79,7 +79,7 @@ FORMATS: Final[dict[str, Callable[[Event], str]]] = {
 """Every form from which all fields can be read again."""
 
 BARE: Final[dict[str, Callable[[Event], str]]] = {
-    "text": lambda event: str(_render_text(None, "", event)),
+    "text": lambda event: str(render_text(None, "", event)),
     "seed": lambda event: event["message"],
     "root logger": lambda event: f"INFO:root:{event['message']}",
     "cri text": lambda event: f"2026-11-02T11:00:00.123456789Z stderr F INFO:root:{event['message']}",

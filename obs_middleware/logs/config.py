@@ -1,8 +1,8 @@
 """
-The dict for ``LOGGING`` and the keywords for ``structlog.configure``.
+Build the dict for ``LOGGING`` and the keyword arguments for ``structlog.configure``.
 
-Write. Both are plain data made without reading any setting, so a settings module may call them; what they name is
-imported when logging is configured.
+Write. Both are plain data. They read no settings, so you can call them in a settings module; the classes that they name
+are imported when logging is configured.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     """
     Return a dict for Django's ``LOGGING``: one line per request, and every other line with the request's context.
 
-    The result is yours to edit. Reads no settings and imports nothing of Django, so call it inside your settings
-    module. Django's own record of a request that failed is folded into the request line on this handler; mail to the
-    administrators goes out as before.
+    You can edit the result. The function reads no settings and imports nothing of Django, so call it in your settings
+    module. Django's own record of a failed request is folded into the request line on this handler; mail to the
+    administrators is sent as before.
 
     Args:
-        schema: How the fields of ``json`` are named: ``flat``, with this package's names; or as those name them who
-            take the lines: ``ecs``, ``otel``, ``datadog`` or ``gcp``.
-        format: ``json`` for shippers; ``console``, coloured for people; ``logfmt``; or ``text``: timestamp, level,
+        schema: The field names of ``json``: ``flat`` for the names of this package, or the field names of another
+            system: ``ecs``, ``otel``, ``datadog`` or ``gcp``.
+        format: ``json`` for shippers; ``console`` for people, with colours; ``logfmt``; or ``text``: timestamp, level,
             logger and message.
-        level: Lowest level that is written; above ``INFO`` the request line is not.
+        level: The lowest level that is written. Above ``INFO`` you get no line for a request that succeeded.
         service: Name of the service, on every line.
         version: Its version, on every line.
-        environment: Such as ``production``, on every line.
-        stream: ``stdout`` or ``stderr``; not used when there is a *file*.
-        file: Path of a file to append to; it is opened again when it has been renamed or removed, as log rotation does.
-        nonblocking: Write from a thread of its own, so that no request waits for whoever reads the lines; see
-            `obs_middleware.logs.handlers.NonBlockingHandler` for what that costs.
+        environment: The deployment, for example ``production``, on every line.
+        stream: ``stdout`` or ``stderr``; ignored if *file* is given.
+        file: Path of a file to append to. It is opened again after log rotation has renamed or removed it.
+        nonblocking: Write from a separate thread, so that no request waits for a slow reader; see
+            `obs_middleware.logs.handlers.NonBlockingHandler` for the cost.
         quiet_servers: Silence the access logs of runserver, uvicorn, gunicorn and granian, which would be a second line
-            for each request. hypercorn sets its own up later: leave its ``--access-logfile`` out.
-        loggers: Further entries for ``loggers``: name -> level, or the whole entry.
+            for each request. hypercorn configures its own later: do not pass ``--access-logfile``.
+        loggers: More entries for ``loggers``: name -> level, or the whole entry.
 
     Raises:
-        ValueError: There is no such *schema*, *format* or *stream*.
+        ValueError: *schema*, *format* or *stream* is unknown.
     """
     _check("schema", schema, SchemaName)
     _check("format", format, Format)
@@ -82,7 +82,7 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     if file is None:
         formatter["stream"] = stream
     elif format == "console":
-        formatter["stream"] = None  # for it takes stdout if nothing is said
+        formatter["stream"] = None  # the default of this formatter is stdout
     elif Path(file).is_fifo():
         formatter["max_bytes"] = MAX_BYTES_PIPE
     output: dict[str, Any]
@@ -117,12 +117,12 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
             "django": {"handlers": ["mail_admins"], "level": "INFO", "propagate": True},
             # NullHandler, not an empty list: without any handler Python prints warnings to stderr (logging.lastResort).
             **({name: dict(silent) for name in _ACCESS_LOGS} if quiet_servers else {}),
-            # Its sync worker warns of every HEAD request, because Django leaves it to the server to drop the body.
+            # The sync worker warns about every HEAD request, because Django leaves dropping the body to the server.
             **({"gunicorn.http.wsgi": {"level": "ERROR"}} if quiet_servers else {}),
         },
     }
     for name, entry in (loggers or {}).items():
-        # A level alone leaves Django's logger its mail to the administrators, and gives an access log its voice back.
+        # With only a level, Django's logger still mails the administrators, and an access log is written again.
         before = {} if name in _ACCESS_LOGS else config["loggers"].get(name, {})
         config["loggers"][name] = dict(entry) if isinstance(entry, Mapping) else {**before, "level": entry}
     return config
@@ -132,8 +132,8 @@ def structlog_config() -> dict[str, Any]:
     """
     Return keyword arguments for ``structlog.configure``: structlog loggers write through the handlers of `LOGGING`.
 
-    So loggers of structlog and of the standard library come out alike, with the request's context on both. The chain
-    does what must be done at the call; the rest is the formatter's.
+    Loggers of structlog and of the standard library then give the same lines, with the request's context. The chain
+    does only what must happen at the call; the formatter does the rest.
     """
     import structlog  # noqa: PLC0415 -- a tenth of a second, which the console script need not spend on every start
 

@@ -1,8 +1,8 @@
 """
-The types of an ``ecs`` line in Elasticsearch and in OpenSearch: a component template and an index template.
+Index templates for ``ecs`` lines in Elasticsearch and OpenSearch.
 
-Write. They are made of the table in `obs_middleware.logs.schemas`, so a field cannot be added to the line and be
-forgotten in the store. ``obs-middleware elastic-template`` prints them.
+Write. The templates are built from the table of the schema, so no field of the line can be missing in them.
+``obs-middleware elastic-template`` prints them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ COMPONENT: Final = "obs-middleware"
 """The name of the component template."""
 
 PRIORITY: Final = 200
-"""Above 100, which Elasticsearch's own template for ``logs-*-*`` has."""
+"""The priority of the index template. Elasticsearch's own template for ``logs-*-*`` has 100."""
 
 _LONGEST: Final = 8_191
-"""Characters that are below Lucene's 32,766 bytes for one term, whatever the characters are."""
+"""Characters of a term: at most 32,764 bytes of UTF-8, which is below Lucene's limit of 32,766."""
 
 # The JSON type that a form begins with -> the type in the store.
 _STORE_TYPES: Final = {
@@ -32,11 +32,11 @@ _STORE_TYPES: Final = {
     "integer": "long",
     "number": "double",
     "boolean": "boolean",
-    "array": "keyword",  # a store has no arrays: every field may have several values
+    "array": "keyword",  # a store has no type for arrays: every field may have several values
 }
 
 _TEXT: Final = {"text": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": MAX_TEXT}}}
-"""For what shippers add, which in Elasticsearch ``ecs@mappings`` knows; a text would be analysed otherwise."""
+"""A rule for the texts that shippers add. In Elasticsearch, ``ecs@mappings`` has this rule already."""
 
 _DATASET: Final = re.compile(r"[a-z0-9_][a-z0-9_.+]{0,99}")
 """Source: Elastic, data stream naming scheme: lower case, without a hyphen, 100 bytes at most."""
@@ -44,13 +44,14 @@ _DATASET: Final = re.compile(r"[a-z0-9_][a-z0-9_.+]{0,99}")
 
 def component_template(*, opensearch: bool = False) -> dict[str, Any]:
     """
-    Return the component template: a type for every field that the package writes, and rules for the application's.
+    Return the component template: a type for each field of the package, and rules for the application's fields.
 
-    Numbers of the application are doubles and its booleans keywords, and of two kinds of value under one name the
-    second is stored without being indexed: no field that an application binds can make a store refuse the line.
+    Fields named ``*_count`` and integers of the application become ``long``, other numbers ``double``, booleans
+    ``keyword``. If a name later gets a value of another type, that value is stored without being indexed, so the store
+    never refuses a line.
 
     Args:
-        opensearch: Use OpenSearch's ``flat_object`` where Elasticsearch has ``flattened``.
+        opensearch: Use OpenSearch's ``flat_object`` instead of Elasticsearch's ``flattened``.
     """
     schema = schema_named("ecs")
     assert schema is not None  # noqa: S101 -- for the type checker: only the flat schema has no table
@@ -84,27 +85,27 @@ def index_template(
     """
     Return the index template, which applies the component template to the data streams ``logs-<dataset>-<namespace>``.
 
-    In Elasticsearch it stands on the built-in components for logs, whose settings and life cycle stay.
+    In Elasticsearch it includes the built-in components for logs, with their settings and life cycle.
 
     Args:
-        dataset: The middle part of the name, such as the name of the service.
-        pattern: Names of streams or indices to apply to, instead of those of *dataset*.
-        priority: Which of several templates with a matching pattern wins: the one with the highest.
-        plain: For ordinary indices instead of data streams.
-        opensearch: Use no component that only Elasticsearch has.
+        dataset: The middle part of the name, for example the name of the service.
+        pattern: Names of the streams or indices, instead of those of *dataset*.
+        priority: The template with the highest priority applies if several match.
+        plain: Use ordinary indices instead of data streams.
+        opensearch: Leave out the components that only Elasticsearch has.
 
     Raises:
         ValueError: *dataset* cannot be part of the name of a data stream.
     """
     if not _DATASET.fullmatch(dataset):
-        raise ValueError(f"dataset is {dataset!r}; expected lower-case letters, digits, `_` and `.`, such as my_shop.")
+        raise ValueError(f"dataset is {dataset!r}; use lower-case letters, digits, `_` and `.`, for example my_shop.")
     builtin: tuple[list[str], list[str]] = (
         ([], []) if opensearch else (["logs@mappings", "logs@settings"], ["ecs@mappings"])
     )
     template: dict[str, Any] = {
         "index_patterns": [pattern or f"logs-{dataset}-*"],
         "priority": priority,
-        # The later wins over the earlier; of rules for fields without a type the first that fits does.
+        # A later component overrides an earlier one. Of the dynamic rules, the first that matches applies.
         "composed_of": [*builtin[0], COMPONENT, *builtin[1]],
     }
     if not plain:
@@ -121,9 +122,9 @@ def templates(
     opensearch: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """
-    Return what is to be put where: paths of the store's API and bodies, in the order in which to put them.
+    Return the requests that install the templates: API paths and bodies, in order.
 
-    The arguments are those of `index_template`.
+    The arguments are the same as for `index_template`.
     """
     return {
         f"_component_template/{COMPONENT}": component_template(opensearch=opensearch),
@@ -134,7 +135,7 @@ def templates(
 
 
 def _typed(schema: Schema) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield the path and the mapping of every field but those whose names an application or a setting chooses."""
+    """Yield path and mapping of every field, except those whose names an application or a setting chooses."""
     for name, places in schema.fields.items():
         for to in places:
             kind = _kind(to.form or FIELDS[name].type)
@@ -148,7 +149,7 @@ def _typed(schema: Schema) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
 
 
 def _rules(schema: Schema) -> Iterator[dict[str, Any]]:
-    """Yield the dynamic templates; of several that fit a field the first decides."""
+    """Yield the dynamic templates; the first that matches a field applies."""
     for name, places in schema.fields.items():
         for to in places:
             if _kind(to.form or FIELDS[name].type) == "object":
@@ -162,8 +163,8 @@ def _own_rules(own: Own) -> Iterator[dict[str, Any]]:
     if "text" in own.types:
         yield _rule(below, below, "string", _mapping("keyword"))
     if "number" in own.types:
-        # A name may be bound as 1 here, as 1.5 there and as true elsewhere. A keyword takes them all; a number that is
-        # none is kept in the line and not indexed; and a count that has a fraction is not rounded in silence.
+        # A name may be bound as 1, 1.5 and true. A keyword takes any value. ignore_malformed keeps a value that is not
+        # a number in the line without indexing it. coerce=False does not round a count that has a fraction.
         count = {"type": "long", "coerce": False, "ignore_malformed": True}
         number = {"type": "double", "ignore_malformed": True}
         yield _rule(f"{below}_count", below, "long", count, names="*_count")
@@ -177,7 +178,7 @@ def _rule(name: str, below: str, kind: str, mapping: dict[str, Any], names: str 
 
 
 def _kind(form: str) -> str:
-    """Return the JSON type that *form* begins with."""
+    """Return the JSON type at the beginning of *form*."""
     return re.split(r"\W", form, maxsplit=1)[0]
 
 
@@ -188,7 +189,7 @@ def _mapping(kind: str, most: int = MAX_TEXT) -> dict[str, Any]:
 
 
 def _put(properties: dict[str, Any], path: tuple[str, ...], mapping: Mapping[str, Any]) -> None:
-    """Put *mapping* where a store looks for *path*: for it a dot inside a key is a level too."""
+    """Put *mapping* at *path*; a store reads a dot inside a key as a level."""
     *above, last = ".".join(path).split(".")
     for key in above:
         properties = properties.setdefault(key, {"properties": {}})["properties"]

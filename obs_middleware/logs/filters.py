@@ -1,7 +1,7 @@
 """
-Handler filters: no second line for what the request line says, and the context for formatters that are not ours.
+Handler filters: fold Django's records into the request line, and add the context for other formatters.
 
-Write. Put them on a handler, not on a logger: `mail_admins` and Sentry then keep the records that are folded here.
+Write. Put them on a handler, not on a logger: `mail_admins` and Sentry then still get the records that are folded.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
-from obs_middleware.logs.line.clean import Cleaner, unused_key
+from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.record import event_id_of
+from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.event import RequestEvent, current_event, event_of
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
@@ -28,16 +29,16 @@ _RECORD_ATTRIBUTES: Final = frozenset(RESERVED_ATTRS) | {"taskName"}
 _ROOTS_OF_ECS: Final = frozenset(
     {"@timestamp", "ecs", "error", "log", "process", "service", "span", "trace", "transaction"}
 )
-"""What ecs-logging makes objects of: it raises, and the line is lost, where an attribute of that name is a value."""
+"""Objects of an ecs-logging line. If an attribute of that name is a value, ecs-logging raises and loses the line."""
 
 
 class FoldDjangoRequests(logging.Filter):
     """
-    Drop what Django logs of a request that has a line of its own ("Not Found", "Internal Server Error", ...).
+    Drop Django's records of a request that has a request line ("Not Found", "Internal Server Error", ...).
 
-    Only records of ``django.request`` and ``django.security.*`` that carry a request which the middleware has seen. The
-    exception of such a record, or the text of one of ``django.security.*`` without exception, is kept for the request
-    line, where the first one counts; what that line does not say, or can say no more, passes.
+    Only records of ``django.request`` and ``django.security.*`` are dropped, and only for a request that the middleware
+    has seen. The first exception, or the first text of ``django.security.*``, is copied to the request line. A record
+    that arrives after the line was written, or that adds another exception or text, is not dropped.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -47,7 +48,7 @@ class FoldDjangoRequests(logging.Filter):
             return True
         event = event_of(getattr(record, "request", None))
         if event is None:
-            # A request that Django could not even build has a line all the same if it is observed from outside.
+            # Django could not build the request. If the application is wrapped in `observed`, it has a request line.
             event = current_event.get()
             unbuilt = name == "django.request" and not hasattr(record, "request")
             if event is None or not event.observed or event.done or not unbuilt:
@@ -59,24 +60,24 @@ class FoldDjangoRequests(logging.Filter):
             return not _is_told(event, record.getMessage() if error is None else error)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as failure:  # noqa: BLE001 -- a filter that raises would raise into the application
+        except BaseException as failure:  # noqa: BLE001 -- an exception here would reach the application
             report_once("FoldDjangoRequests", failure)
             return True
 
 
 def _is_told(event: RequestEvent, said: BaseException | str) -> bool:
-    """Return whether the request line says *said*, which it is given if it says nothing yet."""
+    """Return whether *said* is on the request line; put it there if it is the first."""
     if event.done:
         return isinstance(said, BaseException) and _came_through(event, said)
     if event.error is None and event.refusal is None:
         event.refusal = said
     told = event.refusal if event.error is None else event.error
-    # A second handler folds the same record, and makes a text of its own of it.
+    # A second handler folds the same record and formats its text again, so compare by value.
     return told is said or (type(told) is type(said) is str and told == said)
 
 
 def _came_through(event: RequestEvent, error: BaseException) -> bool:
-    """Return whether *error* passed through the middleware, which then told it: the frame that has *event* is in it."""
+    """Return whether *error* passed through the middleware, which then logged it: a frame of its trace has *event*."""
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_locals.get("event") is event for frame, _ in frames)
 
@@ -85,18 +86,17 @@ class RequestContextFilter(logging.Filter):
     """
     Put the fields of `add_request_context` on the record, for any formatter that prints a record's attributes.
 
-    For those who keep python-json-logger, ecs-logging or a formatter of their own. Values are made safe for JSON and
-    secrets hidden first. A field whose name the logging module uses itself is renamed ``app_<name>``. Lets every record
-    pass.
+    Use it with python-json-logger, ecs-logging or your own formatter. Values are made safe for JSON, and secrets are
+    redacted. A field whose name the logging module uses is renamed ``app_<name>``. No record is dropped.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Logging is configured before the system checks could say what is wrong with the settings.
+        # Lenient: logging is configured before the system checks can report bad settings.
         keep_configured(self, lenient=True)
 
     def configure(self, settings: Settings) -> None:
-        """Take over which names are secret."""
+        """Take the names of secrets from the settings."""
         self._cleaner = Cleaner(Secrets(settings.redact))
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -105,7 +105,7 @@ class RequestContextFilter(logging.Filter):
             _add_fields(record, self._cleaner)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 -- a filter that raises would raise into the application
+        except BaseException as error:  # noqa: BLE001 -- an exception here would reach the application
             report_once("RequestContextFilter", error)
         return True
 
@@ -125,7 +125,7 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
         fields = bound | event.context
     attributes = record.__dict__
     taken = _RECORD_ATTRIBUTES | _ROOTS_OF_ECS
-    # Where a call gave `a.b` in `extra`, ecs-logging makes an object of `a`.
+    # ecs-logging turns `a.b` in `extra` into an object `a`.
     taken |= {name.partition(".")[0] for name in attributes if "." in name}
     cleaned, _ = cleaner.clean_fields(fields)
     for name, value in cleaned.items():
@@ -134,7 +134,7 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
             continue
         given = attributes.get(name, value)
         if given != value and own_name(name) != name:
-            # What the call itself gave in `extra` under a name of the package is renamed, as everywhere.
+            # A value of `extra` with the name of one of our fields is renamed, as on our own lines.
             attributes[own_name(name)] = cleaner.clean(given)
             given = value
         attributes[name] = given

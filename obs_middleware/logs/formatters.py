@@ -1,14 +1,13 @@
 """
-Formatters: a log record, of the standard library or of structlog, becomes one line.
+Formatters: turn a log record, from the standard library or from structlog, into one line.
 
-Write. All four run the same structlog chain over the same event dict and differ only in the renderer at its end.
+Write. All four run the same chain of structlog processors and differ only in the renderer at its end.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -19,23 +18,25 @@ from django.utils.module_loading import import_string
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
-from obs_middleware.logs.line.clean import Cleaner, unused_key
+from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.encode import dumps
-from obs_middleware.logs.line.escape import escape_controls, takes_unicode, to_ascii
+from obs_middleware.logs.line.escape import takes_unicode, to_ascii
 from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.fit import Fit, default_max_bytes
 from obs_middleware.logs.line.limits import MAX_BYTES, MAX_TRACE_BYTES, MAX_TRACE_BYTES_PIPE, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
+from obs_middleware.logs.line.render import make_printable, render_logfmt, render_text, wrap
 from obs_middleware.logs.line.shortcut import Shortcut
 from obs_middleware.logs.line.timestamps import Timestamps
+from obs_middleware.logs.line.values import unused_key
 from obs_middleware.logs.options import SchemaName, StreamName
 from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
     add_request_context,
-    facts_of,
     is_equal,
     merge_bound_contextvars,
+    record_fields,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
 from obs_middleware.measure.event import current_event
@@ -47,24 +48,23 @@ __all__ = ["ChainFormatter", "ConsoleFormatter", "JSONFormatter", "LogfmtFormatt
 Processor = Callable[[Any, str, EventDict], Any]
 
 _STACK: Final = "Stack (most recent call last)"
-"""How a stack begins that structlog has made."""
+"""The first words of a stack that structlog has formatted."""
 
 
 class ChainFormatter(logging.Formatter):
     """
-    Everything but the end of the chain; not to be used itself.
+    The base class of the formatters: the chain without its renderer.
 
     Args:
-        processors: Your own structlog processors, called once a line each, after the context has been added. Callables
-            or dotted paths. One that raises costs the line the application's fields, never the request.
+        processors: Your own structlog processors, as callables or dotted paths. Each is called once per line, after
+            the context was added. If one raises, the line loses the application's fields; the request is not affected.
         service: Name of the service, on every line.
         version: Its version, on every line.
-        environment: Such as ``production``, on every line.
-        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file. If its encoding is not UTF-8, what
-            is not ASCII is spelt out.
-        max_bytes: The most that a line may have, encoded and with its line feed; beyond it a line is shrunk, and says
-            so in ``truncated``. None for 16,000, or 4,096 if *stream* is a pipe, which mixes longer lines with those of
-            other processes.
+        environment: The deployment, for example ``production``, on every line.
+        stream: The output, ``stdout`` or ``stderr``; None for a file. If its encoding is not UTF-8, everything but
+            ASCII is escaped.
+        max_bytes: The limit of a line in bytes, with its line feed. A longer line is shortened and gets ``truncated``.
+            None means 16,000, or 4,096 if *stream* is a pipe, which may mix longer lines with those of other processes.
 
     Raises:
         ValueError: *max_bytes* is below 2,048.
@@ -97,23 +97,23 @@ class ChainFormatter(logging.Formatter):
             *(import_string(processor) if isinstance(processor, str) else processor for processor in processors),
             add_exception,
         )
-        # Logging is configured before the system checks could say what is wrong with the settings.
+        # Lenient: logging is configured before the system checks can report bad settings.
         keep_configured(self, lenient=True)
 
     def configure(self, settings: Settings) -> None:
-        """Take over which names are secret."""
+        """Take the names of secrets from the settings."""
         self._cleaner = Cleaner(Secrets(settings.redact), trace_bytes=self._trace_bytes)
 
     def end(self) -> tuple[Processor, ...]:
-        """Return the last processors, which find only clean values; the very last returns the line."""
-        raise NotImplementedError  # abstract: every formatter below has its own
+        """Return the last processors, which get clean values; the very last one returns the line."""
+        raise NotImplementedError  # abstract
 
     def format(self, record: logging.LogRecord) -> str:
         """
         Return the line for *record*, without a line feed at its end; never raises.
 
-        When a processor fails, which is reported once, the line is written with the fields of this package alone, those
-        of an exception included, and has ``format_error``.
+        If a processor raises, the failure is reported once. The line then has only the fields of this package, those of
+        an exception, and ``format_error``.
         """
         try:
             event_dict: Any = self._event_dict(record)
@@ -122,7 +122,7 @@ class ChainFormatter(logging.Formatter):
             return self._fit(*self._cleaner.clean_fields(event_dict))
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 -- also structlog.DropEvent, which is no Exception
+        except BaseException as error:  # noqa: BLE001 -- structlog.DropEvent is a BaseException
             report_once(f"{type(self).__qualname__}.format", error)
             return self._fit(*self._cleaner.clean_fields(self._core(record, error)))
 
@@ -134,7 +134,7 @@ class ChainFormatter(logging.Formatter):
         return to_ascii(text) if self._in_ascii else text
 
     def _core(self, record: logging.LogRecord, error: BaseException) -> EventDict:
-        """Return what this package itself knows, and the exception, without anything that the application added."""
+        """Return the fields of this package and the exception, without anything that the application added."""
         event_dict = self._head(record, unformatted(record))
         exc_info: Any = record.exc_info or record.exc_text
         event = current_event.get()
@@ -154,14 +154,14 @@ class ChainFormatter(logging.Formatter):
 
     def _event_dict(self, record: logging.LogRecord) -> EventDict:
         own: dict[str, Any] = {}
-        # issubclass, not isinstance: the latter evaluates a lazy object
+        # issubclass, not isinstance: isinstance evaluates a lazy object
         message: Any = record.msg
         if issubclass(type(message), Mapping):
-            # From a structlog logger whose chain ends in ProcessorFormatter.wrap_for_formatter, or a dict as message.
+            # From a structlog logger whose chain ends in ProcessorFormatter.wrap_for_formatter, or a dict message.
             own.update(message)
             event_dict = self._head(record, own.pop("event", ""))
             stack = own.get("stack")
-            if type(stack) is str and stack.startswith(_STACK):  # what structlog makes of stack_info=True
+            if type(stack) is str and stack.startswith(_STACK):  # set by structlog for stack_info=True
                 event_dict["stack_info"] = own.pop("stack")
         else:
             event_dict = self._head(record, record.getMessage())
@@ -194,35 +194,35 @@ class ChainFormatter(logging.Formatter):
 
 
 def _without_copies(own: Mapping[str, Any], record: logging.LogRecord) -> Iterable[tuple[str, Any]]:
-    """Return *own* without what says the same as the line itself: `RequestContextFilter` puts it there for others."""
+    """Return *own* without the copies of our fields that `RequestContextFilter` adds for other formatters."""
     event = current_event.get()
     if event is None or "request_id" not in own:
         return own.items()
-    facts = facts_of(event, record.msg)
-    return [(name, value) for name, value in own.items() if name not in facts or not is_equal(value, facts[name])]
+    fields = record_fields(event, record.msg)
+    return [(name, value) for name, value in own.items() if name not in fields or not is_equal(value, fields[name])]
 
 
 class JSONFormatter(ChainFormatter):
     """
     Write a record as one line of strict JSON.
 
-    The record runs through a structlog processor chain: the request's context (`add_request_context`), what was bound
-    with structlog's own ``bind_contextvars``, your *processors*, exceptions as fields, the translation into the
-    *schema*, and a `structlog.processors.JSONRenderer`. Inside the chain the text is under ``event``, as structlog has
-    it; on the line it is ``message``. ``extra={...}`` of a standard-library call and keyword arguments of a structlog
-    call become fields; one that has the name of a field of the package is renamed ``app_<name>``.
+    The record passes through a chain of structlog processors: the request's context (`add_request_context`), the values
+    of structlog's ``bind_contextvars``, your *processors*, the fields of an exception, the translation into the
+    *schema*, and `structlog.processors.JSONRenderer`. Inside the chain the text is ``event``, as in structlog; on the
+    line it is ``message``. ``extra={...}`` of a standard-library call and keyword arguments of a structlog call
+    become fields. A field with the name of one of ours is renamed ``app_<name>``.
 
     Args:
-        schema: How the fields are named: ``flat``, ``ecs``, ``otel``, ``datadog`` or ``gcp``.
-        processors: As in the other formatters: your own structlog processors, or dotted paths of them.
+        schema: The names of the fields: ``flat``, ``ecs``, ``otel``, ``datadog`` or ``gcp``.
+        processors: Your own structlog processors, as callables or dotted paths.
         service: Name of the service, on every line.
         version: Its version, on every line.
-        environment: Such as ``production``, on every line.
-        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file.
-        max_bytes: The most that a line may have; None for 16,000, or 4,096 if *stream* is a pipe.
+        environment: The deployment, for example ``production``, on every line.
+        stream: The output, ``stdout`` or ``stderr``; None for a file.
+        max_bytes: The limit of a line in bytes; None for 16,000, or 4,096 if *stream* is a pipe.
 
     Raises:
-        ValueError: There is no such *schema*, or *max_bytes* is below 2,048.
+        ValueError: *schema* does not exist, or *max_bytes* is below 2,048.
     """
 
     def __init__(  # noqa: PLR0913 -- keyword-only, each with a default
@@ -255,7 +255,7 @@ class JSONFormatter(ChainFormatter):
         )
 
     def end(self) -> tuple[Processor, ...]:
-        """Translate into the schema, and render."""
+        """Translate into the schema and render."""
         renderer = structlog.processors.JSONRenderer(serializer=dumps)
         return (renderer,) if self._translate is None else (self._translate, renderer)
 
@@ -263,15 +263,15 @@ class JSONFormatter(ChainFormatter):
         """
         Return the line for *record*, without a line feed at its end; never raises.
 
-        When a processor fails, which is reported once, the line is written with the fields of this package alone, and
-        has ``format_error``.
+        If a processor raises, the failure is reported once. The line then has only the fields of this package, those of
+        an exception, and ``format_error``.
         """
         if self._shortcut is not None:
             try:
                 line = self._shortcut.line(record, self._cleaner)
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException:  # noqa: BLE001 -- whatever is odd about the record is the chain's to see to
+            except BaseException:  # noqa: BLE001 -- the chain handles whatever is odd about the record
                 line = None
             if line is not None:
                 return line
@@ -280,74 +280,42 @@ class JSONFormatter(ChainFormatter):
 
 class LogfmtFormatter(ChainFormatter):
     """
-    Write a record as ``key=value`` pairs on one line; the same event as in JSON.
+    Write a record as ``key=value`` pairs on one line, with the same fields as in JSON.
 
-    Null is nothing behind the sign (``route=``), an empty text is quoted (``route=""``). Control characters are spelt
-    out. A list or mapping is JSON in quotes.
+    Null has no text after the sign (``route=``); an empty text is quoted (``route=""``). Control characters are
+    escaped. A list or mapping is JSON in quotes.
     """
 
     def end(self) -> tuple[Processor, ...]:
         """Render."""
-        return (_render_logfmt,)
-
-
-def _render_logfmt(_: Any, __: str, event_dict: EventDict) -> str:
-    return " ".join(f"{_logfmt_key(name)}={_logfmt_value(value)}" for name, value in event_dict.items())
-
-
-def _logfmt_key(name: Any) -> str:
-    return "".join("_" if not c.isprintable() or c in ' ="' else c for c in str(name)) or "_"
-
-
-def _logfmt_value(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = dumps({"": value})[4:-1] if isinstance(value, (dict, list)) else str(value)
-    if text and text.isprintable() and not set(' ="\\') & set(text):
-        return text
-    return '"' + escape_controls(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+        return (render_logfmt,)
 
 
 class TextFormatter(ChainFormatter):
     """
-    Write ``timestamp LEVEL logger message``, with a traceback below it when there is one.
+    Write ``timestamp LEVEL logger message``, with the traceback of an exception below.
 
-    For ``grep 'Request took'``. Control characters are spelt out, so what a client sends cannot forge a line.
+    Use it for ``grep 'Request took'``. Control characters are escaped, so a client cannot forge a line.
     """
 
     def end(self) -> tuple[Processor, ...]:
         """Render."""
-        return (_render_text,)
-
-
-def _render_text(_: Any, __: str, event_dict: EventDict) -> str:
-    head = (event_dict["timestamp"], event_dict["level"].upper(), event_dict.get("logger", ""), event_dict["message"])
-    lines = [" ".join(escape_controls(str(part)) for part in head)]
-    lines.extend(_trace_lines(event_dict))
-    return "\n".join(lines)
-
-
-def _trace_lines(event_dict: EventDict) -> list[str]:
-    trace = "\n".join(str(event_dict[name]) for name in ("stack_info", "stack_trace") if event_dict.get(name))
-    # Indented, for a text of an exception may have lines of its own, which must not look like lines of the log.
-    return [f"  {escape_controls(line)}" for line in trace.split("\n")] if trace else []
+        return (render_text,)
 
 
 class ConsoleFormatter(ChainFormatter):
     """
-    Write a record for people: aligned, coloured on a terminal, the traceback below it.
+    Write a record for people: aligned, coloured on a terminal, with the traceback below.
 
-    On a terminal a line that is wider goes on below, indented, so that no field is split at the edge.
+    A line that is wider than the terminal is continued below, indented, so that no field is split.
 
     Args:
-        stream: ``stdout`` or ``stderr``, where the lines will go; None for a file. There is colour if that is a
-            terminal and the environment variable ``NO_COLOR`` is not set.
-        processors: As in the other formatters: your own structlog processors, or dotted paths of them.
+        stream: The output, ``stdout`` or ``stderr``; None for a file. Colours are used if it is a terminal and the
+            environment variable ``NO_COLOR`` is not set.
+        processors: Your own structlog processors, as callables or dotted paths.
         service: Name of the service, on every line.
         version: Its version, on every line.
-        environment: Such as ``production``, on every line.
+        environment: The deployment, for example ``production``, on every line.
     """
 
     def __init__(
@@ -369,49 +337,14 @@ class ConsoleFormatter(ChainFormatter):
 
     def _render_for_people(self, event: dict[str, Any]) -> str:
         text = self._render(event)
-        return _wrap(text, shutil.get_terminal_size().columns) if self._is_terminal else text
+        return wrap(text, shutil.get_terminal_size().columns) if self._is_terminal else text
 
     def configure(self, settings: Settings) -> None:
-        """Take over which names are secret; nothing is shortened for people."""
+        """Take the names of secrets from the settings; nothing is shortened for people."""
         self._cleaner = Cleaner(Secrets(settings.redact), shortens=False)
 
     def end(self) -> tuple[Processor, ...]:
-        """Make every value printable, and render."""
-        return _make_printable, structlog.dev.ConsoleRenderer(
+        """Make every value printable and render."""
+        return make_printable, structlog.dev.ConsoleRenderer(
             colors=self._colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
         )
-
-
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def _wrap(text: str, width: int) -> str:
-    """Return *text* with its first line broken at spaces, where it has some, to *width* characters that are seen."""
-    head, end, trace = text.partition("\n")
-    if len(_COLOURS.sub("", head)) <= width:
-        return text
-    parts: list[str] = []
-    column = 0
-    for word in head.split(" "):
-        size = len(_COLOURS.sub("", word))
-        if parts and column + 1 + size > width:
-            parts.append("\n    ")
-            column = 4 + size
-        else:
-            parts.append(" " if parts else "")
-            column += size + bool(column)
-        parts.append(word)
-    return "".join((*parts, end, trace))
-
-
-def _make_printable(_: Any, __: str, event_dict: EventDict) -> EventDict:
-    trace = _trace_lines(event_dict)
-    printable = {"event": escape_controls(event_dict["message"])}
-    for name, value in event_dict.items():
-        if name not in {"message", "event_id", "stack_info", "stack_trace"}:
-            # The renderer takes what has these names for a trace.
-            shown = f"app_{name}" if name in {"exception", "stack"} else escape_controls(name)
-            printable[shown] = escape_controls(value) if isinstance(value, str) else value
-    if trace:
-        printable["exception"] = "\n".join(trace)
-    return printable

@@ -167,5 +167,5 @@ def test_an_index_template_can_be_for_plain_indices_of_any_name() -> None:
 
 @pytest.mark.parametrize("dataset", ["", "a-b", "Shop", "a*", "x" * 101])
 def test_a_dataset_must_be_able_to_be_one(dataset: str) -> None:
-    with pytest.raises(ValueError, match="expected lower-case letters"):
+    with pytest.raises(ValueError, match="use lower-case letters"):
         index_template(dataset)

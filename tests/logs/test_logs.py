@@ -30,10 +30,11 @@ from obs_middleware import bind, logging_config, structlog_config
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
+from obs_middleware.logs.line.bound import bound_contextvars
 from obs_middleware.logs.line.escape import escape_controls
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.options import SchemaName
-from obs_middleware.logs.processors import add_request_context, has_bound_contextvars
+from obs_middleware.logs.processors import add_request_context
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.ids import is_event_id
 from obs_middleware.measure.vocabulary import FIELDS
@@ -543,10 +544,10 @@ def test_structlog_offers_the_shape_that_is_relied_on() -> None:
     """A canary: the variables in this dict are asked for what is bound here, to save a scan on every line."""
     structlog.contextvars.bind_contextvars(canary=1)
     assert [variable.get() for variable in structlog.contextvars._CONTEXT_VARS.values()].count(1) == 1
-    assert has_bound_contextvars()
+    assert bound_contextvars() == {"canary": 1}
     structlog.contextvars.clear_contextvars()
     assert all(variable.get() is Ellipsis for variable in structlog.contextvars._CONTEXT_VARS.values())
-    assert not has_bound_contextvars()
+    assert bound_contextvars() == {}
 
 
 @pytest.mark.parametrize("schema", ["flat", "ecs"])

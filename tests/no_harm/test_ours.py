@@ -87,12 +87,12 @@ TWICE = {
     "RequestEvent.line",
     "new_event_id",
     # If anything was ever bound in structlog's own context variables.
-    "has_bound_contextvars",
+    "bound_contextvars",
     # For the name of a logger that is new.
     "Cleaner.clean",
     "Cuts.__init__",
-    "_Walk.__init__",
-    "_Walk.value",
+    "Walk.__init__",
+    "Walk.value",
 }
 
 SILENT = {
@@ -107,12 +107,12 @@ SILENT = {
     "encode_text",
     "is_whole",
     # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
-    "_Walk._mapping",
-    "_Walk._may_add",
-    "_Walk._may_open",
-    "_Walk._object",
-    "_Walk._text",
-    "_plain_key",
+    "Walk._mapping",
+    "Walk._may_add",
+    "Walk._may_open",
+    "Walk._object",
+    "Walk._text",
+    "plain_key",
     "clean_text",
 }
 

@@ -91,4 +91,5 @@ def dumps(event_dict: dict[str, Any], **_: Any) -> str:
 
     This is a serializer for `structlog.processors.JSONRenderer`; the keyword arguments that it passes are ignored.
     """
-    return escape_json(orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict))
+    line = orjson.dumps(event_dict).decode() if _HAS_ORJSON else _encode(event_dict)
+    return escape_json(line) if has_hidden(line) else line

@@ -41,7 +41,7 @@ def has_hidden(line: str) -> bool:
 
 def escape_json(line: str) -> str:
     r"""Return a line of JSON with its hidden characters as ``\u`` escapes; a parser reads the same values."""
-    return _HIDDEN_IN_JSON.sub(_spell_for_json, line) if has_hidden(line) else line
+    return _HIDDEN_IN_JSON.sub(_spell_for_json, line)
 
 
 def to_ascii(text: str) -> str:

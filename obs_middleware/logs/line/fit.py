@@ -1,8 +1,7 @@
 """
-How large a line and its parts may be, and what goes first when a line is too large.
+Shorten texts, traces and whole lines to their limits.
 
-Write. A line is never split and never invalid: it shrinks, in a fixed order, until it fits. Which sizes pipes, shippers
-and stores break at is what the defaults come from; the documentation lists them.
+Write. A line that is too large is never split and never invalid: it is shortened in a fixed order until it fits.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _FRAME: Final = re.compile(r'^[ |+-]*File "', re.MULTILINE)
 
 
 def is_pipe(stream: str) -> bool:
-    """Return whether ``sys.stdout`` or ``sys.stderr``, as *stream* names it, is a pipe or FIFO."""
+    """Return whether *stream*, ``stdout`` or ``stderr``, is a pipe or FIFO."""
     try:
         return stat.S_ISFIFO(os.fstat(getattr(sys, stream).fileno()).st_mode)
-    except (AttributeError, OSError, ValueError):  # closed, replaced, or not there at all
+    except (AttributeError, OSError, ValueError):  # closed, replaced or missing
         return False
 
 
 def default_max_bytes(stream: str | None) -> int:
-    """Return the limit of a line that goes to *stream*; None for a file, or for what is not known."""
+    """Return the limit of a line in bytes; *stream* is None for a file or an unknown output."""
     return MAX_BYTES_PIPE if stream is not None and is_pipe(stream) else MAX_BYTES
 
 
@@ -49,17 +48,16 @@ def cut_text(text: str, limit: int) -> str:
 
 def cut_trace(text: str, limit: int) -> str:
     """
-    Return a stack trace of at most *limit* bytes in UTF-8: its head, and its last frames with the exception.
+    Return a stack trace of at most *limit* bytes in UTF-8: its head, its last frames, and the exception.
 
-    The middle goes, line by line, and the number of lines that went stands there instead. Of an exception whose text is
-    itself that long the beginning stays.
+    The lines in the middle are replaced by their number. A long text of the exception is cut at its end.
     """
     if byte_count(text) <= limit:
         return text
     frames = list(_FRAME.finditer(text))
     if not frames:
         return _cut_bytes(text, limit)
-    # What stands behind the last frame, its source and its marker, is the exception's own text.
+    # The text after the last frame, its source line and its marker line is the exception's own.
     end = _behind_frame(text, frames[-1].start())
     reason = text[end:]
     if byte_count(reason) > limit // 3:
@@ -68,7 +66,7 @@ def cut_trace(text: str, limit: int) -> str:
         line if byte_count(line) <= limit // 4 else _cut_bytes(line, limit // 4) + "\n"
         for line in text[:end].splitlines(keepends=True)
     ]
-    left = limit - byte_count(reason) - 40  # for the line that says how many went
+    left = limit - byte_count(reason) - 40  # for the line with the number of lines cut
     head = _take(lines, left // 4)
     rest = lines[len(head) :]
     tail = _take(rest[::-1], left - sum(map(byte_count, head)))[::-1]
@@ -78,7 +76,7 @@ def cut_trace(text: str, limit: int) -> str:
 
 
 def _behind_frame(text: str, start: int) -> int:
-    """Return where the up to three lines of the frame at *start* end."""
+    """Return the end of the frame at *start*, which has up to three lines."""
     for _ in range(3):
         end = text.find("\n", start)
         if end < 0:
@@ -90,7 +88,7 @@ def _behind_frame(text: str, start: int) -> int:
 
 
 def _take(lines: list[str], limit: int) -> list[str]:
-    """Return as many of *lines*, from the first on, as have *limit* bytes together."""
+    """Return the first of *lines* that have at most *limit* bytes together."""
     taken = []
     for line in lines:
         limit -= byte_count(line)
@@ -106,12 +104,12 @@ def _cut_bytes(text: str, limit: int) -> str:
 
 class Cuts:
     """
-    What was cut off one event.
+    A record of what was cut from one event.
 
     Attributes:
-        fields: The names of the fields, in the order in which they were cut.
-        characters: Characters of text that went, before the line was put together.
-        most_names: How many fields are named on the line.
+        fields: The names of the fields that were cut, in order.
+        characters: The number of characters cut before the line was rendered.
+        most_names: The limit of the names listed on the line.
     """
 
     __slots__ = ("characters", "fields", "most_names")
@@ -122,12 +120,12 @@ class Cuts:
         self.most_names = 10
 
     def add(self, name: str, characters: int = 0) -> None:
-        """Note that something of the field *name* went."""
+        """Note that the field *name* was cut."""
         self.fields[name] = None
         self.characters += characters
 
     def mark(self, event: dict[str, Any]) -> None:
-        """Say on *event* that it was cut, and where."""
+        """Add ``truncated`` and ``truncated_fields`` to *event*."""
         names = list(self.fields)
         if len(names) > self.most_names:
             names = [*names[: self.most_names], f"... {len(names) - self.most_names} more"]
@@ -137,14 +135,14 @@ class Cuts:
 
 class Fit:
     """
-    Sees to it that a line has no more than so many bytes.
+    Render an event as a line of at most *max_bytes* bytes.
 
     Args:
-        render: Makes the line, without its line feed, of an event with clean values in the flat schema.
-        max_bytes: The limit, with the line feed.
+        render: Returns the line, without its line feed, of an event with clean values in the flat schema.
+        max_bytes: The limit in bytes, including the line feed.
 
     Raises:
-        ValueError: *max_bytes* is too small for the fields that always stay.
+        ValueError: *max_bytes* is too small for the fields that are always kept.
     """
 
     def __init__(self, render: Callable[[dict[str, Any]], str], max_bytes: int) -> None:
@@ -152,16 +150,16 @@ class Fit:
             raise ValueError(f"max_bytes is {max_bytes}; expected at least {LEAST_BYTES}.")
         self._render = render
         self._most = max_bytes - 1
-        # No character has more than four bytes: a text so short fits, whatever is in it.
+        # A character has at most four bytes, so a text of this length always fits.
         self._surely = self._most // 4
 
     def __call__(self, event: dict[str, Any], cuts: Cuts | None) -> str:
         """
-        Return the line of *event*, shrunk if it must be.
+        Return the line of *event*, shortened if necessary.
 
         Args:
-            event: Is changed when the line is too large.
-            cuts: What was cut of its values already; None if nothing was.
+            event: The event; it is changed if the line is too large.
+            cuts: What was cut from its values so far; None if nothing was.
         """
         text = self._render(event)
         if cuts is None and (len(text) <= self._surely or byte_count(text) <= self._most):
@@ -184,7 +182,7 @@ def _shrink_traces(event: dict[str, Any], cuts: Cuts, excess: int) -> None:
     for name in TRACES.intersection(event):
         trace = event[name]
         if type(trace) is str:
-            # Twice the excess, for on the line a line feed has two bytes, and a marker comes along.
+            # Twice the excess: a line feed has two bytes in JSON, and a marker is added.
             event[name] = cut_trace(trace, max(600, byte_count(trace) - 2 * excess))
             cuts.add(name)
 
@@ -196,7 +194,7 @@ def _drop_headers(event: dict[str, Any], cuts: Cuts, _: int) -> None:
 
 
 def _drop_own(event: dict[str, Any], cuts: Cuts, excess: int) -> None:
-    """Drop fields of the application, the largest first, until enough has gone."""
+    """Drop fields of the application, the largest first, until the line fits."""
     sizes = {name: len(name) + len(str(value)) for name, value in event.items() if name not in FIELDS}
     for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if excess <= 0:
@@ -207,7 +205,7 @@ def _drop_own(event: dict[str, Any], cuts: Cuts, excess: int) -> None:
 
 
 def _shrink_texts(limit: int) -> Callable[[dict[str, Any], Cuts, int], None]:
-    """Return what cuts every text to *limit* characters, and a trace to twice as many bytes."""
+    """Return a function that cuts every text to *limit* characters and a trace to twice as many bytes."""
 
     def shrink(event: dict[str, Any], cuts: Cuts, _: int) -> None:
         for name, value in event.items():
@@ -219,7 +217,7 @@ def _shrink_texts(limit: int) -> Callable[[dict[str, Any], Cuts, int], None]:
 
 
 def _keep_core(text: int, identity: int) -> Callable[[dict[str, Any], Cuts, int], None]:
-    """Return what cuts all but the core, whose texts keep *text* characters, and whose ids *identity*."""
+    """Return a function that keeps only `CORE`, its texts cut to *text* characters and its ids to *identity*."""
 
     def shrink(event: dict[str, Any], cuts: Cuts, _: int) -> None:
         for name in [name for name in event if name not in CORE and name not in _MARKS]:
@@ -227,7 +225,7 @@ def _keep_core(text: int, identity: int) -> Callable[[dict[str, Any], Cuts, int]
             cuts.add(name)
         for name in CORE:
             value: Any = event.get(name)
-            if type(value) in {list, dict}:  # a processor's doing
+            if type(value) in {list, dict}:  # set by a processor of the application
                 value = str(value)
             most = identity if name in _IDS else text
             if type(value) is str and (len(value) > most or value is not event[name]):
@@ -244,6 +242,6 @@ _SHRINKS: Final = (
     _drop_headers,
     _drop_own,
     *(_shrink_texts(limit) for limit in (2_048, 1_024, 512, 256)),
-    # An id has at most 128 characters; longer ones are a processor's doing, as are texts of control characters.
+    # Our ids have at most 128 characters. Only a processor of the application can make longer ones.
     *(_keep_core(text, identity) for text, identity in ((256, 128), (64, 128), (16, 128), (16, 16))),
 )

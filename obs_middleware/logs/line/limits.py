@@ -27,41 +27,41 @@ __all__ = [
 ]
 
 MAX_BYTES: Final = 16_000
-"""A line with its line feed, encoded: below the 16 KiB at which Docker and CRI cut a line in pieces."""
+"""Bytes of a line with its line feed. Docker and CRI split a line at 16 KiB."""
 
 MAX_BYTES_PIPE: Final = 4_096
-"""The same where the output is a pipe: a longer write (PIPE_BUF) is mixed with the lines of other processes."""
+"""The same for a pipe: the system may mix a longer write (PIPE_BUF) with lines of other processes."""
 
 LEAST_BYTES: Final = 2_048
-"""What a limit must be at least, for the fields that always stay."""
+"""The smallest limit of a line that has room for `CORE`."""
 
 MAX_TEXT: Final = 1_024
-"""Characters of a text; beyond it the Elastic Common Schema does not index a keyword."""
+"""Characters of a text. The Elastic Common Schema does not index a longer keyword."""
 
 MAX_TEXT_OF: Final = {"path": 2_048, "query": 2_048, "user_agent": 512, "message": 8_191, "error_message": 8_191}
-"""The texts with a limit of their own, in characters."""
+"""Texts with another limit, in characters."""
 
 SHORT_TEXT: Final = min(MAX_TEXT, *MAX_TEXT_OF.values())
-"""Up to here a text is within every limit, so the limit need not be looked up."""
+"""A text of this length is within every limit, so no limit has to be looked up."""
 
 MAX_TRACE_BYTES: Final = 8_000
 MAX_TRACE_BYTES_PIPE: Final = 2_000
 TRACES: Final = frozenset({"stack_trace", "stack_info"})
 
 MAX_KEYS: Final = 100
-"""Fields of an event; Elasticsearch maps 1,000 in all."""
+"""Fields of an event. Elasticsearch maps at most 1,000 in an index."""
 
 MAX_KEY: Final = 64
 """Characters of a key that an application chose."""
 
 MAX_DEPTH: Final = 6
-"""Levels of containers inside a field; Elasticsearch takes 20, Datadog 10. Deeper ones become their type's name."""
+"""Levels of containers inside a field. Elasticsearch takes 20, Datadog 10. Deeper values become their type's name."""
 
 MAX_ITEMS: Final = 50
-"""Items of a list and keys of a mapping inside a field; what is beyond is counted in a last item."""
+"""Items of a list and keys of a mapping inside a field. A last item has the number of the others."""
 
 MAX_VALUES: Final = 1_000
-"""Values inside all the containers of an event together: fifty items on each of six levels would be billions."""
+"""Values inside all containers of an event: 50 items on each of 6 levels would be billions."""
 
 CORE: Final = (
     "timestamp",
@@ -77,4 +77,4 @@ CORE: Final = (
     "outcome",
     "duration_seconds",
 )
-"""What always stays, whatever else is cut; long texts among them are shortened."""
+"""The fields that are never dropped. Their texts may be shortened."""

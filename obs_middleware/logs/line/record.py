@@ -1,5 +1,5 @@
 """
-What a log record has on it: whose each attribute is, the id of its line, and its text when the arguments do not fit.
+Read a log record: the fields that the call gave, the id of its line, and its text if the arguments do not fit.
 
 Write.
 """
@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-from obs_middleware.logs.line.clean import unused_key
+from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.ids import is_event_id, new_event_id
 from obs_middleware.measure.vocabulary import own_name
 
 __all__ = ["LEVELS", "RECORD_SIZE", "event_id_of", "extra_of", "unformatted"]
 
 RECORD_SIZE: Final = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-"""How many attributes a record has; with more of them it has ``extra``, or what a record factory of the site adds."""
+"""The number of attributes of a plain record. More come from ``extra`` or from a record factory of the site."""
 
 LEVELS: Final = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
-"""The names of the standard levels, as they are on a line, whatever a site calls them (`logging.addLevelName`)."""
+"""The names of the standard levels on a line. `logging.addLevelName` does not change these."""
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, dict})
 _NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
@@ -37,9 +37,9 @@ _NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
 
 def event_id_of(record: logging.LogRecord) -> str:
     """
-    Return the id of a line, which is kept on its record: a second handler writes the same line under the same id.
+    Return the id of a line and keep it on the record, so that a second handler writes the line with the same id.
 
-    An ``event_id`` that the call gave in `extra` is renamed on the record, as every such name is.
+    An ``event_id`` that the call gave in `extra` is renamed on the record, like every name of our fields.
     """
     attributes = record.__dict__
     given = attributes.get("event_id")
@@ -52,9 +52,9 @@ def event_id_of(record: logging.LogRecord) -> str:
 
 
 def extra_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a call has put on *record*, without what Django and uvicorn put there for their own formatters."""
+    """Return the ``extra`` of *record* without the attributes that Django and uvicorn add for their own formatters."""
     extra = {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
-    if "request" in extra and type(extra["request"]) not in _PLAIN:  # a request, or a socket
+    if "request" in extra and type(extra["request"]) not in _PLAIN:  # a request or a socket
         del extra["request"]
     name = record.name or ""
     if name == "django.server":
@@ -65,11 +65,11 @@ def extra_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def unformatted(record: logging.LogRecord) -> Any:
-    """Return the text of a record, or its template when the arguments do not fit it."""
+    """Return the text of a record, or its template if the arguments do not fit."""
     message: Any = record.msg
     try:
         if issubclass(type(message), Mapping):
-            # Not the text of the whole dict: there may be secrets in it.
+            # Not the text of the whole dict: it may contain secrets.
             return message.get("event", "")
         return record.getMessage()
     except (KeyboardInterrupt, SystemExit):

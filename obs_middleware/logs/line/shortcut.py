@@ -1,8 +1,8 @@
 """
-What the chain of `JSONFormatter` makes of most records, for a third of its price: `Shortcut`.
+`Shortcut`: write most records as JSON at a third of the cost of the chain of `JSONFormatter`.
 
-Write. Nothing is decided here about how a line looks: what is not sure to come out as the chain would have it is left
-to the chain. Hostile events hold the two to the same line in the tests.
+Write. The shortcut gives the same line as the chain, or leaves the record to the chain. The tests compare the two with
+hostile events.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from structlog.contextvars import _CONTEXT_VARS  # held by a canary test
-
-from obs_middleware.logs.line.clean import Cleaner, clean_text
+from obs_middleware.logs.line.bound import VARIABLES, bound_contextvars
+from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.encode import encode_scalars, encode_text, is_whole
 from obs_middleware.logs.line.limits import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE
 from obs_middleware.logs.line.timestamps import Timestamps
-from obs_middleware.logs.processors import has_bound_contextvars
+from obs_middleware.logs.line.values import clean_text
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.ids import is_event_id, new_event_id
 
@@ -31,16 +30,16 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 class Shortcut:
     """
-    The way past the chain, for a formatter without processors of the project's.
+    A fast way to write a record, for a formatter without processors of the application.
 
-    It is open to a record without exception and ``extra``, with own fields of plain types under names that were cleaned
-    before, in a line in which nothing has to be cut.
+    It takes records without an exception and without ``extra``, whose own fields have plain types and known names, if
+    nothing on the line has to be cut.
 
     Args:
-        constants: The fields that are the same on every line, short texts.
-        translate: Translates an event into the schema; None for the flat one.
-        most_bytes: The most that a line may have, encoded and without its line feed.
-        timestamps: Makes the timestamps.
+        constants: The fields that are the same on every line; short texts.
+        translate: Translates an event into the schema; None for ``flat``.
+        most_bytes: The limit of a line in bytes, without its line feed.
+        timestamps: Formats the timestamps.
     """
 
     def __init__(
@@ -60,32 +59,32 @@ class Shortcut:
 
     def line(self, record: logging.LogRecord, cleaner: Cleaner) -> str | None:  # noqa: C901, PLR0911, PLR0912 -- done for each line, so calls little
         """
-        Return the line for *record*, or None where the chain must see to it.
+        Return the line for *record*, or None if the chain must write it.
 
         Args:
-            record: The record.
-            cleaner: The cleaner of the chain, which knows the names.
+            record: The log record.
+            cleaner: The cleaner of the chain, which knows the names of the fields.
 
         Raises:
-            Exception: As None: a lone surrogate, NaN, arguments that do not fit the message.
+            Exception: Treat it as None. Causes: a lone surrogate, NaN, arguments that do not fit the message.
         """
         attributes = record.__dict__
         message: Any = record.msg
         level = LEVELS.get(record.levelno, "")
         if (
             type(message) is not str
-            or type(record) is not logging.LogRecord  # whose text may be another
+            or type(record) is not logging.LogRecord  # a subclass may have another text
             or not level
             or record.exc_info
             or record.exc_text
             or record.stack_info
-            or (_CONTEXT_VARS and has_bound_contextvars())
+            or (VARIABLES and bound_contextvars())
         ):
             return None
         if len(attributes) == RECORD_SIZE and "event_id" not in attributes:
             event_id = attributes["event_id"] = new_event_id()
         else:
-            # A second handler's, or the call's own, in which anything may be; and nothing else.
+            # Set by a handler before us, or given by the call, which may be anything. No other attribute is allowed.
             event_id = attributes.get("event_id", "")
             if len(attributes) > RECORD_SIZE + 1 or type(event_id) is not str or not is_event_id(event_id):
                 return None
@@ -93,7 +92,7 @@ class Shortcut:
         if event is not None and message is event.message:
             if event.error is not None or event.refusal is not None:
                 return None
-            text = f'"{message}"'  # in which nothing needs escaping
+            text = f'"{message}"'  # contains nothing to escape
             fields: Mapping[str, Any] = event.line()
             has_own = event.said is not None or "headers" in fields
         else:
@@ -120,7 +119,7 @@ class Shortcut:
                 f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
             )
         elif len(name) > SHORT_TEXT or (has_own and not all(map(_is_finite, fields.values()))):
-            return None  # a schema may have another place for numbers than for null, which NaN becomes
+            return None  # NaN becomes null, which may have another place than numbers
         else:
             line = encode_scalars(
                 self._translate(
@@ -137,7 +136,7 @@ class Shortcut:
                     },
                 )
             )
-        # Most lines are decided here; what is_whole() looks at it says itself.
+        # Decides most lines without calling is_whole(), which checks the same.
         if (
             len(line) <= self._short_bytes
             and "\\" not in line

@@ -1,5 +1,5 @@
 """
-The time of a line as text: RFC 3339, UTC, six digits, ``Z``.
+Format the time of a line: RFC 3339, UTC, six digits, ``Z``.
 
 Write. A leaf.
 """
@@ -13,31 +13,31 @@ from typing import Final
 __all__ = ["Timestamps"]
 
 _DIGITS: Final = tuple(f"{number:03d}" for number in range(1000))
-"""To look three digits up takes half the time of formatting six."""
+"""Looking up three digits twice takes half the time of formatting six."""
 
 _NEXT: Final = 0.9999995
-"""From here on a fraction is rounded up to the next second."""
+"""A fraction of at least this is rounded up to the next second."""
 
 
 _LATEST: Final = 2**63 // 10**9
-"""Seconds; the nanoseconds beyond do not go into 64 bits."""
+"""Seconds. The nanoseconds of a later time do not fit into 64 bits."""
 
 
 class Timestamps:
-    """Makes timestamps; the text of a second is made once."""
+    """Formats timestamps and remembers the text of the current second."""
 
     def __init__(self) -> None:
-        # One tuple, for threads that are in different seconds.
+        # One tuple, so that threads in different seconds never see half of an update.
         self._second = (math.inf, "")
 
     def text(self, created: float) -> str:
         """
         Return the time *created*, in seconds since the epoch, as text, rounded to microseconds.
 
-        1970 for no time, and for one that Elasticsearch cannot store in nanoseconds: before 1970 or after 2262.
+        A value that Elasticsearch cannot store in nanoseconds (before 1970, after 2262, NaN) becomes 1970-01-01.
         """
         second, text = self._second
-        # Of the difference, which is exact, and not of the whole number: small integers are quicker to take apart.
+        # From the difference, which is exact: small integers are faster to split than large ones.
         rest = created - second
         if not 0 <= rest < _NEXT:
             if not 0 <= created < _LATEST:

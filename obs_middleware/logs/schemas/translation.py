@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from obs_middleware.logs.line.clean import unused_key
+from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["Convert", "Event", "Own", "Schema", "To", "Translation", "same", "to", "under"]

@@ -44,10 +44,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obs_middleware.logs.formatters import JSONFormatter
-from obs_middleware.logs.line import clean as serialize
 from obs_middleware.logs.line import encode
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.limits import MAX_DEPTH, MAX_ITEMS, MAX_VALUES
+from obs_middleware.logs.line.values import NO_SECRETS
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.redaction import Secrets
@@ -56,7 +56,7 @@ from obs_middleware.testing import CapturedRequests, parse_line
 clean = Cleaner().clean
 
 
-def fields(event_dict: dict[Any, Any], secrets: Secrets = serialize.NO_SECRETS) -> dict[str, Any]:
+def fields(event_dict: dict[Any, Any], secrets: Secrets = NO_SECRETS) -> dict[str, Any]:
     """Return what becomes of the fields of an event."""
     return Cleaner(secrets).clean_fields(event_dict)[0]
 
