@@ -7,6 +7,7 @@ import importlib
 import inspect
 import logging.config
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -138,6 +139,18 @@ def test_every_name_for_users_is_in_the_docs_and_in_the_changelog(name: str) -> 
     for public in importlib.import_module(name).__all__:
         assert re.search(rf"\b{public}\b", docs), public
         assert re.search(rf"\b{public}\b", changelog), public
+
+
+def test_every_dotted_path_can_be_imported(page: Path) -> None:
+    text = page.read_text()
+
+    for name in re.findall(r"\bobs_middleware(?:\.[A-Za-z_]+)+\b(?![\d*/-])", text):
+        if name not in FILE_NAMES:
+            assert pydoc.locate(name) is not None, name
+
+
+FILE_NAMES = {"obs_middleware.json"}
+"""Names in the docs that only look like dotted paths."""
 
 
 def test_the_readme_names_the_versions_that_are_tested() -> None:
