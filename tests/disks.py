@@ -1,4 +1,4 @@
-"""Disks that are full for a while."""
+"""Simulate a disk that is full for a while."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 def short_of_room(*sizes: int, meanwhile: Callable[[], object] = lambda: None) -> Callable[[int, Any], int]:
     """
-    Return an ``os.write`` for a disk that fills up and is cleared.
+    Return a replacement for ``os.write`` on a disk that fills up and is cleared.
 
     Args:
-        sizes: How many bytes each write in turn finds room for; 0 for none. Later ones find enough.
-        meanwhile: Called when there is no room, before that is raised.
+        sizes: The number of bytes that each write in turn has room for, or 0. Later writes have enough room.
+        meanwhile: Called before the error for a full disk is raised.
     """
     write = os.write
     left = list(sizes)

@@ -1,4 +1,4 @@
-"""Request lines as the write wing writes them, in every format, with durations of known distribution."""
+"""Request lines in every format that the package writes, with durations of a known distribution."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START: Final = dt.datetime(2026, 11, 2, 10, tzinfo=dt.UTC)
 
 
 def events(number: int, seed: int = 8) -> list[Event]:
-    """Return *number* request events with log-normal durations by route, a second apart, in the flat schema."""
+    """Return *number* request events in the flat schema, a second apart, with log-normal durations by route."""
     dice = random.Random(seed)
     return [_event(dice, n) for n in range(number)]
 
@@ -76,7 +76,7 @@ FORMATS: Final[dict[str, Callable[[Event], str]]] = {
     "compose": lambda event: f"web-1  | {_as_json('otel')(event)}",
     "syslog": lambda event: f"Nov  2 11:00:00 host shop[812]: {_as_json('gcp')(event)}",
 }
-"""Every form from which all fields can be read again."""
+"""The formats from which all fields can be read."""
 
 BARE: Final[dict[str, Callable[[Event], str]]] = {
     "text": lambda event: str(render_text(None, "", event)),
@@ -85,4 +85,4 @@ BARE: Final[dict[str, Callable[[Event], str]]] = {
     "cri text": lambda event: f"2026-11-02T11:00:00.123456789Z stderr F INFO:root:{event['message']}",
     "foreign JSON": lambda event: json.dumps({"asctime": "now", "message": event["message"]}),
 }
-"""Every form that has but the duration, with four digits."""
+"""The formats from which only the duration can be read, with four digits."""

@@ -1,4 +1,4 @@
-"""Where things are in the repository, said once, so that a test module may move."""
+"""The folders of the repository. Test modules import these, so that they can move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that stand around ours in tests."""
+"""Middleware that tests put above and below ours."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def failing_before(get_response: Any) -> Any:
 
 @sync_and_async_middleware
 def replacing(get_response: Any) -> Any:
-    """Put other content into a stream, as layers that rewrite pages do."""
+    """Replace the content of a stream, as middleware that rewrites pages does."""
 
     async def chunks() -> Any:
         yield b"replaced"
@@ -62,7 +62,7 @@ def short_circuit(get_response: Any) -> Any:
 
 
 def unmarked_async(get_response: Any) -> Any:
-    """Answer with a coroutine without saying so, as a lambda around an async layer does."""
+    """Return a coroutine without being marked as async, as a lambda around an async layer does."""
 
     class Unmarked:
         def __call__(self, request: HttpRequest) -> Any:
@@ -75,7 +75,7 @@ def unmarked_async(get_response: Any) -> Any:
     return Unmarked()
 
 
-unmarked_async.async_capable = True  # type: ignore[attr-defined]  # Django's way to say so
+unmarked_async.async_capable = True  # type: ignore[attr-defined]  # as Django documents it
 
 
 def unmarked_failing(get_response: Any) -> Any:
@@ -156,7 +156,7 @@ class Tagged(Registered, tag="mine"):
 
 
 class OtherUrls:
-    """The urlconf that `other_urls` chooses, as multi-tenant sites do."""
+    """The urlconf that `other_urls` selects, as multi-tenant sites do."""
 
     urlconf: Any = None
 

@@ -1,4 +1,4 @@
-"""The site that most tests visit."""
+"""The settings of the site that most tests use."""
 
 from obs_middleware import logging_config
 
@@ -36,5 +36,5 @@ TEMPLATES = [
     }
 ]
 LOGGING = logging_config(service="tests", stream="stderr")
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for since Django 6.1
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # required since Django 6.1
 USE_TZ = True

@@ -1,4 +1,4 @@
-"""A background task, as Django has them since 6.0."""
+"""A background task of Django 6.0 or newer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views that several test modules share; those of one test are written inside it."""
+"""Views that several test modules share. A view that only one test needs is inside that test."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def talk_async(request: HttpRequest) -> HttpResponse:
 
 
 async def spread(request: HttpRequest) -> HttpResponse:
-    """Bind from every place that asyncio and asgiref offer."""
+    """Call bind() from every kind of thread, task and context that asyncio and asgiref offer."""
 
     async def task(name: str) -> None:
         await asyncio.sleep(0)
