@@ -1,5 +1,5 @@
 """
-Handlers: where the lines go.
+Handlers: write the lines to a file or stream. This is the path to import them from.
 
 Write.
 """
@@ -23,24 +23,25 @@ __all__ = ["LineFileHandler", "NonBlockingHandler", "mail_admins"]
 
 class LineFileHandler(UnlockedHandler):
     """
-    Append each line to a file, with one write, to the file that its name leads to.
+    Append each line to a file with one write, and open the file again after log rotation.
 
-    What `logging.handlers.WatchedFileHandler` does, for less: the lock is held while the line is written and not while
-    it is formatted, and nothing is buffered. Linux tells of a renaming or a removal, so the very next line is in the
-    new file: a shipper may never look again at the end of one that was renamed. What Linux does not tell, such as a
-    link that leads elsewhere, is found within a second; other systems are asked before each line.
+    It does the same as `logging.handlers.WatchedFileHandler` at a lower cost: the lock is held while a line is written,
+    not while it is formatted, and nothing is buffered. On Linux, the kernel reports a renaming or removal, so the very
+    next line is in the new file; a shipper may never look again at the end of a renamed one. Changes that the kernel
+    does not report, for example a link that leads elsewhere, are found within a second. On other systems, the name is
+    looked up before each line.
 
-    The file may also be truncated, and be a FIFO with a name. A half line at its end, as a killed process leaves it, is
-    ended before the first line. A line that cannot be written is dealt with as in every handler (`handleError`).
+    The file may also be truncated, or be a named FIFO. If a killed process has left half a line at its end, the handler
+    first completes it with a line feed. A line that cannot be written is passed to `handleError`, as in every handler.
 
     Args:
-        filename: Path of the file; a relative one stays what it meant when the handler was made.
+        filename: Path of the file; a relative path is resolved when the handler is made.
 
     Raises:
         OSError: The file cannot be opened.
     """
 
-    lock: Any  # of the base class, where its type says that there may be none
+    lock: Any  # not None, unlike in the type of the base class
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self._sink = WatchedFileSink(filename)
@@ -72,7 +73,7 @@ class LineFileHandler(UnlockedHandler):
             self.handleError(record)
 
     def _write_rest(self, line: bytes) -> None:
-        """Write what the first write did not take, as long as that may take; the lock is held by the caller."""
+        """Write the rest of a line, however long that takes. The caller holds the lock."""
         while line:
             try:
                 line = line[self._sink.write(line) :]
@@ -80,7 +81,7 @@ class LineFileHandler(UnlockedHandler):
                 self._sink.wait(FULL_SECONDS)
 
     def close(self) -> None:
-        """Close the file; a line that comes later opens it again."""
+        """Close the file; a later line opens it again."""
         with self.lock:
             self._sink.close()
         super().close()
@@ -90,7 +91,7 @@ def mail_admins() -> logging.Handler:
     """
     Return Django's ``AdminEmailHandler``, or a handler that does nothing in a process without Django settings.
 
-    So that the dict of `logging_config` can be tried with `logging.config.dictConfig` anywhere.
+    With it, you can try the dict of `logging_config` with `logging.config.dictConfig` anywhere.
     """
     try:
         return AdminEmailHandler()

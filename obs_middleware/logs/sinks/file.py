@@ -26,25 +26,25 @@ _TRY_SECONDS: Final = 0.01
 
 class FileSink:
     """
-    A file that is appended to, and found again when it was renamed or removed.
+    A sink that appends to a file and opens it again after it was renamed or removed.
 
-    It may be truncated as well, and may be a FIFO with a name. A last line without its end, as a killed process leaves
-    it, is ended before the first line is appended; a lock on the file (``flock``) sees to it that only one of several
-    processes does so. Costs a ``stat`` for each write.
+    The file may also be truncated, or be a named FIFO. If a killed process has left half a line at its end, the sink
+    first completes it with a line feed. A lock on the file (``flock``) makes sure that only one process does this. It
+    costs one ``stat`` per write.
 
     Attributes:
-        name: The path.
-        file: The descriptor; None as long as none is open.
+        name: The absolute path.
+        file: The descriptor; None while the file is closed.
 
     Args:
-        path: Where; a relative one stays what it meant when the sink was made.
+        path: The path; a relative path is resolved when the sink is made.
 
     Raises:
         OSError: The file cannot be opened.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.path.abspath(path)  # noqa: PTH100 -- Path would not make it any clearer
+        self.name = os.path.abspath(path)  # noqa: PTH100 -- Path.absolute() keeps `..`
         self.file: int | None = None
         self._identity: tuple[int, int] | None = None
         self._is_new = True
@@ -52,14 +52,14 @@ class FileSink:
         try:
             self._open()
         except OSError as error:
-            if error.errno != errno.ENXIO:  # a FIFO that nobody reads yet
+            if error.errno != errno.ENXIO:  # a FIFO without a reader
                 raise
 
     def _open(self) -> int:
-        # O_NONBLOCK does nothing to a regular file; a FIFO would let nobody in until there is a reader.
+        # O_NONBLOCK has no effect on a regular file. Without it, opening a FIFO waits for a reader.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
         file, before = os.open(self.name, flags, 0o666), self.file
-        # In this order, so that a fork in between leaves the child no number that may be another file's by then.
+        # In this order: a child that is forked in between must not keep a number that may belong to another file.
         self.file, self._is_new = file, True
         if before is not None:
             os.close(before)
@@ -73,9 +73,9 @@ class FileSink:
 
     def renew(self) -> bool:
         """
-        Open the file again if its name does not lead to it any more; end the half line at the end of a new one.
+        Open the file again if its name leads to another one now; complete a half line at the end of a new file.
 
-        Where a full disk has cut a line, and others have written behind that since, it counts as another file.
+        If a full disk has cut a line and another process has written after it, the file counts as another one.
         """
         file = self.file
         if file is None or not self._is_the_one():
@@ -91,7 +91,7 @@ class FileSink:
 
     def _is_the_one(self) -> bool:
         try:
-            named = os.stat(self.name)  # noqa: PTH116 -- half the cost of Path's
+            named = os.stat(self.name)  # noqa: PTH116 -- half the cost of Path.stat()
         except FileNotFoundError:
             return False
         return (named.st_dev, named.st_ino) == self._identity
@@ -100,9 +100,9 @@ class FileSink:
         if not is_regular(file):
             return
         try:
-            # By an open() of its own: a lock on what was inherited from a parent would not shut out its siblings.
+            # With another open(): processes that inherited one descriptor share its lock.
             reading = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:  # may be written but not read: then nobody can tell
+        except OSError:  # not readable, so the end cannot be checked
             return
         try:
             _lock(reading)
@@ -112,26 +112,26 @@ class FileSink:
             os.close(reading)
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append."""
-        assert self.file is not None  # noqa: S101 -- renew() has opened it
+        """Append to the file."""
+        assert self.file is not None  # noqa: S101 -- renew() has opened the file
         return os.write(self.file, data)
 
     def wait(self, seconds: float) -> bool:
-        """Ask the descriptor, which is always ready for a regular file."""
+        """Wait for the descriptor; a regular file is always ready."""
         return self.file is None or wait_for(self.file, seconds)
 
     def recover(self, error: BaseException) -> bool:
         """
-        Return True for whatever the system says: disks are cleared and folders made.
+        Return True for every error of the system: a disk may get room, and a folder may be created.
 
-        The file is opened again, but for a full disk: half a line may be at its end, and goes on there.
+        The file is opened again, except after a full disk: half a line may be at its end, and its rest follows there.
         """
         if not isinstance(error, OSError):
             return False
         if error.errno not in MAY_PASS:
             self.close()
         elif self.file is not None and is_regular(self.file):
-            self._left_at = os.lseek(self.file, 0, os.SEEK_CUR)  # behind what was written last
+            self._left_at = os.lseek(self.file, 0, os.SEEK_CUR)  # the end of the last write
         return True
 
     def close(self) -> None:
@@ -143,11 +143,11 @@ class FileSink:
 
 class WatchedFileSink(FileSink):
     """
-    A `FileSink` that the kernel tells of a renaming or a removal: its name need not be looked up for each write.
+    A `FileSink` that is notified by the kernel when the file is renamed or removed, instead of a ``stat`` per write.
 
-    It is looked up all the same once a second, for what the kernel does not tell: that a folder above the file was
-    renamed, that a link leads elsewhere, that another machine renames in a file system of the network. Where there is
-    no inotify, it is looked up for each write.
+    It still looks up the name once a second, for changes without a notification: a renamed parent folder, a link that
+    leads elsewhere, a renaming by another machine on a network file system. Without inotify it looks up the name before
+    each write.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -155,26 +155,26 @@ class WatchedFileSink(FileSink):
         self._may_watch = True
         self._looked = 0.0
         super().__init__(path)
-        call_after_fork(self)
+        call_after_fork(self._reset)
 
     def is_current(self, now: float) -> bool:
         """
-        Return whether the next write may go to the file as it is; if not, call `follow` first.
+        Return whether the next write may go to the open file; if not, call `follow` first.
 
         Args:
-            now: Seconds of the clock that `follow` is given, too. If it stands still, no second passes.
+            now: The current time in seconds, of the same clock as for `follow`.
         """
         return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0, 1)
 
     def follow(self, now: float) -> None:
-        """Look up the name, open the file that it leads to, and have it watched."""
+        """Look up the name, open the file that it leads to, and watch it."""
         if self._watch is not None:
             self._watch.clear()
         is_another = self.renew()
-        # Where there is no watch to be had, it is not tried again before there is another file.
+        # If the file cannot be watched, try again only with the next file.
         while is_another or (self._watch is None and self._may_watch):
             self._may_watch = self._watch_name()
-            is_another = self._may_watch and self.renew()  # it may have been renamed before it was watched
+            is_another = self._may_watch and self.renew()  # it may have been renamed before the watch began
         self._looked = now
 
     def _watch_name(self) -> bool:
@@ -191,25 +191,25 @@ class WatchedFileSink(FileSink):
         if watch is not None:
             watch.close()
 
-    def after_fork(self) -> None:
+    def _reset(self) -> None:
         """Drop the watch of the parent: whoever reads its events first takes them from the other process."""
         self._unwatch()
         self._may_watch = True
 
     def recover(self, error: BaseException) -> bool:
-        """Do what a `FileSink` does, but that nobody writes the rest of a line: half a one is ended."""
+        """Do the same as a `FileSink`, but complete a half line, because its rest is not written later."""
         self._is_new = True
         self._looked = 0.0
         return super().recover(error)
 
     def close(self) -> None:
-        """Close the file, and the watch."""
+        """Close the file and the watch."""
         self._unwatch()
         super().close()
 
 
 def _lock(file: int) -> None:
-    """Wait for the lock on *file* for a moment; where there is none to be had, the check goes without."""
+    """Wait for the lock on *file*, a fifth of a second at most; then go on without it."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -222,7 +222,7 @@ def _lock(file: int) -> None:
 
 
 def _ends_in_half_a_line(file: int) -> bool:
-    """Return whether the last byte is no line feed, and stays so: another process may be writing just now."""
+    """Return whether *file* ends without a line feed and stays so; another process may be writing to it."""
     before = None
     for _ in range(_TRIES):
         size = os.fstat(file).st_size

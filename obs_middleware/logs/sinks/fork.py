@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
-__all__ = ["Forked", "call_after_fork"]
+__all__ = ["call_after_fork"]
 
-
-class Forked(Protocol):
-    """An object that has to be reset in a child process."""
-
-    def after_fork(self) -> None:
-        """Drop what belongs to the parent; called in the child while it has a single thread."""
+_resets: Final[set[weakref.WeakMethod[Any]]] = set()
 
 
-_forked: Final[weakref.WeakSet[Forked]] = weakref.WeakSet()
-
-
-def call_after_fork(forked: Forked) -> None:
-    """Call ``forked.after_fork()`` in every child process from now on, as long as *forked* exists."""
-    _forked.add(forked)
+def call_after_fork(reset: Callable[[], None]) -> None:
+    """Call *reset*, a bound method, in every child process from now on. Its object is not kept alive."""
+    _resets.add(weakref.WeakMethod(reset, _resets.discard))
 
 
 def _call_all() -> None:
-    for forked in tuple(_forked):
-        forked.after_fork()
+    for reference in tuple(_resets):
+        reset = reference()
+        if reset is not None:
+            reset()
 
 
 os.register_at_fork(after_in_child=_call_all)

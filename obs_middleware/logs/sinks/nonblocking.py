@@ -28,54 +28,53 @@ from obs_middleware.measure.event import current_event
 __all__ = ["NonBlockingHandler"]
 
 DRAIN_SECONDS: Final = 5.0
-"""How long an exit waits for a sink that does not take its lines."""
+"""How long an exit waits for a sink that accepts no data."""
 
 REPORT_SECONDS: Final = 30.0
-"""How long it takes at least from one line that reports dropped ones to the next."""
+"""The least time between two lines that report dropped lines."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
 _Line = tuple[bytes, bool]
-"""What is written, with its line feed; and whether it is a request line."""
+"""The bytes of a line with its line feed, and whether it is a request line."""
 
 
 class NonBlockingHandler(UnlockedHandler):
     """
-    Write lines from a thread of its own, so that a sink that takes none for a while makes no request wait.
+    Write lines from a separate thread, so that no request waits for a slow or blocked output.
 
-    A record is formatted where it was logged, because the request's context is known only there, and put in a queue.
-    One thread for each process, started with its first line, writes what is in the queue: whole lines, many at once to
-    a file, at most PIPE_BUF bytes (4096 on Linux) to anything else, unless one line is longer. Up to that size lines of
-    several processes cannot mix in one pipe. After a fork the child has an empty queue, and its parent writes what was
-    in it.
+    The caller formats the record, because only there the request's context is known, and puts the line in a queue. One
+    thread per process, started with the first line, writes the queue. It writes whole lines: many at once to a file, at
+    most PIPE_BUF bytes (4096 on Linux) to anything else, unless a single line is longer. Writes of that size from
+    several processes cannot mix in a pipe. After a fork, the child starts with an empty queue; its parent writes the
+    queued lines.
 
-    A caller pays for the formatting and for a place in the queue, a fraction of that. When the queue is full the newest
-    line is dropped. How many were dropped is in a line of its own, a warning of the logger ``obs_middleware`` with a
-    field ``dropped``, at most every 30 seconds and when the handler is closed; and in `obs_middleware.stats`.
+    If the queue is full, the newest line is dropped. A warning of the logger ``obs_middleware`` with the field
+    ``dropped`` reports the number, at most every 30 seconds and when the handler is closed. `obs_middleware.stats`
+    counts them too.
 
-    Nothing that the sink does is raised into the caller. The first failure of each kind is reported, on the logger
-    ``obs_middleware`` and on stderr. While a disk is full, or a file cannot be opened, the thread tries again, at first
-    after 0.1 and at last every 5 seconds, and the queue fills up. When the reader of a pipe has gone or a stream was
-    closed, lines are dropped until one can be written again.
+    An error of the output is never raised into the caller. The first error of each class is reported, on the logger
+    ``obs_middleware`` and on stderr. While a disk is full or a file cannot be opened, the thread tries again, after 0.1
+    seconds at first and every 5 seconds at last. While a pipe has no reader or a stream is closed, lines are dropped.
 
-    At exit, `close` waits up to 5 seconds for the queue to be written. So does `flush`. What is logged after that is
-    written by the caller itself. `kill -9` loses what is in the queue, and the end of the line being written.
+    `flush` waits up to 5 seconds until the queue is written, and so does `close` at exit. After that, a caller writes
+    its line itself. `kill -9` loses the queue and the end of the line that is being written.
 
     Args:
         stream: ``stdout``, ``stderr``, or a text or binary stream.
-        file: Path of a file to append to instead, as UTF-8. It is found again when it was renamed or removed, and may
-            be truncated. A half line at its end is ended first.
-        capacity: The most lines that wait.
+        file: Path of a file to append to instead, in UTF-8. It is opened again after it was renamed or removed, and it
+            may be truncated. A half line at its end is completed with a line feed first.
+        capacity: The limit of queued lines.
         overflow: ``drop`` the newest line when the queue is full, or ``block`` the caller until there is room.
-        flush_on_sigterm: Handle SIGTERM: write what is in the queue, up to 5 seconds, and then do what would have been
-            done without. Where nothing runs at exit after that signal, lines are lost otherwise: in a process that does
-            not handle it, and under uvicorn, which in the end kills itself by it. The price is that of every handler:
-            the signal has to wait until Python code runs in the main thread, as Ctrl-C has. It must be made in the main
-            thread for that; elsewhere, and where the signal is ignored, nothing is changed.
+        flush_on_sigterm: On SIGTERM, write the queue for up to 5 seconds, and then do what would have happened without
+            this option. You need it if nothing runs at exit after the signal: in a process that does not handle
+            SIGTERM, and under uvicorn, which raises the signal again at its end. Like any handler of Python, it runs
+            only when the main thread runs Python code. Create the handler in the main thread; in other threads, and if
+            the signal is ignored, the option does nothing.
 
     Raises:
-        ValueError: There is no such *overflow*, or *capacity* is below 1.
+        ValueError: *overflow* is unknown, or *capacity* is below 1.
         OSError: *file* cannot be opened.
     """
 
@@ -91,20 +90,20 @@ class NonBlockingHandler(UnlockedHandler):
         if overflow not in {"drop", "block"}:
             raise ValueError(f"overflow is {overflow!r}; expected 'drop' or 'block'.")
         if capacity < 1:
-            raise ValueError(f"capacity is {capacity!r}; expected a number of lines from 1 on.")
+            raise ValueError(f"capacity is {capacity!r}; expected a number of lines, at least 1.")
         self._sink: Sink = StreamSink(stream) if file is None else FileSink(file)
         super().__init__()
         self._capacity = capacity
         self._blocks = overflow == "block"
         self._figures = register_sink()
-        self.after_fork()
-        call_after_fork(self)
+        self._reset()
+        call_after_fork(self._reset)
         if flush_on_sigterm:
             call_on_sigterm(self._hurry)
 
-    def after_fork(self) -> None:
+    def _reset(self) -> None:
         """Start with an empty queue and new locks: a thread of the parent may hold the old ones for ever."""
-        # Reentrant, for a signal handler or __del__ may log while its own thread is in here.
+        # Reentrant: a signal handler or __del__ may log while its own thread holds the lock.
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
@@ -131,7 +130,7 @@ class NonBlockingHandler(UnlockedHandler):
             line = (f"{self.format(record)}\n".encode("utf-8", "replace"), is_request)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 -- the formatter may be anybody's, and structlog.DropEvent is no Exception
+        except BaseException as error:  # noqa: BLE001 -- a foreign formatter may raise anything, and structlog.DropEvent is a BaseException
             with self._lock:
                 self._count_dropped((b"", is_request))
             report_once("NonBlockingHandler.format", error)
@@ -157,14 +156,14 @@ class NonBlockingHandler(UnlockedHandler):
         thread = threading.Thread(target=self._work_on, name="obs_middleware sink", daemon=True)
         self._thread = thread
         try:
-            # In an empty context: a thread may inherit that of the request which happens to start it.
+            # In an empty context: otherwise the thread may inherit the context of the request that starts it.
             contextvars.Context().run(thread.start)
-        except RuntimeError:  # no thread may be started any more: the interpreter is about to end
+        except RuntimeError:  # the interpreter is shutting down and starts no more threads
             self._thread = None
 
     def _wait_for_room(self) -> bool:
-        """Return whether there is room, having waited for it if that was chosen; the lock is held by the caller."""
-        # The thread itself logs when it reports a failure, and would wait for itself.
+        """Return whether the queue has room; wait for it with ``overflow="block"``. The caller holds the lock."""
+        # The thread logs too, when it reports a failure, and must not wait for itself.
         if not self._blocks or self._is_writer():
             return False
         while self._figures.depth >= self._capacity and self._thread is not None:
@@ -180,7 +179,7 @@ class NonBlockingHandler(UnlockedHandler):
         self._unreported += 1
 
     def flush(self) -> None:
-        """Wait until all lines so far are written, up to 5 seconds."""
+        """Wait up to 5 seconds until all lines so far are written."""
         if not self._wait_until_written(DRAIN_SECONDS):
             self._gave_up_at = self._finished
 
@@ -192,7 +191,7 @@ class NonBlockingHandler(UnlockedHandler):
     def _wait_until_written(self, seconds: float) -> bool:
         until = monotonic() + seconds
         with self._lock:
-            last = self._finished + self._figures.depth  # what comes later is not waited for
+            last = self._finished + self._figures.depth  # later lines are not waited for
             while self._finished < last and self._thread is not None and not self._is_writer():
                 left = until - monotonic()
                 if left <= 0:
@@ -202,14 +201,14 @@ class NonBlockingHandler(UnlockedHandler):
 
     def close(self) -> None:
         """
-        Write what is in the queue, with a last report of dropped lines; give up after 5 seconds.
+        Write the queue and a last report of dropped lines; give up after 5 seconds.
 
-        What the sink has not taken by then is written if it takes it later and the process still lives.
+        The thread still writes the rest later if the output accepts it and the process is alive.
         """
         with self._lock:
             thread = self._thread
             self._is_closed = True
-            # At exit the logging module flushes first: a sink that took nothing then is not waited for again.
+            # At exit the logging module calls flush() first. If that gave up, do not wait again.
             seconds = 0.0 if self._gave_up_at == self._finished else DRAIN_SECONDS
             self._deadline = monotonic() + seconds
             self._work.notify_all()
@@ -220,7 +219,7 @@ class NonBlockingHandler(UnlockedHandler):
         super().close()
 
     def _write_in_caller(self) -> None:
-        """Do the thread's work here, as far as there is any: its start has failed, or it has ended."""
+        """Do the work of the thread in the caller, because the thread could not be started or has ended."""
         self.acquire()
         try:
             self._deadline = monotonic() + DRAIN_SECONDS
@@ -236,11 +235,11 @@ class NonBlockingHandler(UnlockedHandler):
             try:
                 if not self._write_once():
                     return
-            except BaseException as error:  # noqa: BLE001 -- without this thread nothing would be written any more
+            except BaseException as error:  # noqa: BLE001 -- without this thread, no line would be written any more
                 report_once("NonBlockingHandler", error)
 
     def _write_once(self) -> bool:
-        """Wait for lines and write as many as go at once; return False when there is nothing more to do."""
+        """Wait for lines and write one batch; return False when the handler is closed and the queue is empty."""
         batch_bytes = self._batch_bytes()
         with self._lock:
             while not (self._lines or self._is_ending() or self._must_report()):
@@ -269,7 +268,7 @@ class NonBlockingHandler(UnlockedHandler):
     def _batch_bytes(self) -> int:
         try:
             return self._sink.batch_bytes()
-        except (OSError, ValueError):  # closed; the write will tell
+        except (OSError, ValueError):  # closed; the write reports it
             return 0
 
     def _take(self, most_bytes: int) -> list[_Line]:
@@ -289,7 +288,7 @@ class NonBlockingHandler(UnlockedHandler):
         return self._unreported > 0 and (is_last or monotonic() >= self._report_from)
 
     def _end(self) -> None:
-        """Take leave; the lock is held, so whoever logs next knows that there is no thread."""
+        """End the thread. The caller holds the lock, so the next emit() sees that there is no thread."""
         if self._thread is None or self._is_writer():
             self._thread = None
             self._sink.close()
@@ -310,7 +309,7 @@ class NonBlockingHandler(UnlockedHandler):
         record.dropped = dropped
         delivered = 0
         try:
-            # It stands beside the figures: what is counted are the lines that others gave.
+            # Not counted: the counts are of the lines that were given to the handler.
             delivered = record.levelno < self.level or self._deliver([(f"{self.format(record)}\n".encode(), False)])
         finally:
             if not delivered and not self._is_closed:
@@ -318,23 +317,23 @@ class NonBlockingHandler(UnlockedHandler):
                     self._unreported += dropped
 
     def _deliver(self, lines: Sequence[_Line]) -> int:
-        """Write *lines*, with patience where it may help, and return how many were written."""
+        """Write *lines*, trying again if that may help, and return the number of lines written."""
         data = memoryview(b"".join([line for line, _ in lines]))
         done = 0
         pause = _FIRST_PAUSE
         while done < len(data):
             try:
                 if self._sink.renew():
-                    # A line that was begun in the file before is written whole in the new one.
+                    # The first part of a line is in the old file: write the whole line to the new one.
                     done = sum(map(len, _whole(lines, done)))
                 if not self._is_writer() and not self._sink.wait(DRAIN_SECONDS):
-                    break  # nobody else waits in the caller, so a write that may block must not
+                    break  # in the caller: never start a write that may block
                 done += self._sink.write(data[done:])
                 pause = _FIRST_PAUSE
             except BlockingIOError:
                 if not self._sink.wait(FULL_SECONDS) and self._is_past(self._deadline):
                     break
-            except Exception as error:  # noqa: BLE001 -- a stream may be anybody's
+            except Exception as error:  # noqa: BLE001 -- a foreign stream may raise anything
                 self._tell(error)
                 if not self._sink.recover(error) or self._is_past(self._deadline):
                     break
@@ -348,7 +347,7 @@ class NonBlockingHandler(UnlockedHandler):
         return deadline is not None and monotonic() >= deadline
 
     def _tell(self, error: BaseException) -> None:
-        """Report *error*, the first time; not only to the log, which may be what has failed."""
+        """Report the first *error* of its class, to stderr too, because the log itself may have failed."""
         if type(error) in self._told:
             return
         self._told.add(type(error))
@@ -356,12 +355,12 @@ class NonBlockingHandler(UnlockedHandler):
         try:
             sys.stderr.write(f"obs_middleware: cannot write the log to {self._sink.name}: {error!r}\n")
             sys.stderr.flush()
-        except Exception:  # noqa: BLE001, S110 -- stderr may be what has failed; there is nowhere left to say it
+        except Exception:  # noqa: BLE001, S110 -- stderr has failed too, and there is no other place to report to
             pass
 
 
 def _whole(lines: Sequence[_Line], size: int) -> list[bytes]:
-    """Return those of *lines* that end within the first *size* bytes."""
+    """Return the *lines* that end within the first *size* bytes."""
     whole = []
     for line, _ in lines:
         size -= len(line)
