@@ -230,8 +230,6 @@ def test_only_conf_reads_the_settings() -> None:
 
 LONGEST = 350
 LONGER = {
-    "logs.formatters": 417,
-    "logs.line.clean": 396,
     "logs.sinks.nonblocking": 371,
     "read.files.requests": 422,
     "read.files.table": 543,
@@ -251,7 +249,7 @@ REQUEST_PATH = {
     "FoldDjangoRequests.filter",
     "Shortcut.line",
     "Translation.__call__",
-    "_Walk._object",
+    "Walk._object",
 }
 """Functions on the path of every request or line, which may be more complex than `MOST_COMPLEX`."""
 MORE_COMPLEX = {"EngineSession.changes": 23, "changes": 20, "groups": 18}

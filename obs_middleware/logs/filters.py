@@ -58,8 +58,6 @@ class FoldDjangoRequests(logging.Filter):
             return False
         try:
             return not _is_told(event, record.getMessage() if error is None else error)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as failure:  # noqa: BLE001 -- an exception here would reach the application
             report_once("FoldDjangoRequests", failure)
             return True
@@ -103,8 +101,6 @@ class RequestContextFilter(logging.Filter):
         """Add the fields to *record*, once, and return True."""
         try:
             _add_fields(record, self._cleaner)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- an exception here would reach the application
             report_once("RequestContextFilter", error)
         return True

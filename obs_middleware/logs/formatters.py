@@ -120,8 +120,6 @@ class ChainFormatter(logging.Formatter):
             for processor in self._chain:
                 event_dict = processor(record, record.levelname, event_dict)
             return self._fit(*self._cleaner.clean_fields(event_dict))
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- structlog.DropEvent is a BaseException
             report_once(f"{type(self).__qualname__}.format", error)
             return self._fit(*self._cleaner.clean_fields(self._core(record, error)))

@@ -123,17 +123,15 @@ class NonBlockingHandler(UnlockedHandler):
     # In the caller
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format *record* and queue the line; never raises."""
+        """Format *record* and queue the line. Only an interrupt of the process is raised."""
         event = current_event.get()
         is_request = event is not None and event.is_line(record.msg)
         try:
             line = (f"{self.format(record)}\n".encode("utf-8", "replace"), is_request)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # noqa: BLE001 -- a foreign formatter may raise anything, and structlog.DropEvent is a BaseException
+            report_once("NonBlockingHandler.format", error)
             with self._lock:
                 self._count_dropped((b"", is_request))
-            report_once("NonBlockingHandler.format", error)
             return
         with self._lock:
             if self._figures.depth >= self._capacity and not self._wait_for_room():
@@ -236,6 +234,8 @@ class NonBlockingHandler(UnlockedHandler):
                 if not self._write_once():
                     return
             except BaseException as error:  # noqa: BLE001 -- without this thread, no line would be written any more
+                if self._is_writer() and isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    continue  # raised by a foreign stream: no reason for report_once() to end this thread
                 report_once("NonBlockingHandler", error)
 
     def _write_once(self) -> bool:
