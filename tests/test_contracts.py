@@ -169,8 +169,8 @@ def test_the_data_modules_of_read_do_not_import_commands_or_the_presentation() -
             assert shown <= {"read.show.numbers"}, name
 
 
-def test_sinks_and_schemas_do_not_import_the_entry_points_of_logs() -> None:
-    for folder in ("logs.sinks", "logs.schemas"):
+def test_lines_sinks_and_schemas_do_not_import_the_entry_points_of_logs() -> None:
+    for folder in ("logs.line", "logs.sinks", "logs.schemas"):
         for name, others in below(folder).items():
             assert not {one for one in others if re.fullmatch(r"logs\.[a-z]+", one)} - {"logs.options"}, name
 
