@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import random
 from collections.abc import Callable
@@ -86,3 +87,8 @@ BARE: Final[dict[str, Callable[[Event], str]]] = {
     "foreign JSON": lambda event: json.dumps({"asctime": "now", "message": event["message"]}),
 }
 """The formats from which only the duration can be read, with four digits."""
+
+
+def written(stream: io.StringIO) -> list[str]:
+    """Return the lines that a handler has written to *stream*."""
+    return stream.getvalue().splitlines()
