@@ -34,12 +34,18 @@ def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
         env={**kept, "TERM": "xterm", "COLUMNS": "120", **environment},
     ) as process:
         os.close(theirs)
-        found = b""
-        try:
-            while piece := os.read(ours, 65_536):
-                found += piece
-        except OSError:  # a terminal reports its end as an error
-            pass
-        os.close(ours)
+        found = read_terminal(ours)
         process.wait(DEADLINE)
     return found.decode()
+
+
+def read_terminal(terminal: int) -> bytes:
+    """Read everything that was written to the other end of *terminal*, and close it."""
+    found = b""
+    try:
+        while piece := os.read(terminal, 65_536):
+            found += piece
+    except OSError:  # a terminal reports its end as an error
+        pass
+    os.close(terminal)
+    return found

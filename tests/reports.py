@@ -12,7 +12,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from obs_middleware.read.show.page.page import (
+from obs_middleware.read.figures import (
     Bin,
     Count,
     ErrorRow,

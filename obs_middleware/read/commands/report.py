@@ -17,9 +17,10 @@ from typing import Final
 from obs_middleware.read.answers import Group, Requests
 from obs_middleware.read.commands._arguments import add_files
 from obs_middleware.read.commands._common import Session, answered
+from obs_middleware.read.figures import ReportData, RouteRow
 from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.files.sources import BadSource
-from obs_middleware.read.show.page.page import ReportData, RouteRow, render
+from obs_middleware.read.show.page.page import render
 from obs_middleware.read.where.options import said
 
 __all__ = ["PAGE_FIELDS", "configure", "page_data", "run"]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import DEADLINE, Run
+from console import DEADLINE, Run, read_terminal
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -29,13 +29,7 @@ def test_progress_is_shown_only_if_standard_error_is_a_terminal(terminal: bool, 
         timeout=DEADLINE,
     )
     os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            shown += piece
-    except OSError:  # a terminal reports its end as an error
-        pass
-    os.close(ours)
+    shown = read_terminal(ours)
 
     assert result.stdout.decode() == run(log)[1]
     if terminal:

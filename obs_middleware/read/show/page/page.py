@@ -17,37 +17,14 @@ import importlib.resources
 import re
 from typing import Final
 
-from obs_middleware.read.figures import (
-    Bin,
-    Count,
-    ErrorRow,
-    HeatMap,
-    Lines,
-    Quantiles,
-    ReportData,
-    RouteRow,
-    Slice,
-    SlowRequest,
-)
+from obs_middleware.read.figures import ReportData
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate, span
 from obs_middleware.read.show.page import charts
 from obs_middleware.read.show.page.inline import stacked
 from obs_middleware.read.show.page.markup import Markup, element, join, plain, raw, visible
 from obs_middleware.read.show.page.tables import MAX_ROWS, SMALL, table_of_failures, table_of_routes, table_of_slowest
 
-__all__ = [
-    "Bin",
-    "Count",
-    "ErrorRow",
-    "HeatMap",
-    "Lines",
-    "Quantiles",
-    "ReportData",
-    "RouteRow",
-    "Slice",
-    "SlowRequest",
-    "render",
-]
+__all__ = ["render"]
 
 _ICON: Final = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"

@@ -8,14 +8,7 @@ import datetime as dt
 from pages import BARE, parse
 from reports import shop
 
-from obs_middleware.read.show.page.page import (
-    Bin,
-    Count,
-    HeatMap,
-    Quantiles,
-    RouteRow,
-    Slice,
-)
+from obs_middleware.read.figures import Bin, Count, HeatMap, Quantiles, RouteRow, Slice
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 

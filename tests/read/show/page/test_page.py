@@ -17,13 +17,9 @@ from pages import BARE, Page, parse
 from paths import ROOT
 from reports import HOSTILE, hostile, shop
 
+from obs_middleware.read.figures import Lines, Quantiles, ReportData
 from obs_middleware.read.show.numbers import MISSING
-from obs_middleware.read.show.page.page import (
-    Lines,
-    Quantiles,
-    ReportData,
-    render,
-)
+from obs_middleware.read.show.page.page import render
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 

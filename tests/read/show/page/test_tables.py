@@ -8,13 +8,8 @@ import datetime as dt
 from pages import BARE, cells, parse
 from reports import shop
 
+from obs_middleware.read.figures import ErrorRow, Quantiles, RouteRow, SlowRequest
 from obs_middleware.read.show.numbers import MISSING
-from obs_middleware.read.show.page.page import (
-    ErrorRow,
-    Quantiles,
-    RouteRow,
-    SlowRequest,
-)
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
