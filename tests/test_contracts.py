@@ -230,7 +230,7 @@ def test_only_conf_reads_the_settings() -> None:
 
 LONGEST = 350
 LONGER = {
-    "logs.sinks.nonblocking": 371,
+    "logs.sinks.nonblocking": 370,
     "read.files.requests": 422,
     "read.files.table": 543,
     "read.index.requests": 614,

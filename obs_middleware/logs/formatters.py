@@ -208,7 +208,7 @@ class JSONFormatter(ChainFormatter):
     of structlog's ``bind_contextvars``, your *processors*, the fields of an exception, the translation into the
     *schema*, and `structlog.processors.JSONRenderer`. Inside the chain the text is ``event``, as in structlog; on the
     line it is ``message``. ``extra={...}`` of a standard-library call and keyword arguments of a structlog call
-    become fields. A field with the name of one of ours is renamed ``app_<name>``.
+    become fields. A field that has the name of a field of the package is renamed ``app_<name>``.
 
     Args:
         schema: The names of the fields: ``flat``, ``ecs``, ``otel``, ``datadog`` or ``gcp``.

@@ -192,7 +192,7 @@ class WatchedFileSink(FileSink):
             watch.close()
 
     def _reset(self) -> None:
-        """Drop the watch of the parent: whoever reads its events first takes them from the other process."""
+        """Drop the watch of the parent: the process that reads its events first takes them from the other."""
         self._unwatch()
         self._may_watch = True
 
