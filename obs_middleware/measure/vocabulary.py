@@ -50,7 +50,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             "string or null", "request line", 'The URL pattern that matched; null when none did; `""` for the root.'
         ),
         "view": Field(
-            "string", "request line, if resolved", "Name of the URL pattern, else the dotted path of the view."
+            "string", "request line, if resolved", "Name of the URL pattern, otherwise the dotted path of the view."
         ),
         "status": Field(
             "integer", "request line", "The status as sent; 499 when the client left before there was a response."
@@ -67,7 +67,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         ),
         "db_queries": Field("integer", "request line, when measured", "Database queries of all aliases; 0 is a fact."),
         "db_seconds": Field("number", "request line, when measured", "Seconds they took together, six decimals."),
-        "user_id": Field("string", "request line, when known", "Primary key of the user, if it was known anyway."),
+        "user_id": Field("string", "request line, when known", "Primary key of the user, if it was already known."),
         "client_ip": Field("string", "request line, when valid", "Address of the client, by `TRUSTED_PROXIES`."),
         "user_agent": Field("string", "request line, by `FIELDS`", "The header `User-Agent`."),
         "host": Field("string", "request line, by `FIELDS`", "The header `Host` as it came, not validated."),
@@ -79,11 +79,13 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "slow": Field("boolean", "slow request lines", "true: the request took `SLOW_SECONDS` or more."),
         "suppressed": Field("integer", "quiet request lines", "Lines of the same kind held back since the last one."),
         "sample_rate": Field(
-            "number", "sampled request lines", "The share that was kept: this line stands for 1 / rate."
+            "number", "sampled request lines", "The share that was kept: this line counts for 1 / rate requests."
         ),
         "truncated": Field("boolean", "shortened lines", "true: something was cut, so that the line fits."),
         "truncated_fields": Field("array", "shortened lines", "The names of the fields that were cut or dropped."),
-        "original_bytes": Field("integer", "shortened lines", "Size of the line before, in bytes; at least that."),
+        "original_bytes": Field(
+            "integer", "shortened lines", "Size of the line before it was cut, in bytes; a lower bound."
+        ),
         "format_error": Field(
             "string", "lines that could not be written whole", "Class of the exception that left only these fields."
         ),
