@@ -1,7 +1,7 @@
 """
-System checks: what is configured wrongly is said at start, with the cure.
+System checks: report mistakes in the configuration, each with a hint how to fix it.
 
-A service of the house. An id is never given a second meaning.
+An id never gets a second meaning.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ CHECKS: Final = {
     "obs_middleware.E002": "`OBS_MIDDLEWARE` has a key that is not a setting.",
     "obs_middleware.E003": "A value in `OBS_MIDDLEWARE` has the wrong type or is out of range.",
     "obs_middleware.E004": "A regular expression in `OBS_MIDDLEWARE` does not compile.",
-    "obs_middleware.E005": "A callable in `OBS_MIDDLEWARE` cannot be imported, or not be called as it must.",
+    "obs_middleware.E005": "A callable in `OBS_MIDDLEWARE` cannot be imported, or cannot be called with its arguments.",
     "obs_middleware.W001": "`TimingMiddleware` is not in `MIDDLEWARE`.",
     "obs_middleware.W002": "`TimingMiddleware` is not the first in `MIDDLEWARE`.",
     "obs_middleware.W003": "`TimingMiddleware` is in `MIDDLEWARE` more than once.",
-    "obs_middleware.W004": "The logger of the request line does not let `INFO` through, so none is written.",
-    "obs_middleware.W005": "The logger of the request line has no handler, so none is written.",
-    "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings say that a proxy stands in front.",
+    "obs_middleware.W004": "The logger of the request line does not let `INFO` through, so no line is written.",
+    "obs_middleware.W005": "The logger of the request line has no handler, so no line is written.",
+    "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings imply a proxy.",
     "obs_middleware.W007": "No handler formats its lines with this package.",
     "obs_middleware.W008": "A sync-only middleware costs thread changes under ASGI.",
 }
-"""Every check by its id, with what it finds."""
+"""Every check: its id, and the mistake that it finds."""
 
 _IDS: Final = {
     "mapping": "obs_middleware.E001",
@@ -61,7 +61,7 @@ W001: Final = Warning(
 )
 W002: Final = Warning(
     "TimingMiddleware is not the first in MIDDLEWARE.",
-    hint="Move it to the top: what stands above it is not measured, and an error there is not on the request line.",
+    hint="Move it to the top: layers above it are not measured, and their errors are not on the request line.",
     id="obs_middleware.W002",
 )
 W003: Final = Warning(
@@ -70,31 +70,31 @@ W003: Final = Warning(
     id="obs_middleware.W003",
 )
 W004: Final = Warning(
-    "The logger of the request line does not let INFO through: none is written.",
-    hint="Set LOGGING = logging_config(), or the level of that logger, the root logger unless "
-    'OBS_MIDDLEWARE["LOGGER"] names another, to "INFO".',
+    "The logger of the request line does not let INFO through: no request line is written.",
+    hint='Set LOGGING = logging_config(), or set the level of this logger to "INFO". It is the root logger unless '
+    'OBS_MIDDLEWARE["LOGGER"] names another.',
     id="obs_middleware.W004",
 )
 W005: Final = Warning(
-    "The logger of the request line has no handler: none is written as configured.",
-    hint="Set LOGGING = logging_config(), or give that logger, the root logger unless "
-    'OBS_MIDDLEWARE["LOGGER"] names another, a handler.',
+    "The logger of the request line has no handler: no request line is written as configured.",
+    hint="Set LOGGING = logging_config(), or give this logger a handler. It is the root logger unless "
+    'OBS_MIDDLEWARE["LOGGER"] names another.',
     id="obs_middleware.W005",
 )
 W006: Final = Warning(
-    "TRUSTED_PROXIES is 0, but SECURE_PROXY_SSL_HEADER or USE_X_FORWARDED_HOST says that a proxy stands in front: "
+    "TRUSTED_PROXIES is 0, but SECURE_PROXY_SSL_HEADER or USE_X_FORWARDED_HOST implies a proxy: "
     "client_ip is the address of the proxy.",
-    hint='Set OBS_MIDDLEWARE["TRUSTED_PROXIES"] to how many proxies there are, or to their networks.',
+    hint='Set OBS_MIDDLEWARE["TRUSTED_PROXIES"] to the number of your proxies, or to their networks.',
     id="obs_middleware.W006",
 )
 W007: Final = Warning(
-    "No handler formats its lines with this package: they do not carry the fields of the request.",
-    hint="Set LOGGING = logging_config(), or give your own formatter's handler the filter RequestContextFilter.",
+    "No handler formats its lines with this package: they do not have the fields of the request.",
+    hint="Set LOGGING = logging_config(), or add the filter RequestContextFilter to the handler of your formatter.",
     id="obs_middleware.W007",
 )
 W008: Final = Warning(
     "A middleware is not async.",
-    hint="Use a middleware that has async_capable = True, or none; under WSGI it costs nothing.",
+    hint="Use a middleware that has async_capable = True, or remove it; under WSGI it costs nothing.",
     id="obs_middleware.W008",
 )
 
@@ -120,7 +120,7 @@ def _places(paths: Sequence[str]) -> Iterator[int]:
 
 
 def _imported(path: str) -> Any:
-    """Return the middleware, or None for one that is not there: Django says so itself, and better."""
+    """Return the middleware, or None if it cannot be imported: Django reports that itself."""
     try:
         return import_string(path)
     except ImportError:
@@ -128,7 +128,7 @@ def _imported(path: str) -> Any:
 
 
 def check_proxies(**_: Any) -> list[CheckMessage]:
-    """Check that the address of a proxy is not taken for the client's."""
+    """Check that the address of a proxy is not used as the client's."""
     raw = raw_settings()
     trusted = raw.get("TRUSTED_PROXIES", 0) if isinstance(raw, dict) else 0
     behind = django_setting("SECURE_PROXY_SSL_HEADER") or django_setting("USE_X_FORWARDED_HOST")
@@ -136,7 +136,7 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
 
 
 def check_logging(**_: Any) -> list[CheckMessage]:
-    """Check that a request line, which is written at INFO, would come out."""
+    """Check that the logger lets a request line through, which is written at INFO, and has a handler."""
     logger = _request_logger()
     if not logger.isEnabledFor(logging.INFO):
         return [W004]
@@ -151,7 +151,7 @@ def _request_logger() -> logging.Logger:
 
 
 def _handlers_of(logger: logging.Logger | None) -> Iterator[logging.Handler]:
-    """Yield the handlers that get what is logged there, as the logging module finds them."""
+    """Yield the handlers that get the records of *logger*, as the logging module finds them."""
     while logger is not None:
         yield from logger.handlers
         logger = logger.parent if logger.propagate else None
@@ -170,7 +170,7 @@ def check_formatters(**_: Any) -> list[CheckMessage]:
 
 
 def _has_processor(formatter: Any) -> bool:
-    """Return whether a formatter of structlog has our processor in its chain."""
+    """Return whether a structlog formatter has our processor in its chain."""
     chains = (getattr(formatter, name, None) or () for name in ("foreign_pre_chain", "processors"))
     return any(add_request_context in tuple(chain) for chain in chains)
 

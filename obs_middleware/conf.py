@@ -54,7 +54,7 @@ class Settings:
         request_id_header: The header in which the request id comes in and goes out.
         trust_request_id: Use the id that the client sent, if it is well formed; else always make a new one.
         response_header: Send the id back on every response.
-        trusted_proxies: How many proxies stand in front, or their networks as CIDRs; 0 believes the peer alone.
+        trusted_proxies: The number of your proxies, or their networks as CIDRs; 0 believes only the peer.
         exclude: Regular expressions on the path; written only when failing or slow.
         quiet: Regular expressions on the path; written once in *quiet_seconds*, and when failing or slow.
         quiet_seconds: How long a quiet path is silent after a line.
@@ -99,9 +99,9 @@ class Problem(NamedTuple):
     A mistake in the setting.
 
     Attributes:
-        kind: What sort of mistake it is: ``mapping``, ``unknown``, ``value``, ``regex`` or ``callable``.
+        kind: The sort of mistake: ``mapping``, ``unknown``, ``value``, ``regex`` or ``callable``.
         message: Names the key, the value and what was expected.
-        hint: How to mend it.
+        hint: How to fix it.
     """
 
     kind: str
@@ -110,7 +110,7 @@ class Problem(NamedTuple):
 
 
 class Configurable(Protocol):
-    """What wants to be told when the setting changes while the process runs, as it does in tests."""
+    """An object that gets the new settings when they change while the process runs, as in tests."""
 
     def configure(self, settings: Settings) -> None:
         """Take over *settings*."""
@@ -118,7 +118,7 @@ class Configurable(Protocol):
 
 class Expected(NamedTuple):
     """
-    What a key takes.
+    The values that a key accepts.
 
     Attributes:
         holds: Whether a value is of the right form.
@@ -165,7 +165,7 @@ def _compile(patterns: Any) -> tuple[str, str] | None:
 
 
 def _import(*arguments: str) -> Callable[[Any], tuple[str, str] | None]:
-    """Return a check that a callable, or what a dotted path names, can be called with so many arguments."""
+    """Return a check that a callable, or the one that a dotted path names, accepts *arguments*."""
 
     def content(value: Any) -> tuple[str, str] | None:
         if value is None or value == "status":
@@ -178,7 +178,7 @@ def _import(*arguments: str) -> Callable[[Any], tuple[str, str] | None]:
             inspect.signature(found).bind(*arguments)
         except TypeError:
             return "callable", f"it cannot be called with ({', '.join(arguments)})"
-        except ValueError:  # a builtin that does not tell its signature
+        except ValueError:  # a builtin without a signature
             return None
         return None
 
@@ -203,7 +203,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "RESPONSE_HEADER": Expected(_is_bool, "True or False"),
     "TRUSTED_PROXIES": Expected(
         lambda value: _is_texts(value) or (_is_number(value) and isinstance(value, int) and value >= 0),
-        'how many proxies stand in front, or their networks, such as ["10.0.0.0/8"]',
+        'the number of your proxies, or their networks, such as ["10.0.0.0/8"]',
         _are_networks,
     ),
     "EXCLUDE": Expected(_is_texts, _PATTERNS, _compile),
@@ -240,7 +240,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "SERVER_TIMING": Expected(lambda value: _is_bool(value) or value == "debug", 'True, False or "debug"'),
     "WATCHDOG_SECONDS": Expected(_is_seconds_or_none, "a number of seconds above 0, or None"),
 }
-"""Every key of the setting, with what it takes."""
+"""Every key of the setting, with the values that it accepts."""
 
 
 def resolve(path_or_callable: Any) -> Any:
@@ -248,14 +248,14 @@ def resolve(path_or_callable: Any) -> Any:
     Return the callable that a dotted path names, or the callable itself.
 
     Raises:
-        ImportError: There is no such thing.
+        ImportError: The path names nothing.
     """
     return import_string(path_or_callable) if isinstance(path_or_callable, str) else path_or_callable
 
 
 def find_problems(raw: object) -> Iterator[Problem]:
     """
-    Yield what is wrong with *raw*, the value of the setting; nothing if all is well.
+    Yield the mistakes in *raw*, the value of the setting.
 
     One mistake gives one problem: contents are looked at only when the type is right.
     """
@@ -286,12 +286,12 @@ def find_problems(raw: object) -> Iterator[Problem]:
 
 
 def raw_settings() -> object:
-    """Return the setting as the project wrote it; an empty dict when there is none, or no settings at all."""
+    """Return the setting as the project wrote it; an empty dict if it is missing, or without settings."""
     return django_setting(SETTING, {})
 
 
 def django_setting(name: str, default: Any = None) -> Any:
-    """Return one of Django's own settings; *default* where there is none, or no settings at all."""
+    """Return one of Django's own settings; *default* if it is missing, or without settings."""
     try:
         return getattr(django_settings, name, default)
     except ImproperlyConfigured:
@@ -321,8 +321,8 @@ def keep_configured(this: Configurable, *, lenient: bool = False) -> None:
     Give *this* the settings now, and again whenever they change, for as long as it lives.
 
     Args:
-        this: What is to be configured.
-        lenient: Take the defaults where the setting has a mistake, for what is made before the system checks run.
+        this: The object to configure.
+        lenient: Use the defaults if the setting has a mistake, for objects made before the system checks run.
 
     Raises:
         ImproperlyConfigured: The setting has a mistake.

@@ -53,7 +53,7 @@ def test_what_is_not_a_dict_is_one_error(value: Any) -> None:
         ({"TRUSTED_PROXIES": -1}, "value", "Correct the value, or leave the key out for its default, 0."),
         ({"TRUSTED_PROXIES": True}, "value", "Correct the value"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8"}, "value", "Correct the value"),
-        ({"TRUSTED_PROXIES": ["10.0.0.0/99"]}, "value", "Expected how many proxies stand in front"),
+        ({"TRUSTED_PROXIES": ["10.0.0.0/99"]}, "value", "Expected the number of your proxies"),
         ({"EXCLUDE": "^/x"}, "value", "Correct the value"),
         ({"EXCLUDE": ["("]}, "regex", "Expected a list of regular expressions"),
         ({"QUIET": [7]}, "value", "Correct the value"),

@@ -55,7 +55,7 @@ ECS: Final = Schema(
         "db_seconds": to("obs.db_seconds"),
         "user_id": to("user.id"),
         "client_ip": to("client.ip", "string, an IP address", address, store="ip")
-        + to("client.address", "string, if it is none", no_address),
+        + to("client.address", "string, if it is not an address", no_address),
         "user_agent": to("user_agent.original"),
         "host": to("url.domain", "string", domain) + to("url.port", "integer", port),
         "scheme": to("url.scheme"),

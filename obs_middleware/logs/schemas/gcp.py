@@ -63,7 +63,7 @@ GCP: Final = Schema(
         "request_id": _LABEL("request_id"),
         "method": to("httpRequest.requestMethod"),
         "path": to("httpRequest.requestUrl", "string, with what is known of the URL", url),
-        "route": _LABEL("route", "string, absent when there is none", same),
+        "route": _LABEL("route", "string, absent if no pattern matched", same),
         "view": _LABEL("view"),
         "status": to("httpRequest.status"),
         "outcome": to("obs.outcome"),

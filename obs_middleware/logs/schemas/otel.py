@@ -72,7 +72,7 @@ OTEL: Final = Schema(
         "method": _ATTRIBUTE("http.request.method", "string, `_OTHER` for an unknown one", _known_method)
         + _ATTRIBUTE("http.request.method_original", "string, if it is unknown", _unknown_method),
         "path": _ATTRIBUTE("url.path"),
-        "route": _ATTRIBUTE("http.route", "string, absent when there is none", same),
+        "route": _ATTRIBUTE("http.route", "string, absent if no pattern matched", same),
         "view": _ATTRIBUTE("code.function.name"),
         "status": _ATTRIBUTE("http.response.status_code"),
         "outcome": _ATTRIBUTE("obs.outcome")
