@@ -38,7 +38,7 @@ class Stats(TypedDict):
 
 class SinkFigures:
     """
-    What one sink has done, told by the sink itself; every line that it was given is in one of the first three.
+    The counts that one sink reports. Every line that it was given is in one of the first three.
 
     Attributes:
         depth: Lines that wait to be written.

@@ -67,7 +67,7 @@ def _mark(view: View, **said: Any) -> View:
     """
     if isinstance(view, type):
         if not callable(getattr(view, "dispatch", None)):
-            raise TypeError(f"{view!r} is no view: it has no dispatch(). Decorate what stands in the URLconf.")
+            raise TypeError(f"{view!r} is not a view: it has no dispatch(). Decorate the view that the URLconf names.")
         return method_decorator(lambda bound: _mark(bound, **said), name="dispatch")(view)
     if isinstance(view, staticmethod | classmethod | MethodType):
         raise TypeError(f"{view!r} cannot be marked. Decorate the function itself, below @staticmethod and the like.")

@@ -14,7 +14,7 @@ __all__ = ["report_once"]
 
 _MOST_CAUSES: Final = 1000
 _INTERRUPTS: Final = (KeyboardInterrupt, SystemExit)
-"""They end the process, whoever catches them."""
+"""They end the process, no matter where they are caught."""
 
 _reported: set[tuple[str, str]] = set()
 

@@ -1,5 +1,5 @@
 """
-Which names are secret, and how their values are hidden.
+The names of secrets, and how their values are hidden.
 
 A leaf that both wings use: for query strings and headers when a request is measured, for an application's own fields
 when a line is written.
@@ -45,7 +45,7 @@ DEFAULT_NAMES: Final = (
     "ssn",
     "iban",
 )
-"""What ``OBS_MIDDLEWARE["REDACT"]`` is when it is not set. To add to it: ``[*DEFAULT_NAMES, "nickname"]``."""
+"""The default of ``OBS_MIDDLEWARE["REDACT"]``. To add to it: ``[*DEFAULT_NAMES, "nickname"]``."""
 
 _SHORTEST_PART: Final = 5
 _MOST_REMEMBERED: Final = 4096
@@ -80,7 +80,7 @@ class Secrets:
         self._known: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
-        """Return whether the value under *name* is to be hidden."""
+        """Return whether the value under *name* must be hidden."""
         known = self._known.get(name)
         if known is None:
             known = self._matches(name)

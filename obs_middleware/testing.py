@@ -111,7 +111,7 @@ def _finite(number: str) -> float:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError(f"a key stands twice among {[key for key, _ in pairs]}")
+        raise ValueError(f"duplicate key among {[key for key, _ in pairs]}")
     return result
 
 

@@ -130,7 +130,7 @@ class Site:
     ) -> Any:
         """Send a GET of *url* to *view*."""
 
-        class urls:  # noqa: N801 -- stands for a module
+        class urls:  # noqa: N801 -- used as a module
             urlpatterns = [path(route, view)]  # noqa: RUF012 -- Django's form
 
         with override_settings(ROOT_URLCONF=urls, **settings):

@@ -144,7 +144,7 @@ MAKERS: list[Callable[[], Any]] = [
     HttpRequest,
     lambda: (letter for letter in "ab"),
 ]
-"""By number, for Hypothesis looks at what it is given, and some of these do not stand that."""
+"""By number, because Hypothesis inspects its values, and some of these break when inspected."""
 
 values = st.recursive(
     st.none()

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from paths import DOCS, ROOT
 
-STATEMENT: Final = r"(?:\A\s*|\n\s*\n\s*|\n\s*(?:[-*]|\d+\.) |[.:;|] )"
+STATEMENT: Final = r"(?:(?:\A|\n\s*\n)\s*(?:[-*] |\d+\. )?|\n\s*(?:[-*]|\d+\.) |[.:;|] )"
 """Where a statement begins: a paragraph, an item, a cell, or after a full stop, colon or semicolon."""
 
 PHRASES: Final = [

@@ -28,7 +28,7 @@ class Gate(io.StringIO):
     A stream that lets nothing through while it is shut.
 
     Attributes:
-        waiting: Somebody stands before it.
+        waiting: A request waits before it.
     """
 
     def __init__(self) -> None:

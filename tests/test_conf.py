@@ -1,4 +1,4 @@
-"""`obs_middleware.conf` and `obs_middleware.checks`: what is configured wrongly is said at start, with the cure."""
+"""`obs_middleware.conf` and `obs_middleware.checks`: mistakes are reported at start, each with a hint."""
 
 from __future__ import annotations
 

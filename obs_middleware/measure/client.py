@@ -55,7 +55,7 @@ def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) ->
 
     Args:
         meta: ``request.META``, or any mapping of its shape.
-        trusted: How many proxies stand in front, or their networks; 0 believes the peer alone.
+        trusted: The number of trusted proxies, or their networks; 0 believes only the peer.
 
     Source: RFC 7239, sections 4, 5.2 and 6.
     """
@@ -78,7 +78,7 @@ def _pick(hops: Iterator[str], peer: str, trusted: int | Sequence[Network]) -> s
         *_, chosen = peer, *islice(hops, trusted)
         return normal_address(chosen)
     address = normal_address(peer)
-    # A peer without a name is a Unix socket: whoever may connect to it is a proxy of ours.
+    # A peer without a name is a Unix socket. A proxy that may connect to it is trusted.
     if peer and not _is_within(address, trusted):
         return address
     for hop in hops:
@@ -134,7 +134,7 @@ _HOPS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
 
 @functools.lru_cache(maxsize=1024)
 def normal_address(text: str) -> str | None:
-    """Return the address in *text*, without brackets, port or zone, in its normal form; None if there is none."""
+    """Return the address in *text*, without brackets, port or zone, in its normal form; None without an address."""
     match = _WITH_PORT.fullmatch(text.strip()) if len(text) <= 100 else None
     if match is None:
         return None

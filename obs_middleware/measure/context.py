@@ -72,7 +72,7 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Which start is taken does not matter to the sum, so overlapping use of one object stays right.
+        # The sum is the same for any start, so overlapping use of one object stays right.
         seconds = time.perf_counter() - self._starts.pop()
         event = current_event.get()
         if event is not None:

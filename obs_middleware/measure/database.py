@@ -1,8 +1,8 @@
 """
 How many queries a request made, and how long they took.
 
-Measure. A wrapper stands in every connection of every alias from the moment it is opened, in whatever thread or task,
-and looks for the request in the ContextVar. It never sees what a query returns, and keeps neither SQL nor parameters.
+Measure. Every connection of every alias has a wrapper from the moment it is opened, in any thread or task. The wrapper
+looks for the request in the ContextVar. It never sees what a query returns, and keeps neither SQL nor parameters.
 """
 
 from __future__ import annotations

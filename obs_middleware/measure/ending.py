@@ -2,8 +2,8 @@
 When a response is really over.
 
 Measure. A plain response is over when the middleware has it; a stream is over when its body is, by the first of four
-ways: the iterator ended, the iterator raised, the response was closed, the response was lost. Whichever comes first is
-told once, and the others are then silent.
+ways: the iterator ended, the iterator raised, the response was closed, the response was lost. The first of
+them is reported once, the others are ignored.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class _Ending:
             # the application come after this one; when they are through, request_finished clears the context.
             current_event.set(event)
         if event.observed and not event.done:
-            # What the server got is known outside: a layer above may have sent other content, to its end.
+            # `observed` knows what the server got: a layer above may have sent other content, to its end.
             self._latch.clear()
             return
         self.over(self.outcome_if_closed)

@@ -1,8 +1,8 @@
 """
 What a request and its response tell, collected when the chain is through with them.
 
-Measure. Which facts are wanted is resolved from the settings once; each is read by a pure reader of
-`measure.client`, `measure.user` and `measure.headers`, of a request whose line is written.
+Measure. The settings select the facts once. A pure reader in `measure.client`, `measure.user` or `measure.headers`
+reads each fact, if the line of the request is written.
 """
 
 from __future__ import annotations

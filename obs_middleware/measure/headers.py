@@ -44,7 +44,7 @@ def headers(meta: Mapping[str, Any], names: Sequence[tuple[str, str]], secrets: 
     Args:
         meta: ``request.META``.
         names: Pairs of lower-case name and key in *meta*.
-        secrets: Which names are secret.
+        secrets: The secret names.
     """
     found = {name: value for name, key in names if isinstance(value := meta.get(key), str)}
     return {name: REDACTED if secrets.hides(name) else value for name, value in found.items()}
@@ -86,4 +86,4 @@ OPTIONAL_FIELDS: Final[Mapping[str, Callable[[Any, Secrets], Any]]] = {
     "query": _query,
     "referrer": _referrer,
 }
-"""What ``OBS_MIDDLEWARE["FIELDS"]`` may ask for, each with its reader; what is empty is left out."""
+"""The values that ``OBS_MIDDLEWARE["FIELDS"]`` may have, each with its reader. Empty fields are left out."""

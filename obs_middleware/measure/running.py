@@ -111,7 +111,7 @@ class Watchdog:
                 self._warn(event, request)
 
     def _warn(self, event: RequestEvent, request: Any) -> None:
-        # A stand-in of its own, so that what only this line says is not on later lines of the request.
+        # A separate event, so that the fields of this line are not on later lines of the request.
         shown = RequestEvent(event.started, event.request_id, event.method, event.path)
         shown.said = event.said
         shown.context["route"] = _route(request)

@@ -1,5 +1,5 @@
 """
-What the browser's tools are told of the time a request took: the header ``Server-Timing``.
+The response header ``Server-Timing``, which shows the durations of a request in the tools of a browser.
 
 Measure. A leaf, but for the event. Source: W3C Server Timing.
 """

@@ -1,7 +1,7 @@
 """
-The answers: what a question about requests yields, whoever computed it.
+The answers to questions about requests, from files or from an index.
 
-Read. Plain data without behaviour, and `Requests`, which is what is asked. What is not known is None, never 0;
+Read. Plain data without behaviour, and `Requests`, which answers the questions. An unknown value is None, never 0;
 durations are in seconds, times in UTC.
 """
 
@@ -93,7 +93,7 @@ class Change:
     A quantile of one group, before and after.
 
     Attributes:
-        keys: What the group has in common.
+        keys: The values that the group has in common.
         figure: ``p50``, ``p95`` or ``p99``.
         low: Lower end of the interval of the difference *after* - *before*; None if one side has too few requests.
         high: Its upper end.

@@ -33,11 +33,11 @@ ALL_SCHEMAS: Final = ("flat", "ecs", "otel", "datadog", "gcp")
 
 class Place(NamedTuple):
     """
-    Where a field stands in the lines of a schema.
+    The place of a field in the lines of a schema.
 
     Attributes:
         path: The keys from the root to the value; a dot inside a key is part of it.
-        form: What the value is there, if it is not what `TYPES` says: ``ns``, nanoseconds; ``latency``, text such as
+        form: The form of the value, if it differs from `TYPES`: ``ns``, nanoseconds; ``latency``, text such as
             ``0.123456s``; ``upper``, text in upper case; ``url``, of which the path is wanted; ``trace``, a resource
             name whose last part is wanted.
     """
@@ -221,7 +221,7 @@ OWN: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "datadog": (("app", "*"),),
     "gcp": ((_LABELS, "*"), ("app", "*")),
 }
-"""Schema -> where a field of the application stands; ``*`` is its name."""
+"""Schema -> the place of an application's field; ``*`` is its name."""
 
 _FORMS: Final[Mapping[str, str]] = {
     "": "try_cast({} AS {type})",
@@ -231,8 +231,8 @@ _FORMS: Final[Mapping[str, str]] = {
     "url": r"regexp_extract({}, '^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?]*)?([^?]*)', 1)",
     "trace": "regexp_extract({}, '[^/]*$')",
 }
-# What comes without an offset is taken for UTC; a cast to TIMESTAMP would silently drop an offset. What says to be of
-# another age is damaged, and Python's dates do not reach as far as the engine's.
+# A time without an offset counts as UTC; a cast to TIMESTAMP would silently drop an offset. A time from another age is
+# damaged, and Python's dates have a smaller range than DuckDB's.
 TIME: Final = (
     "CASE WHEN NOT {0} BETWEEN '1970' AND '2200' OR contains({0}, '(BC)') THEN NULL"
     " WHEN ends_with({0}, 'Z') THEN try_cast({0} AS TIMESTAMP)"
@@ -302,7 +302,7 @@ def expression_of(field: str, schemas: Iterable[str], columns: Columns, prefix: 
         field: One of `TYPES`, or an application's.
         schemas: Those in which it is looked for.
         columns: What `columns_of` returned for these schemas and, at least, this field.
-        prefix: What stands before the names of columns, with a dot at its end.
+        prefix: The prefix of the names of columns, with a dot at its end.
     """
     forms = []
     for path, form in _places(field, schemas):

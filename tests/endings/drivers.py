@@ -26,7 +26,7 @@ PATIENCE = 20
 
 
 class SendFailed(OSError):
-    """What a server's ``send`` raises when the connection is gone."""
+    """Raised by a server's ``send`` when the connection is gone."""
 
 
 @dataclass

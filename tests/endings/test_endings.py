@@ -385,7 +385,7 @@ def test_a_client_that_leaves_is_one_line(kind: str, outside: bool, company: str
 
     (line,) = lines
     if outside and kind.startswith("cancel ") and visit.status is None:
-        # A layer in a thread never got to send what the view made of it; an exception is told all the same.
+        # A layer in a thread could not send the view's answer, but an exception is still reported.
         assert (line["status"], line["outcome"]) == (499, "cancelled")
         assert ("stack_trace" in line) is (kind == "cancel converted")
     else:

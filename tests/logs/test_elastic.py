@@ -44,7 +44,7 @@ def kind_of(value: Any) -> str:
 
 
 def paths(line: Mapping[str, Any], trees: set[str], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of *line* with its path; what is under one of *trees* is one value, and null is none."""
+    """Yield every value of *line* with its path; a tree in *trees* is one value, and null is left out."""
     for key, value in line.items():
         path = f"{above}{key}"
         if path in trees:

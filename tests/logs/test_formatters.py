@@ -190,7 +190,7 @@ DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def test_no_character_that_moves_or_turns_anything_is_left() -> None:
-    """By the properties that Unicode gives them, not by a list of ours."""
+    """By the properties that Unicode gives them, not by our own list."""
     for character in map(chr, range(sys.maxunicode + 1)):
         kind, direction = unicodedata.category(character), unicodedata.bidirectional(character)
         spelt = kind in {"Cc", "Cs", "Zl", "Zp"} or direction in DIRECTIONS or character in MARKS

@@ -21,7 +21,7 @@ Write = Callable[..., bool]
 
 
 WATCHED = pytest.mark.parametrize("watch", ["watch"], indirect=True)
-"""For what is about the watch itself, and has nothing to say where there is none."""
+"""For tests of the watch itself, which some systems do not have."""
 
 
 @pytest.fixture(name="path")
@@ -154,7 +154,7 @@ def test_what_the_kernel_does_not_tell_is_found_within_a_second(tmp_path: Path) 
 
 
 def test_parent_and_child_both_find_the_file_again(path: Path, write: Write) -> None:
-    """What the kernel tells is told once, to whoever reads it first."""
+    """Each event of the kernel is delivered once, to the first reader."""
     write("one")
     path.rename(path.with_suffix(".1"))
     pid = os.fork()

@@ -1,4 +1,4 @@
-"""What others put on a record or bind beside it, and what a line makes of that: no name of ours taken, nothing lost."""
+"""Values that others put on a record or bind beside it: our names keep their meaning, and nothing is lost."""
 
 from __future__ import annotations
 

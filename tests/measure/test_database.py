@@ -125,7 +125,7 @@ def _fresh(django_db_blocker: Any) -> Iterator[Any]:
     with django_db_blocker.unblock():
         fresh = connections.create_connection("default")
         yield fresh
-        # Django leaves a database in memory open, whoever closes it.
+        # Django never closes a database in memory.
         fresh.connection.close()
 
 

@@ -120,7 +120,7 @@ def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
 
 
 def test_a_user_that_may_not_log_in_any_more_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
-    """The session still has the id; whoever asked was told that it is nobody's."""
+    """The session still has the id, but the user was found to be anonymous."""
 
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(request.user.is_authenticated))

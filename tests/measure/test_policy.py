@@ -1,4 +1,4 @@
-"""`obs_middleware.measure.policy` and `obs_middleware.decorators`: which lines are kept, and at which level."""
+"""`obs_middleware.measure.policy` and `obs_middleware.decorators`: the lines that are kept, and their level."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ def test_a_method_that_was_marked_as_a_function_is_found() -> None:
 @pytest.mark.parametrize("decorate", [exclude, quiet, sample(0.5)])
 @pytest.mark.parametrize("view", [Policy().decide, staticmethod(answer), classmethod(answer), Policy, len, None])
 def test_what_cannot_be_marked_says_so_at_once(decorate: Any, view: Any) -> None:
-    with pytest.raises(TypeError, match=r"cannot be marked|is no view"):
+    with pytest.raises(TypeError, match=r"cannot be marked|is not a view"):
         decorate(view)
 
 

@@ -5,8 +5,8 @@ Django's own tests, and those of Django REST framework, with the middleware firs
 
 Fetches the source archive of the Django that is installed, with pip; runs its suites of everything that has to do with
 requests, on sqlite, once as they are and once with `TimingMiddleware` above whatever ``MIDDLEWARE`` a test sets, with
-the shipped JSON formatter behind the root logger; and compares test by test. What passes without the middleware and
-does not with it is printed, unless `EXPECTED` says why that is no harm; then the exit code is 1.
+the shipped JSON formatter behind the root logger; and compares test by test. A test that passes without the middleware
+and fails with it is printed, unless `EXPECTED` says why that is no harm; then the exit code is 1.
 
 The header that carries the request id is switched off, because some tests compare all headers of a response with a
 list; with ``--header`` it is on, and those tests are in `EXPECTED`.
@@ -178,7 +178,7 @@ def _outcomes(tests: Path, arguments: list[str], base: Path, run: str) -> dict[s
     outcomes: dict[str, str] = {}
     for line in file.read_text().splitlines() if file.exists() else ():
         name, outcome = json.loads(line)
-        # A test with subtests is told of several times, and the worst counts.
+        # A test with subtests is reported several times, and the worst result counts.
         if outcomes.get(name, _PASSED) in {_PASSED, "skipped"}:
             outcomes[name] = outcome
     if not outcomes:
@@ -201,7 +201,7 @@ def _report(title: str, bare: Mapping[str, str], judged: dict[str, str], explain
 
 
 class _SettingsWithMiddleware:
-    """The settings as the handlers of Django see them: the middleware stands first, whatever a test sets."""
+    """The settings as the handlers of Django see them: the middleware is first, whatever a test sets."""
 
     def __init__(self, settings: Any) -> None:
         self._settings = settings
@@ -284,7 +284,7 @@ class _PytestOutcomes:
 
 
 def _run_suite(run: str, file: Path) -> None:
-    """Be the process of a suite: patch what is to be patched, and run it."""
+    """Be the process of a suite: apply the patches, and run it."""
     if run != "bare":
         _insert_middleware(header="header" in run)
         atexit.register(_record_requests, file)

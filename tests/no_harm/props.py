@@ -1,4 +1,4 @@
-"""Layers that stand around the middleware under test, with what they saw."""
+"""Layers around the middleware under test, which record what they see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ seen: list[Any] = []
 """What the layers noted; emptied before each request."""
 
 hooks: dict[str, Callable[..., Any]] = {}
-"""What a layer is to do, by its name."""
+"""The task of a layer, by its name."""
 
 
 class Layer:
@@ -91,7 +91,7 @@ class OwnUrls(Layer):
     """Choose the URL configuration by request."""
 
     def before(self, request: HttpRequest) -> HttpResponseBase | None:
-        request.urlconf = hooks["urls"]  # type: ignore[assignment]  # a module, or what stands for one
+        request.urlconf = hooks["urls"]  # type: ignore[assignment]  # a module, or an object used as one
         return None
 
 

@@ -1,4 +1,4 @@
-"""What fails inside this package: every function of ours, and every callable of a user's, is made to raise once."""
+"""Failures inside this package: each of its functions, and each callable of a user, is made to raise once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not subject.IS_OURS, reason="another middleware 
 PACKAGE = str(Path(obs_middleware.__file__).parent)
 
 GUARDS = {
-    # The frames that catch; a fault at their own door comes before the guard stands.
+    # The frames that catch; a fault at their entry comes before the guard.
     "TimingMiddleware.__call__",
     "_SyncTwin.__call__",
     "TimingMiddleware.begin",
@@ -80,8 +80,8 @@ LINELESS = {
 
 TWICE = {
     "Timestamps.text",
-    # Called in the shortcut and, when that has failed, again by the chain; which of them is the first depends on the
-    # request, and only the chain's failure is worth a report.
+    # Called in the shortcut and, when that has failed, again by the chain; the request decides which is
+    # first, and only the chain's failure is worth a report.
     "ChainFormatter._head",
     "RequestEvent.context",
     "RequestEvent.line",
@@ -96,7 +96,7 @@ TWICE = {
 }
 
 SILENT = {
-    # A shortcut that fails, whatever fails in it, is not taken: what it calls is called again by the chain.
+    # A shortcut that fails, whatever fails in it, is not taken: the chain calls the same functions again.
     "Shortcut.line",
     "Shortcut._learn_name",
     "_is_finite",
@@ -140,7 +140,7 @@ class BaseFault(BaseException):
 
 
 class Log(logging.Handler):
-    """What the shipped ``LOGGING`` has at its end, kept in memory."""
+    """The handler of the shipped ``LOGGING``, in memory."""
 
     def __init__(self, formatter: logging.Formatter | None = None) -> None:
         super().__init__()
@@ -322,7 +322,7 @@ def test_whatever_of_ours_fails_the_response_is_the_same(
 def test_whatever_of_ours_fails_outside_the_response_is_the_same(
     kind: str, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same around the ASGI application, where `observed` stands."""
+    """The same around the ASGI application, with `observed`."""
     monkeypatch.setattr("endings.drivers.gc.collect", lambda: 0)  # for speed: a hundred visits
     world = World("async")
     wrong: dict[str, list[str]] = {}
@@ -458,7 +458,7 @@ def test_a_setting_of_the_site_that_is_wrong_is_not_met_by_ours_first(world: Wor
 
 
 class Odd(HttpResponseBase):
-    """A response that streams, though it is no `StreamingHttpResponse`: what is asked of Django's own is not there."""
+    """A response that streams, though it is no `StreamingHttpResponse`: it lacks the attributes of Django's own."""
 
     streaming = True
 

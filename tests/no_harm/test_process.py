@@ -28,7 +28,7 @@ _own: ContextVar[str] = ContextVar("own", default="unset")
 
 
 class Dropped(BaseException):
-    """No `Exception`, as ``structlog.DropEvent`` is none."""
+    """Not an `Exception`, like ``structlog.DropEvent``."""
 
 
 class Failing(logging.Handler):
@@ -107,7 +107,7 @@ def test_context_that_was_bound_at_process_start_is_not_cleared() -> None:
 
 
 def test_context_variables_of_the_application_pass_through(world: World) -> None:
-    """Set above they are seen in the view; what the view sets is seen above, as far as it is without it."""
+    """Values set above are seen in the view, and the reverse as far as without the middleware."""
     ends = []
 
     def view(request: HttpRequest) -> HttpResponse:

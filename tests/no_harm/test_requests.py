@@ -109,7 +109,7 @@ def test_a_lazy_attribute_of_the_request_stays_lazy(world: World, recorder: Reco
 
 
 def test_a_view_reads_a_body_that_is_larger_than_the_memory_limit(world: World) -> None:
-    """Whoever asks for ``request.body`` before turns this upload into a 400."""
+    """Reading ``request.body`` earlier turns this upload into a 400."""
     body = b"x" * 5000
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -318,7 +318,7 @@ def test_two_async_requests_are_served_at_once() -> None:
 
 
 class _Meeting:
-    """What ``asyncio.Barrier`` is, without its own exceptions."""
+    """Like ``asyncio.Barrier``, but without its exceptions."""
 
     def __init__(self, parties: int) -> None:
         self._missing = parties

@@ -108,7 +108,7 @@ def _with_closers(response: Any, order: list[str]) -> StreamingHttpResponse:
 
 
 def test_a_stream_that_nobody_reads_is_closed_in_silence(world: World) -> None:
-    """Whoever drops a response in a test gets no exception at the next garbage collection."""
+    """A test that drops a response gets no exception at the next garbage collection."""
     log: list[Any] = []
 
     world.serve(stream(world, [b"one"], log), Visit(take=0, fail_send_at=0))

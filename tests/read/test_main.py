@@ -1,4 +1,4 @@
-"""The console script: which commands there are, and how it treats arguments, streams and missing extras."""
+"""The console script: its commands, and how it treats arguments, streams and missing extras."""
 
 from __future__ import annotations
 

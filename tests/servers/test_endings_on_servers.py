@@ -185,7 +185,7 @@ def id_of(ending: str) -> str:
 
 
 class Player:
-    """Play the endings on one server, each with its own request id."""
+    """Play the endings on one server, each under a separate request id."""
 
     def __init__(self, server: Server, world: str) -> None:
         self.server = server

@@ -221,7 +221,7 @@ def running_engine(name: str, folder: Path) -> Iterator[Engine]:
 
 
 class Place(NamedTuple):
-    """What in the example's configuration stands for a place on the machine that it runs on, and where it is here."""
+    """Paths in the example's configuration, and where they are on this machine."""
 
     there: str
     here: str
@@ -254,7 +254,7 @@ class Rsyslog:
         return [daemon, "-f", str(self._config), "-M", str(library / "rsyslog"), *arguments], env
 
     def check(self) -> None:
-        """Have the configuration checked; what is wrong with it is an error."""
+        """Check the configuration. A mistake in it raises."""
         command, env = self._command("-N1")
         found = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
         assert found.returncode == 0, found.stderr

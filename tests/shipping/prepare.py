@@ -22,7 +22,7 @@ PACKAGES = ("rsyslog", "rsyslog-elasticsearch", "libestr0", "libfastjson4", "lib
 
 
 def java() -> str | None:
-    """Return the path of a Java that OpenSearch runs on; None if there is none."""
+    """Return the path of a Java that OpenSearch runs on; None if none is installed."""
     return next((path for path in _javas() if _version(path) >= OLDEST_JAVA), None)
 
 
@@ -77,7 +77,7 @@ def fetch_rsyslog(build: Path) -> None:
 
 
 def main(build: Path) -> int:
-    """Prepare *build*; what is missing on this machine is said."""
+    """Prepare *build*, and print what this machine lacks."""
     build.mkdir(parents=True, exist_ok=True)
     if shutil.which("apt-get") is None:
         print("rsyslog comes from Debian's packages here, and there is no apt-get.", file=sys.stderr)

@@ -127,7 +127,7 @@ def agrees(engine: Engine, index: str, lines: Sequence[Mapping[str, Any]], *, sl
     assert counts["status"] == Counter(line["http"]["response"]["status_code"] for line in requests)
     assert counts["outcome"] == Counter(line["obs"]["outcome"] for line in requests)
     routes = Counter(line["http"]["route"] for line in requests)
-    del routes[None]  # what no pattern matched is in no bucket
+    del routes[None]  # a request without a pattern is in no bucket
     assert counts["route"] == routes
 
     durations = [line["event"]["duration"] for line in requests]
@@ -226,7 +226,7 @@ def test_a_field_that_is_now_a_text_and_now_a_number_costs_no_line(
 def test_nothing_is_lost_while_the_engine_is_down_and_the_shipper_is_killed(
     engine: Engine, index: str, rsyslog: Rsyslog, shop: Mapping[str, str], logs: Path, tmp_path: Path
 ) -> None:
-    """The queue is on the disk; what is read a second time has the same id."""
+    """The queue is on the disk. A line that is read again has the same id."""
     engine.stop()
     try:
         with serving(COMMANDS["uvicorn"], shop, tmp_path) as server:
@@ -274,7 +274,7 @@ def test_nothing_is_lost_while_the_disk_of_the_engine_is_full(
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """What stands in front of a store and has had enough: 429 to everything that is sent there."""
+    """A proxy before a store that is overloaded: 429 for every request."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,5 +1,5 @@
 """
-`NonBlockingHandler` in real processes, pipes and files: what is written is whole, what is not is counted.
+`NonBlockingHandler` in real processes, pipes and files: written lines are whole, the others are counted.
 
 ``OBS_SINK=full`` runs the sizes and the clock that were promised, in about a minute.
 """
@@ -166,7 +166,7 @@ def is_whole(line: str) -> bool:
 
 
 def test_requests_go_on_while_nobody_reads_and_every_one_is_written_or_dropped() -> None:
-    """A handler that blocks would stand still here for ever."""
+    """A handler that blocks would hang here for ever."""
     pipe = Pipe(4096)
     with os.fdopen(os.dup(pipe.writing), "w") as stream:
         handler = NonBlockingHandler(stream=stream, capacity=100)

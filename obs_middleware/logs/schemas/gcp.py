@@ -22,7 +22,7 @@ def _text(value: Any, _: Event) -> str:
     return str(value)
 
 
-# Source: Google Cloud Logging, LogSeverity; what it does not know is DEFAULT.
+# Source: Google Cloud Logging, LogSeverity. An unknown level becomes DEFAULT.
 _GOOGLE_SEVERITIES: Final = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"})
 
 

@@ -115,7 +115,7 @@ class _Step(NamedTuple):
     Attributes:
         kind: The usual type of its values.
         kinds: All types that its values may have.
-        number: The number of the object that takes the value unchanged; None if there is none.
+        number: The number of the object that takes the value unchanged; None if no object does.
         key: The key in that object.
         others: The other places: number of the object, key, conversion.
     """

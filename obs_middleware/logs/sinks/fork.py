@@ -1,5 +1,5 @@
 """
-The fork hook of the sinks: what belongs to the parent process is dropped in the child.
+The fork hook of the sinks: a child process drops the resources of its parent.
 
 Write, a leaf. A child inherits queues, locks and watches whose threads and readers stay in its parent.
 """

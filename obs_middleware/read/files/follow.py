@@ -1,8 +1,8 @@
 """
 New lines of files as they come, across rotation: `Follower`.
 
-Read. Follows the name, not the file: what was renamed is read to its end, and then what has its name now. Nothing here
-blocks; waiting is the caller's.
+Read. Follows the name, not the file: a renamed file is read to its end, and then the file that has its name now.
+Nothing here blocks; the caller waits.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Follower:
         try:
             self._file = self._path.open("rb")
         except FileNotFoundError:
-            self._wanted = _ALL  # what appears later is all new
+            self._wanted = _ALL  # a file that appears later is all new
             return []
         wanted, self._wanted = self._wanted, _ALL
         if wanted == _ALL:

@@ -1,7 +1,7 @@
 """
-Which files are read, and what they look like: `find_sources`.
+The files to read and their formats: `find_sources`.
 
-Read. Whatever cannot be read is one message, a `BadSource`; what can be read is found out by looking into it.
+Read. An unreadable file gives one message. The format is detected from the content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from obs_middleware.read.schemas import ALL_SCHEMAS
 __all__ = ["BadSource", "Source", "find_sources", "scratch_folder", "without_long_lines"]
 
 MOST_BYTES_OF_A_LINE: Final = 1 << 20
-"""No line of ours is a tenth as long."""
+"""The lines of this package are less than a tenth as long."""
 
 _SAMPLE_BYTES: Final = 1 << 16
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -72,7 +72,7 @@ def scratch_folder() -> Iterator[Path]:
 
 def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = None) -> list[Source]:
     """
-    Return what *names* stand for: files, patterns of files, and ``-`` for standard input.
+    Return the sources of *names*: files, patterns of files, and ``-`` for standard input.
 
     No name at all is standard input too, if something is piped into it. Files of a pattern come in the order of their
     last change, which is that of rotated logs.
@@ -83,7 +83,7 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
         stdin: Standard input; None for that of the process.
 
     Raises:
-        BadSource: A name stands for nothing that can be read.
+        BadSource: A name matches nothing that can be read.
     """
     wanted = list(names)
     if not wanted:
@@ -161,7 +161,7 @@ def _head_of_archive(path: Path) -> bytes:
 
 
 def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
-    """Return the schemas in *samples*; none if most of the lines are not, or not yet, JSON of ours."""
+    """Return the schemas in *samples*; none if most of the lines are not JSON of this package."""
     lines = [line for sample in samples for line in sample.split(b"\n") if line.strip()]
     plain = [line for line in lines if line.lstrip().startswith(b"{") and b'"stream"' not in line]
     if 2 * len(plain) <= len(lines):
@@ -175,7 +175,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
     Return a copy of *source* that has only lines of a sensible length, and of a damaged archive what could be read.
 
     Args:
-        source: What could not be read as it is.
+        source: The source that could not be read unchanged.
         scratch: Folder for the copy.
         count: Called with the number of lines that were left out.
 

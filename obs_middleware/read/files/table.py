@@ -1,7 +1,7 @@
 """
 Lines become a table: `read_log`, one pass over the files for all that is asked of them.
 
-Read. DuckDB does the reading, in parallel and out of core. Measured on 1,000,000 lines of flat JSON, with its own
+Read. DuckDB does the reading, in parallel and out of core. Measured on 1,000,000 lines of flat JSON, with DuckDB's
 ``quantile_cont`` by route over the same file as 1.0: two columns 0.8, the columns of ``stats`` for one schema 1.2, for
 all five 1.5; lines as text with ``json_transform`` 2.2; their text alone 0.3. Hence `_json_rows`, with the schemas that
 samples show, and `line_rows` only over what that did not understand, or where little of a file is JSON.
@@ -46,7 +46,7 @@ _ALWAYS: Final = ("level", "message", "outcome", "duration_seconds")
 _TOOK: Final = r"Request took ([0-9]+\.[0-9]+) seconds"
 _COLOUR: Final = r"\x1b\[[0-9;]*m"
 # A client chooses much of what other lines say. Where it can be told, the text must be the message and nothing else;
-# else it must stand apart from what is before it, and nothing may come behind.
+# else it must be separate from the text before it, and nothing may follow.
 _MESSAGE: Final = f"^{_TOOK}$"
 _APART: Final = rf"(?:^|[\s:\])}}>\x{{FEFF}}]|{_COLOUR})"
 _LAST: Final = rf"{_APART}{_TOOK}(?:\s|{_COLOUR})*$"
@@ -108,7 +108,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         try:
             connection.execute(f"SET memory_limit = {literal(memory or MEMORY)}")
         except duckdb.Error as error:
-            raise BadExpression(f"--memory {memory!r} is no size; expected such as 500MiB or 4GiB.") from error
+            raise BadExpression(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB).") from error
         yield connection
     finally:
         connection.close()
@@ -119,7 +119,7 @@ def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate)
     Try *predicate* before anything is read.
 
     Raises:
-        BadExpression: The engine does not take it: a regular expression is none for RE2.
+        BadExpression: DuckDB rejects it, for example a regular expression that RE2 does not support.
     """
     columns = [
         f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
@@ -352,7 +352,7 @@ def line_rows(
         fields: Those that the rows have, beside ``_obs_request``, ``level``, ``outcome`` and ``duration_seconds``.
         lines: SQL whose rows have the column ``line``.
         keep: Whether the rows have the line itself as well, as ``_obs_line``.
-        unless_known_as: What `_json_rows` understands with these schemas is no request here, and has no level.
+        unless_known_as: A line that `_json_rows` understands with these schemas is no request here, and has no level.
     """
     needed = sorted({*_ALWAYS, *fields})
     columns = columns_of(needed, ALL_SCHEMAS)

@@ -2,7 +2,7 @@
 How a search engine is reached: its options, and where secrets come from.
 
 Read. A password or a key is never an argument of its own, for everyone on the machine sees those: it is in the
-environment, or in a file. What is said to people never has it.
+environment, or in a file. Messages never contain it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Access:
 
     Attributes:
         host: Its name or address, without brackets.
-        path: What stands before the paths of its API.
+        path: The prefix of the paths of its API.
         user: Name and password; None for none.
         api_key: What follows ``ApiKey`` in the header; None for none.
         ca_certs: A file of certificates to trust; None for those that the client library brings.

@@ -2,7 +2,7 @@
 A search engine, Elasticsearch or OpenSearch, as far as it is asked: searches, and the fields of an index.
 
 Read. Both products are reached by the API that they have in common, with the client of OpenSearch, which does not look
-whose server it talks to. Whatever goes wrong is one line, a `BadSource`.
+whose server it talks to. Every failure is one line for the user.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Engine:
 
     def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Return the answer to a search; a part of it is none.
+        Run a search and return the answer. A partial answer (failed shards, timeout) raises.
 
         Raises:
             BadSource: There is none.
@@ -160,7 +160,7 @@ def _cause(error: exceptions.ConnectionError) -> str:
 def _who(access: Access) -> str:
     if access.user is not None:
         return f"the user {access.user[0]!r}"
-    return "whoever has no name" if access.api_key is None else "the API key"
+    return "a request without credentials" if access.api_key is None else "the API key"
 
 
 def _unknown(access: Access) -> str:
@@ -192,7 +192,7 @@ class Fields:
     The fields of one index or of several, with their types.
 
     Args:
-        where: What they are the fields of, for messages.
+        where: The index of the fields, for messages.
         capabilities: As the engine gives them: field -> type -> what can be done with it.
 
     Raises:
@@ -215,7 +215,7 @@ class Fields:
 
         Raises:
             BadSource: Its type differs from index to index.
-            BadExpression: It is none of the package, and no line has it; or it is in two places.
+            BadExpression: The package does not have it and no line has it; or it is in two places.
         """
         if field in TYPES:
             return self._named(_ECS[field], nanoseconds=field in _NANOSECONDS)
@@ -256,7 +256,7 @@ class Fields:
             raise BadSource(f"{self._where}: {name} is {' here and '.join(sorted(types))} there; {_CURE}")
         if not types:
             return None
-        # What the engine types by itself is full text, with a keyword beside it.
+        # The search engine's default type for text is full text, with a keyword beside it.
         if types[0] in _FULL_TEXT and (found := self._named(f"{name}.keyword")):
             return found
         return IndexField(name, types[0], nanoseconds)

@@ -57,7 +57,7 @@ def query(condition: Condition, find: Find) -> Query:
 
     Args:
         condition: What must hold.
-        find: Returns the field of the index for one of ours, None if there is none, which is null in every line.
+        find: Returns the index's field for a field of the package. None if no line has it: it counts as null.
 
     Raises:
         BadExpression: It cannot be said.
@@ -157,7 +157,7 @@ def lucene(pattern: str) -> str:
             raise _unsayable(pattern)
         depth += {"(": 1, "(?:": 1, ")": -1}.get(piece, 0)
         if piece == "|" and depth == 0 and (starts or ends):
-            raise _unsayable(pattern, "put what stands between ^ and $ in parentheses")
+            raise _unsayable(pattern, "put the part between ^ and $ in parentheses")
         translated.append(_piece(match))
         at, before = match.end(), piece
     return f"{'' if starts else '.*'}({''.join(translated)}){'' if ends else '.*'}"

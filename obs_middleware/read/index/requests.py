@@ -481,7 +481,7 @@ class EngineRequests:
         return {"percentiles": {"field": self._duration, "percents": percents, "keyed": False, "tdigest": digest}}
 
     def _bars(self) -> Query:
-        edges = [0, *_EDGES[1:-1]]  # what took no microsecond is in the first, and what took weeks in the last
+        edges = [0, *_EDGES[1:-1]]  # durations below a microsecond go to the first, weeks to the last
         ranges = [{"from": low, "to": high} for low, high in itertools.pairwise(edges)]
         return {"range": {"field": self._duration, "ranges": [*ranges, {"from": edges[-1]}]}}
 

@@ -55,7 +55,7 @@ def parse(text: str) -> Condition:
     number may have a unit of time, and is in seconds then.
 
     Raises:
-        BadExpression: *text* is none.
+        BadExpression: *text* is not an expression.
     """
     return _Parser(text).whole()
 
@@ -69,7 +69,7 @@ def seconds_of(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)?", text.strip())
     if match is None:
-        raise BadExpression(f"{text!r} is no duration; expected such as 300ms, 1.5s, 15m or 2h.")
+        raise BadExpression(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h).")
     return float(match[1]) * {**_UNITS, "d": 86_400.0}[match[2] or "s"]
 
 
@@ -176,7 +176,7 @@ class _Parser:
             self._at += 1
             return token.text == "true"
         if token.kind not in {"text", "number"}:
-            hint = "; text stands in quotes" if token.kind == "name" else ""
+            hint = "; put text in quotes" if token.kind == "name" else ""
             raise self._error(token.start, f"expected a value{hint}")
         self._at += 1
         return token.value

@@ -79,7 +79,7 @@ def _moment(name: str, text: str, now: dt.datetime) -> str:
         return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
     except (ValueError, OverflowError):  # the latter: in no year of UTC
         raise BadExpression(
-            f"--{name} {text!r} is no time; expected such as 2026-11-02T10:00:00Z, 2026-11-02, 15m or 2h."
+            f"invalid --{name} {text!r}: use a UTC time (2026-11-02T10:00:00Z, 2026-11-02) or an age (15m, 2h, 1d)."
         ) from None
 
 
@@ -92,7 +92,7 @@ def _statuses(parts: Sequence[str]) -> Condition:
     for part in parts:
         match = _STATUS.fullmatch(part.strip())
         if match is None:
-            raise BadExpression(f"--status {part!r} is none; expected such as 404, 5xx or 400-499.")
+            raise BadExpression(f"invalid --status {part!r}: use a status (404), a class (5xx) or a range (400-499).")
         low, high = (
             (int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2]))
         )

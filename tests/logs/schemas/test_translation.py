@@ -96,7 +96,7 @@ def visit(site: Site, view: Any) -> None:
     site.get(view, url, route=route, headers=headers, OBS_MIDDLEWARE=EVERYTHING)
 
 
-# Golden lines. What is expected is spelt out from the flat line, not from the tables.
+# Golden lines. The expected lines are derived from the flat line, not from the tables.
 
 
 def port(flat: dict[str, Any], name: str) -> dict[str, int]:
@@ -327,7 +327,7 @@ def test_the_request_line_in_a_schema(golden: Any, written: Any, site: Site, mon
 
 
 def drop(line: dict[str, Any], name: str) -> None:
-    """Take *name* out of *line*, wherever it stands."""
+    """Remove *name* from *line*, at any place."""
     line.pop(name, None)
     for value in line.values():
         if isinstance(value, dict):
@@ -374,7 +374,7 @@ def test_a_failure_in_a_schema(schema: str, written: Any, site: Site) -> None:
 
 
 def at(line: Any, path: list[str]) -> Any:
-    """Return what stands at *path*."""
+    """Return the value at *path*."""
     for key in path:
         line = line[key]
     return line

@@ -49,7 +49,7 @@ def _gate() -> Iterator[Gate]:
 
 @pytest.fixture(name="pipe")
 def _pipe() -> Iterator[tuple[int, Any]]:
-    """A pipe: the descriptor to read from, and a stream to write to; whoever closes the first sets it to -1."""
+    """A pipe: the descriptor to read from, and a stream to write to; a test that closes the first sets it to -1."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
         yield reading, stream

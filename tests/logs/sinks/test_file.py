@@ -45,7 +45,7 @@ def test_a_full_disk_is_tried_again_until_there_is_room(
 def test_a_line_that_others_have_written_behind_is_begun_anew(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a full disk has cut cannot go on behind the line of another process."""
+    """A line that a full disk has cut cannot continue behind the line of another process."""
     path = tmp_path / "log"
 
     def write_too() -> None:

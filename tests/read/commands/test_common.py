@@ -79,7 +79,7 @@ def test_an_invalid_regular_expression_gives_a_message(run: Run, log: Path) -> N
 
 
 def test_an_invalid_memory_size_gives_a_message(run: Run, log: Path) -> None:
-    assert "--memory 'much' is no size" in run(log, "--memory", "much")[2]
+    assert "invalid --memory 'much'" in run(log, "--memory", "much")[2]
 
 
 @pytest.mark.parametrize(

@@ -381,7 +381,7 @@ def test_a_url_says_where_it_is(url: str, expected: Access) -> None:
         (["--opensearch", "http://a", "--index", "a", "--user", "ann:secret"], "is a name only"),
         (["--opensearch", "http://a", "--index", "a", "--user", "ann", "--api-key", "x"], "one of them is enough"),
         (["--opensearch", "http://a", "--index", "a", "--api-key", __file__], "holds no API key"),
-        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "no duration"),
+        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "invalid duration"),
     ],
 )
 def test_options_that_make_no_sense_are_a_message(arguments: list[str], message: str) -> None:
