@@ -1,8 +1,8 @@
 """
 Measure a request and write its one line.
 
-Measure. `TimingMiddleware` is native under ASGI and WSGI: its async ``__call__`` and the twin below are the only two
-bodies, and what is not about waiting stands once, in `begin` and `finish`.
+Measure. `TimingMiddleware` runs natively under ASGI and WSGI. The sync and async ``__call__`` differ only in ``await``;
+everything else is shared, in `begin` and `finish`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
@@ -25,9 +25,9 @@ from obs_middleware.conf import Settings, django_setting, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.measure.database import is_installed
 from obs_middleware.measure.ending import follow, is_departure
-from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event, event_of
+from obs_middleware.measure.event import RequestEvent, current_event, event_of, is_of_scope
 from obs_middleware.measure.facts import FactReader
-from obs_middleware.measure.headers import meta_key
+from obs_middleware.measure.headers import meta_key, target_of
 from obs_middleware.measure.ids import is_request_id, new_request_id
 from obs_middleware.measure.line_writer import ORIGINAL_INFO, ROOT_LOGGER, LineWriter
 from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
@@ -55,22 +55,22 @@ def _definer_of_call(cls: type) -> type:
 
 class TimingMiddleware(Generic[Result]):
     """
-    Write one line for each request: ``Request took 0.1234 seconds``, with everything known of it.
+    Write one line for each request: ``Request took 0.1234 seconds``, with everything known about it.
 
-    Put it first in ``MIDDLEWARE``: what stands above it is neither measured nor, if it raises, known. The line goes
-    through ``logging.info`` with the text as its only argument; the facts reach it through the ContextVar in
-    `obs_middleware.measure.event`. Nothing that fails in here reaches the application.
+    Put it first in ``MIDDLEWARE``: layers above it are not measured, and their exceptions are not on the line.
+    ``logging.info`` gets the text as its only argument. Formatters find the fields through the ContextVar in
+    `obs_middleware.measure.event`. A failure in here never reaches the application.
 
-    Under WSGI, or above a sync-only middleware, an instance is a sync twin of the class that was asked for, so that no
-    thread is changed in either world. A subclass may override `begin` and `finish`. A ``__call__`` of its own, or of a
-    mixin in front, is never bypassed, and Django bridges to it in the other world: a sync one finds the sync body by
-    ``super().__call__``, an async one the async body, which costs a thread change for each request under WSGI.
+    Under WSGI, or above a sync-only middleware, you get an instance of a sync twin of the class, so that no request
+    changes threads. A subclass may override `begin` and `finish`. A ``__call__`` of a subclass or a mixin is never
+    bypassed: its ``super().__call__`` is sync or async as it is itself, and Django adapts it to the other mode. An
+    async one costs a thread change for each request under WSGI.
 
     Args:
         get_response: The next layer, a function or a coroutine function.
 
     Raises:
-        ValueError: No *get_response* was given.
+        ValueError: *get_response* is None.
         MiddlewareNotUsed: ``OBS_MIDDLEWARE["ENABLED"]`` is False.
         ImproperlyConfigured: ``OBS_MIDDLEWARE`` has a mistake.
     """
@@ -84,15 +84,15 @@ class TimingMiddleware(Generic[Result]):
         is_async = iscoroutinefunction(definer.__dict__["__call__"])
         lineage = cls.__mro__[: cls.__mro__.index(definer) + 1]
         for name, is_capable in (("sync_capable", not is_async), ("async_capable", is_async)):
-            # What was said beside this body, or since, holds; what an ancestor says of another body does not.
+            # Keep a value set by the class that defines this body, or below it. Others are about another body.
             if all(name not in one.__dict__ for one in lineage):
                 setattr(cls, name, is_capable)
 
     def __new__(cls, get_response: Callable[[Any], Result], *_: Any, **__: Any) -> Self:
-        """Make a sync twin where the layer below is not async; further arguments are those of a subclass."""
+        """Create a sync twin if the next layer is not async. A subclass may take further arguments."""
         twin: type[Self] = cls
         if not iscoroutinefunction(get_response) and not issubclass(cls, _SyncTwin):
-            # By the class that has it: a tracer may have put another function in the place of ours.
+            # Ask which class defines it: a tracer may have replaced the function.
             definer = _definer_of_call(cls)
             if definer is TimingMiddleware or not iscoroutinefunction(definer.__dict__["__call__"]):
                 twin = _sync_twin(cls)  # type: ignore[arg-type]  # a class is hashable
@@ -111,7 +111,7 @@ class TimingMiddleware(Generic[Result]):
             raise MiddlewareNotUsed('OBS_MIDDLEWARE["ENABLED"] is False')
 
     def configure(self, settings: Settings) -> None:
-        """Resolve *settings*, so that nothing is looked up in a request."""
+        """Take over *settings*. Everything is resolved here, and nothing in a request."""
         self._enabled = settings.enabled
         self._id_key = meta_key(settings.request_id_header) if settings.trust_request_id else ""  # META never has it
         self._id_header = settings.request_id_header if settings.response_header else None
@@ -124,10 +124,10 @@ class TimingMiddleware(Generic[Result]):
         self._writer = LineWriter(settings, _log)
 
     if TYPE_CHECKING:
-        # Not async in every instance: one above a sync layer is a sync twin. A decorator with this type would do, too,
-        # but mypy loses its type variable when it reads the module from its cache.
+        # Not async, because a sync twin is not. A decorator of this type would do too, but mypy loses its type variable
+        # when it reads the module from its cache.
         def __call__(self, request: Any) -> Result:
-            """Return what *get_response* returns: the response, or above an async layer a coroutine of it."""
+            """Return the result of *get_response*: the response, or a coroutine if the next layer is async."""
     else:
 
         async def __call__(self, request: Any) -> Any:
@@ -140,11 +140,11 @@ class TimingMiddleware(Generic[Result]):
                 raise
             return self.finish(event, request, response)
 
-    def begin(self, request: Any) -> RequestEvent | None:  # noqa: C901, PLR0912 -- done for each request, so calls little
+    def begin(self, request: Any) -> RequestEvent | None:  # noqa: C901, PLR0912 -- runs in each request, so it makes few calls
         """
         Start the clock, and open the event of *request* in this context.
 
-        Returns None when the request already has an open event, because the middleware is listed twice.
+        Returns None if the request already has an open event, because the middleware is listed twice.
         """
         started = time.perf_counter()
         event = outer = None
@@ -160,8 +160,8 @@ class TimingMiddleware(Generic[Result]):
                 path = request.path
                 meta = request.META
             else:
-                method, path, meta = _target(request)
-            if outer is not None and outer.observed and _is_of_scope(request, outer):
+                method, path, meta = target_of(request)
+            if outer is not None and outer.observed and is_of_scope(request, outer):
                 event = outer
                 event.set_target(method, path)
             else:
@@ -174,7 +174,7 @@ class TimingMiddleware(Generic[Result]):
             try:
                 request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
             except AttributeError:
-                pass  # no request of Django, and nothing can be put on it
+                pass  # not a request of Django, and it takes no attributes
             traceparent = meta.get("HTTP_TRACEPARENT")
             if traceparent is not None or (opentelemetry_context is not None and opentelemetry_context()):
                 trace = trace_of(traceparent)
@@ -185,9 +185,9 @@ class TimingMiddleware(Generic[Result]):
             RUNNING[event] = request
             if self._watchdog is not None:
                 self._watchdog.attend(event, in_thread=self._in_thread)
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
+        except BaseException as error:  # noqa: BLE001 -- the request goes on, whatever failed
             report_once("TimingMiddleware.begin", error)
-            # What was opened before it failed is to be closed, and nobody else's.
+            # An event that was opened before the failure must be closed, but not that of another request.
             opened = current_event.get()
             if opened is not None and not opened.done and (opened is not outer or opened.observed):
                 event = opened
@@ -201,13 +201,13 @@ class TimingMiddleware(Generic[Result]):
         error: BaseException | None = None,
     ) -> Any:
         """
-        Stop the clock and write the line, or see to it that the end of a stream does; return *response*.
+        Stop the clock and write the line, or let the end of a stream write it. Return *response*.
 
         Args:
-            event: What `begin` returned; nothing happens for None.
-            request: What the next layer was given.
-            response: What the next layer returned, if it did.
-            error: What it raised, if it did; the caller raises it again.
+            event: The result of `begin`. If it is None, nothing happens.
+            request: The request that the next layer got.
+            response: The response that it returned, or None.
+            error: The exception that it raised, or None. The caller raises it again.
         """
         if event is None or event.done:
             return response
@@ -216,9 +216,9 @@ class TimingMiddleware(Generic[Result]):
             if type(response) is HttpResponse or isinstance(response, HttpResponseBase):
                 event.status = response.status_code
                 if self._id_header is not None:
-                    # Past the checks of a header's name and value, which cost ten times as much and find nothing: both
-                    # are ASCII tokens, the one by the settings' check, the other by is_request_id.
-                    response.headers._store[self._id_header_key] = (self._id_header, event.request_id)  # noqa: SLF001 -- held by a canary test
+                    # This skips Django's checks of the name and the value, which cost ten times as much. Both are ASCII
+                    # tokens: the settings and is_request_id() have checked them.
+                    response.headers._store[self._id_header_key] = (self._id_header, event.request_id)  # noqa: SLF001 -- a canary test checks it
                 if self._writes_timing:
                     add_server_timing(event, response, seconds)
             try:
@@ -226,7 +226,7 @@ class TimingMiddleware(Generic[Result]):
                 if getattr(view, RULE_ATTRIBUTE, None) is not None:
                     event.rule = rule_of(view)
             except AttributeError:
-                pass  # nothing matched, or no request of Django
+                pass  # no view matched, or not a request of Django
             if error is not None:
                 self._leave(event, error)
             elif event.error is not None or (event.status or 0) >= 500:
@@ -238,16 +238,16 @@ class TimingMiddleware(Generic[Result]):
             elif event.observed and event.outcome != "cancelled":
                 self._facts.read(event, request, response)
             else:
-                # Also when it is observed: a server that shuts down may not let the observer come to it.
+                # Also if it is observed and cancelled: a server that shuts down may never return to the observer.
                 self._writer.conclude(event, seconds, self._facts, request, response)
-        except BaseException as failure:  # noqa: BLE001 -- whatever it is, the response goes out
+        except BaseException as failure:  # noqa: BLE001 -- the response goes out, whatever failed
             report_once("TimingMiddleware.finish", failure)
             if event.message is None and not event.observed:
                 self._writer.conclude(event, seconds)
         return response
 
     def _conclude(self, event: RequestEvent, outcome: str, error: BaseException | None) -> None:
-        """Take the end of a stream."""
+        """Write the line at the end of a stream, unless `observed` does."""
         if outcome != "ok":
             event.outcome = outcome
         if error is not None:
@@ -262,12 +262,12 @@ class TimingMiddleware(Generic[Result]):
         else:
             event.status, event.outcome, event.error = 500, "error", error
         if not event.observed:
-            # No request_finished may follow, and the next request of this thread must start clean.
+            # request_finished may never be sent, and the next request of this thread must start clean.
             current_event.set(event.previous)
 
 
 class _SyncTwin(TimingMiddleware[Any]):
-    """The sync body; mixed in behind the class that was asked for, whose own body comes first."""
+    """The sync ``__call__``. It comes after the original class, so that a ``__call__`` of a subclass wins."""
 
     def __call__(self, request: Any) -> Any:
         event = self.begin(request)
@@ -277,7 +277,7 @@ class _SyncTwin(TimingMiddleware[Any]):
             self.finish(event, request, error=error)
             raise
         if type(response) is not HttpResponse and _is_awaitable(response):
-            # The layer below is async without being marked as such.
+            # The next layer is async, but not marked as such.
             return self._finish_later(event, request, response)
         return self.finish(event, request, response)
 
@@ -290,37 +290,17 @@ class _SyncTwin(TimingMiddleware[Any]):
         return self.finish(event, request, response)
 
 
-def _target(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
-    """Return method, path and META of any object; the contract takes any."""
-    try:
-        method, path, meta = request.method, request.path, request.META
-    except AttributeError:
-        return None, None, {}
-    # By exact type: a Mock has every attribute, and none of them is text.
-    return (
-        method if type(method) is str else None,
-        path if type(path) is str else None,
-        meta if type(meta) is dict else {},
-    )
-
-
-def _is_of_scope(request: Any, event: RequestEvent) -> bool:
-    """Return whether *request* is the one that *event* was opened for, outside of Django."""
-    scope = getattr(request, "scope", None)
-    return type(scope) is dict and scope.get(EVENT_ATTRIBUTE) is event
-
-
 def _is_awaitable(response: Any) -> bool:
-    """Return whether *response* is one that is still to come; any object may be asked."""
+    """Return whether *response* must be awaited. It may be any object."""
     try:
         return not issubclass(type(response), HttpResponseBase) and isawaitable(response)
-    except BaseException as error:  # noqa: BLE001 -- a foreign object may answer with anything
+    except BaseException as error:  # noqa: BLE001 -- a foreign object may raise anything
         report_once("TimingMiddleware.__call__", error)
         return False
 
 
 class _Unannounced:
-    """A base for what is no subclass of anybody's making: the ``__init_subclass__`` of others is not called for it."""
+    """A base of twins that hides the ``__init_subclass__`` of other classes, which expect subclasses that you wrote."""
 
     def __init_subclass__(cls) -> None:
         """Do nothing."""
@@ -334,6 +314,6 @@ def _sync_twin(cls: Any) -> Any:
 
 
 def _log(text: str | None) -> None:
-    """Log the line as `measure.line_writer.log` does, but from here: users' tests patch ``logging`` in this module."""
+    """Log the line like `measure.line_writer.log`, but from this module, where users' tests patch ``logging``."""
     if ROOT_LOGGER.handlers or logging.info is not ORIGINAL_INFO:
         logging.info(text)  # noqa: LOG015 -- the contract: root logger, one argument

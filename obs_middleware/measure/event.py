@@ -1,5 +1,5 @@
 """
-All that is known of one request, and the one ContextVar that holds it.
+Everything known about one request, and the one ContextVar that holds it.
 
 Measure, a leaf. Attributes have the names of `obs_middleware.measure.vocabulary.FIELDS`.
 """
@@ -13,20 +13,20 @@ from typing import Any, Final
 
 from obs_middleware.measure.vocabulary import own_name
 
-__all__ = ["RequestEvent", "Said", "current_event", "event_of"]
+__all__ = ["EVENT_ATTRIBUTE", "RequestEvent", "Said", "current_event", "event_of", "is_of_scope"]
 
 EVENT_ATTRIBUTE: Final = "_obs_middleware_event"
-"""Where a request object carries its event, so that signals and log records find it without the ContextVar."""
+"""The attribute of a request that holds its event, so that signals and log records find it without the ContextVar."""
 
 
 class Said:
     """
-    What the application has said of a request.
+    The fields that the application added to a request.
 
     Attributes:
-        bound: What `bind` added: on every later line.
-        annotations: What `annotate` added: on the request line only.
-        timings: Name of a `timed` block -> its durations in seconds, one item a block.
+        bound: The fields of `bind`, for every later line.
+        annotations: The fields of `annotate`, for the request line only.
+        timings: Name of a `timed` block -> its durations in seconds, one item per block.
     """
 
     __slots__ = ("annotations", "bound", "timings")
@@ -39,26 +39,26 @@ class Said:
 
 class RequestEvent:
     """
-    All that is known of one request; mutable, one object for every task and thread of the request.
+    Everything known about one request. Mutable: all tasks and threads of the request share one object.
 
-    Attributes and the keys of `facts` carry the names of `FIELDS`. It never holds the request or the response; `error`
-    and `refusal` hold an exception only until the line is out.
+    Attributes and the keys of `line_fields` have the names of `FIELDS`. It never holds the request or the response.
+    `error` and `refusal` hold an exception only until the line is out.
 
     Attributes:
         started: ``time.perf_counter()`` at entry, in seconds.
-        trace: The fields of the trace that the request belongs to, or None.
-        said: What the application said; None as long as that is nothing. `say` makes it.
-        queries: Durations in seconds of the database queries, one item a query; None if they are not measured.
-        facts: The request line in the making, field by field; `line` completes it.
-        rule: What a decorator said beside the view (`obs_middleware.measure.policy.Rule`), or None.
-        message: Text of the request line; a record whose text *is* this object (identity) is the request line.
+        trace: The fields of the request's trace, or None.
+        said: The fields that the application added, or None. `say` creates it.
+        queries: Durations of the database queries in seconds, one item per query. None if they are not measured.
+        line_fields: Further fields of the request line, or None. `line` uses them.
+        rule: The `obs_middleware.measure.policy.Rule` of a decorated view, or None.
+        message: Text of the request line. A record is the request line if its text *is* this object (identity).
         error: The exception that ended the request or became its 5xx.
-        refusal: What was logged of a refusal: the exception that Django answered with a 4xx, such as a bad host name,
-            or the text of a security record without one.
-        done: The line has been decided; nothing written to the event after that shows.
-        previous: The unfinished event of an outer request in the same context, if any.
+        refusal: The exception that Django answered with a 4xx, for example a bad host name, or the text of a security
+            record without an exception.
+        done: The line has been decided. Later changes to the event are not on it.
+        previous: The unfinished event of an outer request in the same context, or None.
         observed: `obs_middleware.asgi.observed` writes the line, when the server has the last byte.
-        watched: The watchdog is to speak of this request if it runs too long; False again when it has.
+        watched: The watchdog warns about this request if it runs too long. False again after the warning.
     """
 
     __slots__ = (
@@ -110,30 +110,30 @@ class RequestEvent:
         self._line: dict[str, Any] | None = None
 
     def say(self) -> Said:
-        """Return `said`, made at the first call: most requests are spared three dicts."""
+        """Return `said`, created at the first call: most requests do not need its three dicts."""
         if self.said is None:
-            with _lock:  # two threads of one request may be the first at once
+            with _lock:  # two threads of one request may make the first call at once
                 if self.said is None:
                     self.said = Said()
         return self.said
 
     @property
     def context(self) -> dict[str, Any]:
-        """The fields of every line inside the request, without those bound; shared with the lines to come."""
+        """The fields of every line inside the request, without those of `bind`. The dict is shared by these lines."""
         if self._context is None:
             named = {"request_id": self.request_id, "method": self.method, "path": self.path}
             self._context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
         return self._context
 
     def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
-        """Say which trace the request belongs to; on every line from now on."""
+        """Set the trace of the request, for every line from now on."""
         self.trace = {"trace_id": trace_id, "span_id": span_id}
         if parent_span_id is not None:
             self.trace["parent_span_id"] = parent_span_id
         self._context = None
 
     def set_target(self, method: str | None, path: str | None) -> None:
-        """Say what was asked for; None for what is not known, which then stays as it was on the lines."""
+        """Set method and path, for every line from now on. None leaves the value as it is."""
         if method is not None:
             self.method = method
         if path is not None:
@@ -141,20 +141,20 @@ class RequestEvent:
         self._context = None
 
     def note(self, name: str, value: Any) -> None:
-        """Put a field on the request line."""
+        """Add a field to the request line."""
         if self.line_fields is None:
             self.line_fields = {}
         self.line_fields[name] = value
 
     def is_line(self, message: object) -> bool:
-        """Return whether *message*, of a record or an event dict, is the text of the request line: that very object."""
+        """Return whether *message*, of a record or an event dict, is the same object as the request line's text."""
         return self.message is not None and message is self.message
 
     def line(self) -> dict[str, Any]:
         """
-        Return the fields of the request line, completed once, when the first formatter asks.
+        Return the fields of the request line. The first formatter that asks completes them, once.
 
-        The result is shared: copy before changing.
+        The result is shared: copy it before you change it.
         """
         line = self._line
         if line is None:
@@ -193,26 +193,32 @@ class RequestEvent:
 
 current_event: Final[ContextVar[RequestEvent | None]] = ContextVar("obs_middleware.event", default=None)
 """
-The event of the request being served here.
+The event of the current request.
 
-Seen in awaited code, sync views under ASGI, tasks started inside the request, ``asyncio.to_thread`` and
-``async_to_sync``; not in threads started by hand or ``loop.run_in_executor``.
+Visible in awaited code, sync views under ASGI, tasks started inside the request, ``asyncio.to_thread`` and
+``async_to_sync``. Not visible in threads that the application starts itself or by ``loop.run_in_executor``.
 """
 
 
 def event_of(request: object) -> RequestEvent | None:
-    """Return the event that *request* carries, or None; any object may be asked."""
+    """Return the event of *request*, which may be any object, or None."""
     event = getattr(request, EVENT_ATTRIBUTE, None)
-    # By type, not by truth: a Mock answers every attribute.
+    # By exact type: a Mock has every attribute.
     return event if type(event) is RequestEvent else None
 
 
-_lock = threading.RLock()  # a signal handler may say something while its own thread is in here
+def is_of_scope(request: object, event: RequestEvent) -> bool:
+    """Return whether `obs_middleware.asgi.observed` opened *event* for *request*, which may be any object."""
+    scope = getattr(request, "scope", None)
+    return type(scope) is dict and scope.get(EVENT_ATTRIBUTE) is event
+
+
+_lock = threading.RLock()  # reentrant: a signal handler may call bind() while its own thread holds the lock
 
 
 def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 -- a lock is of one process
-    _lock = threading.RLock()  # the thread that may have held it is not in this process
+    global _lock  # noqa: PLW0603 -- each process has its own lock
+    _lock = threading.RLock()  # a thread that held the old one at the fork is not in this process
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,7 +1,7 @@
 """
-Facts that headers and other parts of a request or response state by themselves: sizes, host, query, and so on.
+Read single facts of a request or response: its target, sizes, host, query and so on.
 
-Measure. Each reader takes any object and returns None for what it cannot know. No body is read.
+Measure. A fact that is unknown is None. No reader reads the body of a request, or a stream.
 """
 
 from __future__ import annotations
@@ -13,25 +13,39 @@ from django.http import HttpResponse
 
 from obs_middleware.redaction import REDACTED, Secrets
 
-__all__ = ["OPTIONAL_FIELDS", "declared_bytes", "headers", "meta_key", "response_bytes"]
+__all__ = ["OPTIONAL_FIELDS", "declared_bytes", "headers", "meta_key", "response_bytes", "target_of"]
+
+
+def target_of(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
+    """Return method, path and META of *request*, which may be any object."""
+    try:
+        method, path, meta = request.method, request.path, request.META
+    except AttributeError:
+        return None, None, {}
+    # By exact type: a Mock has every attribute, but no strings.
+    return (
+        method if type(method) is str else None,
+        path if type(path) is str else None,
+        meta if type(meta) is dict else {},
+    )
 
 
 def meta_key(header: str) -> str:
-    """Return the key of ``request.META`` under which Django keeps the request header *header*."""
+    """Return the key of the request header *header* in ``request.META``."""
     key = header.upper().replace("-", "_")
     return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
 def declared_bytes(length: object) -> int | None:
-    """Return the size of the request's body as its ``Content-Length`` declares it, or None for no such header."""
-    # isascii too: "²".isdigit() is true; 18 digits are an exabyte, beyond it the header is a joke
+    """Return the size of the request's body in bytes, as its ``Content-Length`` declares it, or None if it does not."""
+    # isascii() too, because "²".isdigit() is true. 18 digits are an exabyte; a longer number makes no sense.
     if isinstance(length, str) and length.isdigit() and length.isascii() and len(length) <= 18:
         return int(length)
     return None
 
 
 def response_bytes(response: Any, method: str | None) -> int | None:
-    """Return the size of a plain response's body in bytes: 0 to a HEAD request, None for a stream or anything else."""
+    """Return the size of a plain response's body in bytes: 0 for a HEAD request, None for a stream or anything else."""
     if type(response) is not HttpResponse and not isinstance(response, HttpResponse):
         return None
     return 0 if method == "HEAD" else len(response.content)
@@ -39,7 +53,7 @@ def response_bytes(response: Any, method: str | None) -> int | None:
 
 def headers(meta: Mapping[str, Any], names: Sequence[tuple[str, str]], secrets: Secrets) -> dict[str, str]:
     """
-    Return the headers asked for that are there; a secret one keeps its name and loses its value.
+    Return those of the chosen headers that were sent. The value of a secret header is hidden.
 
     Args:
         meta: ``request.META``.
@@ -55,7 +69,7 @@ def _user_agent(request: Any, _: Secrets) -> Any:
 
 
 def _host(request: Any, _: Secrets) -> Any:
-    # Not get_host(): it raises for a host that is not allowed, as a health check's often is.
+    # Not get_host(): it raises if the host is not allowed, as in many health checks.
     return request.META.get("HTTP_HOST")
 
 
@@ -86,4 +100,4 @@ OPTIONAL_FIELDS: Final[Mapping[str, Callable[[Any, Secrets], Any]]] = {
     "query": _query,
     "referrer": _referrer,
 }
-"""The values that ``OBS_MIDDLEWARE["FIELDS"]`` may have, each with its reader. Empty fields are left out."""
+"""The names allowed in ``OBS_MIDDLEWARE["FIELDS"]``, each with its reader. Empty values are left out."""
