@@ -1,1 +1,1 @@
-"""Measure: what happened in this request? Imports nothing of the other wings."""
+"""Measure what happens in a request. Imports nothing of the other wings."""

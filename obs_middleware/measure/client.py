@@ -1,5 +1,5 @@
 """
-The address of the client, behind the proxies that are trusted.
+The address of the client behind trusted proxies.
 
 Measure. Pure functions of ``request.META``.
 """
@@ -20,7 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MOST_HOPS: Final = 100
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\](?::\d+)?|([0-9.]+)(?::\d+)?|([0-9A-Fa-f:.]+(?:%[^\s%]+)?))", re.ASCII)
 
-# Wider than RFC 7239 in two things that are common: spaces around the semicolon, and ports and brackets without quotes.
+# Two common forms beyond RFC 7239 are valid: spaces around the semicolon, and ports and brackets without quotes.
 _PAIR: Final = re.compile(r"""[ \t]*+([^\s",;=\\]++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s",;\\]*+))[ \t]*+""", re.DOTALL)
 _MAY_BE_PAIR: Final = r"""[ \t]*+(?:[^\s",;=\\]++=(?:"(?:[^"\\]|\\.)*+"|[^\s",;\\]*+)[ \t]*+)?+"""
 _ELEMENT: Final = re.compile(f"{_MAY_BE_PAIR}(?:;{_MAY_BE_PAIR})*+", re.DOTALL)
@@ -29,15 +29,15 @@ _MAPPED_BITS: Final = 96
 
 def networks(trusted: Sequence[str]) -> tuple[Network, ...]:
     """
-    Return CIDRs, or single addresses, as networks; one of IPv4 in IPv6 clothes as the IPv4 network that it is.
+    Return CIDRs or single addresses as networks. An IPv4 network mapped to IPv6 is returned as the IPv4 network.
 
     Raises:
-        ValueError: One of them is not a network.
+        ValueError: An item of *trusted* is not a network.
     """
-    return tuple(_undressed(ipaddress.ip_network(one, strict=False)) for one in trusted)
+    return tuple(_unmapped(ipaddress.ip_network(one, strict=False)) for one in trusted)
 
 
-def _undressed(network: Network) -> Network:
+def _unmapped(network: Network) -> Network:
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
@@ -46,16 +46,16 @@ def _undressed(network: Network) -> Network:
 
 def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) -> str | None:
     """
-    Return the address of the client in its normal form, or None when it cannot be known.
+    Return the address of the client in its normal form, or None if it is unknown.
 
-    Forwarded headers are believed only from *trusted* peers, read from the right: anyone may write the left end. If
-    ``X-Forwarded-For`` and ``Forwarded`` are both there and disagree, neither is believed, and the peer is the answer.
-    A hop without an address, or that is malformed, gives None and never an exception; with networks nothing to the left
-    of it is read. Ports, brackets and zones are cut off; an IPv4 address in IPv6 clothes is undressed.
+    Forwarded headers are believed only from *trusted* peers. They are read from the right, because anyone may write the
+    left end. If ``X-Forwarded-For`` and ``Forwarded`` disagree, neither is believed, and the address of the peer is
+    returned. A hop without a valid address gives None, never an exception; with networks, nothing to the left of it is
+    read. Ports, brackets and zones are cut off. An IPv4 address mapped to IPv6 is returned as the IPv4 address.
 
     Args:
         meta: ``request.META``, or any mapping of its shape.
-        trusted: The number of trusted proxies, or their networks; 0 believes only the peer.
+        trusted: The number of your proxies, or their networks. 0 trusts only the peer.
 
     Source: RFC 7239, sections 4, 5.2 and 6.
     """
@@ -73,12 +73,12 @@ def client_address(meta: Mapping[str, Any], trusted: int | Sequence[Network]) ->
 
 
 def _pick(hops: Iterator[str], peer: str, trusted: int | Sequence[Network]) -> str | None:
-    """Return the client's address, *hops* being those before *peer*, the nearest first."""
+    """Return the client's address. *hops* are the hops before *peer*, nearest first."""
     if isinstance(trusted, int):
         *_, chosen = peer, *islice(hops, trusted)
         return normal_address(chosen)
     address = normal_address(peer)
-    # A peer without a name is a Unix socket. A proxy that may connect to it is trusted.
+    # A peer without an address is a Unix socket, to which only a trusted proxy can connect.
     if peer and not _is_within(address, trusted):
         return address
     for hop in hops:
@@ -101,11 +101,11 @@ def _x_forwarded_for(header: str) -> Iterator[str]:
 
 def _forwarded(header: str) -> Iterator[str]:
     """
-    Yield the ``for=`` of each element, from the right; an empty text for one without, and for what is no element.
+    Yield the ``for=`` of each element, from the right. It is empty if the element has none or is malformed.
 
-    An element is the shortest one that ends here and is well formed. A comma inside a quoted string does not begin one,
-    for behind it an odd number of quotes follows. So what a client sent, or had quoted, cannot hide or split what our
-    proxies put behind it.
+    An element is the shortest well-formed one that ends here. A comma inside a quoted string does not begin an element,
+    because an odd number of quotes follows it. So a client cannot hide or split the elements that your proxies append,
+    whatever it sends.
     """
     end = len(header)
     for _ in range(_MOST_HOPS):
@@ -134,7 +134,7 @@ _HOPS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
 
 @functools.lru_cache(maxsize=1024)
 def normal_address(text: str) -> str | None:
-    """Return the address in *text*, without brackets, port or zone, in its normal form; None without an address."""
+    """Return the address in *text* in its normal form, without brackets, port and zone, or None if it is not valid."""
     match = _WITH_PORT.fullmatch(text.strip()) if len(text) <= 100 else None
     if match is None:
         return None

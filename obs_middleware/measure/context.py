@@ -1,9 +1,9 @@
 """
-What an application says of the request it serves: `bind`, `annotate`, `timed`, `get_request_id`.
+Add to the log lines of a request from your own code: `bind`, `annotate`, `timed`, `get_request_id`.
 
-Measure. All of them find the request by one ContextVar, which is seen in awaited code, sync views under ASGI, tasks
-started inside the request, ``asyncio.to_thread`` and ``async_to_sync``, and not in threads started by hand. Outside a
-request they do nothing.
+Measure. All of them find the request by one ContextVar. It is visible in awaited code, sync views under ASGI, tasks
+started inside the request, ``asyncio.to_thread`` and ``async_to_sync``, but not in threads that you start yourself.
+Outside a request they do nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["annotate", "bind", "get_request_id", "timed"]
 
 def bind(**fields: Any) -> None:
     """
-    Put *fields* on every later log line of this request, and on the request line.
+    Add *fields* to every later log line of this request, and to the request line.
 
-    The last value bound to a name wins. Values are kept as they are and become JSON when a line is written, whatever
-    they are; nothing is evaluated or queried for it. A name that the package itself uses is renamed ``app_<name>``.
+    The last value bound to a name wins. A value may be any object. It becomes JSON when a line is written, without
+    evaluating or querying anything. A name that the package itself uses is renamed ``app_<name>``.
     """
     event = current_event.get()
     if event is not None:
@@ -32,9 +32,9 @@ def bind(**fields: Any) -> None:
 
 def annotate(**fields: Any) -> None:
     """
-    Put *fields* on the request line only.
+    Add *fields* to the request line only.
 
-    For what is worth one place in the log and not twenty. Names and values are treated as in `bind`.
+    Use it for facts that are needed once, not on every line. Names and values are treated as in `bind`.
     """
     event = current_event.get()
     if event is not None:
@@ -42,7 +42,7 @@ def annotate(**fields: Any) -> None:
 
 
 def get_request_id() -> str | None:
-    """Return the id of the request being served here, or None outside a request."""
+    """Return the id of the current request, or None outside a request."""
     event = current_event.get()
     return None if event is None else event.request_id
 
@@ -51,9 +51,9 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
     """
     Measure a block: ``with timed("stripe"):`` adds ``stripe_seconds`` and ``stripe_count`` to the request line.
 
-    Blocks of one name add up, also those that overlap in several tasks: three calls of one second each, gathered, give
-    3 seconds and a count of 3. Nested blocks of one name count each. A block that raises counts too; its exception goes
-    on. ``async with`` does the same. One object may be entered again while it is open.
+    Blocks of the same name add up, even if they overlap in several tasks: three gathered calls of one second each give
+    3 seconds and a count of 3. Each of several nested blocks counts. A block that raises counts too, and its exception
+    propagates. ``async with`` does the same. You may enter one object again while it is open.
 
     Args:
         name: Prefix of the two fields, a word of your domain.
@@ -72,11 +72,11 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The sum is the same for any start, so overlapping use of one object stays right.
+        # The sum is the same whichever start is taken, so blocks of one object may overlap.
         seconds = time.perf_counter() - self._starts.pop()
         event = current_event.get()
         if event is not None:
-            # append is atomic; adding to a number from several threads of one request would lose time
+            # append is atomic; adding to a number in several threads of one request would lose time
             event.say().timings.setdefault(self.name, []).append(seconds)
 
     async def __aenter__(self) -> Self:

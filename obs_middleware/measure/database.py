@@ -1,8 +1,8 @@
 """
-How many queries a request made, and how long they took.
+Count the queries of a request, and measure how long they take.
 
-Measure. Every connection of every alias has a wrapper from the moment it is opened, in any thread or task. The wrapper
-looks for the request in the ContextVar. It never sees what a query returns, and keeps neither SQL nor parameters.
+Measure. Every connection of every alias gets a wrapper when it is opened, in any thread or task. The wrapper finds the
+request in the ContextVar. It never sees the result of a query, and keeps neither SQL nor parameters.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _installed = False
 
 def measure_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
     """
-    Run one query, and add its duration to the request that it belongs to, if it belongs to one; an execute wrapper.
+    Run one query, and add its duration to the current request, if there is one. This is an execute wrapper of Django.
 
-    A query that raises counts too; its exception goes on. Counted are the calls of ``execute`` and ``executemany``,
-    the latter as one; what a server-side cursor or sqlite does while rows are fetched is not.
+    A query that raises counts too, and its exception propagates. A call of ``execute`` or ``executemany`` is one query.
+    The time that a server-side cursor or SQLite takes while rows are fetched is not counted.
     """
     event = current_event.get()
     if event is None or event.queries is None or event.done:
@@ -41,9 +41,9 @@ def measure_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool
 
 def install() -> None:
     """
-    Put `measure_query` into every connection that is opened from now on; called when the app is ready.
+    Add `measure_query` to every connection that is opened from now on. Called when the app is ready.
 
-    And into those that this thread has open, for an app that was ready earlier may have made a query.
+    Connections that this thread has already open get it too: another app may have run a query in ``ready()``.
     """
     global _installed  # noqa: PLW0603 -- once in a process, like the signal itself
     connection_created.connect(_wrap, dispatch_uid="obs_middleware.measure.database")
@@ -59,5 +59,5 @@ def is_installed() -> bool:
 
 def _wrap(connection: Any, **_: Any) -> None:
     if measure_query not in connection.execute_wrappers:
-        # insert(0): a connection may be opened inside a user's own wrapper, whose end pops the last one.
+        # insert(0): a connection may be opened inside a wrapper of the application, which pops the last one at its end.
         connection.execute_wrappers.insert(0, measure_query)

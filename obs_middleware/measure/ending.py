@@ -1,9 +1,8 @@
 """
-When a response is really over.
+Notice when a response is really over.
 
-Measure. A plain response is over when the middleware has it; a stream is over when its body is, by the first of four
-ways: the iterator ended, the iterator raised, the response was closed, the response was lost. The first of
-them is reported once, the others are ignored.
+Measure. A plain response is over when the middleware has it. A stream is over when its iterator ends or raises, or when
+the response is closed, or garbage-collected without that. The first of these four counts; the others are ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["Conclude", "follow", "is_departure"]
 type_of_departure: Final = (asyncio.CancelledError, GeneratorExit)
 
 Conclude = Callable[[RequestEvent, str, BaseException | None], None]
-"""Called once when a stream is over: the event, its outcome, and the exception that ended it, if one did."""
+"""Called once when a stream is over, with the event, the outcome, and the exception that ended the stream or None."""
 
 
 def is_departure(error: BaseException) -> bool:
@@ -37,15 +36,15 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
     """
     Call *conclude* once, when the body of *response* is over.
 
-    The iterator is wrapped, which costs two ContextVar writes a chunk and keeps nothing of it. A file that a WSGI
-    server may hand to its own file wrapper is left alone: to touch its iterator would switch sendfile off, so there
-    only the closing is seen and counts as `ok`.
+    The iterator is wrapped, which costs two ContextVar writes per chunk. No chunk is kept. A file that a WSGI server
+    may pass to its own file wrapper is left alone, because touching its iterator would switch sendfile off. Of such a
+    file only the closing is seen, and it counts as `ok`.
 
     Args:
-        response: What the application answered, not yet iterated.
+        response: The response of the application, not yet iterated.
         event: The event of the request.
-        conclude: Writes the line; must not raise.
-        in_thread: The middleware runs in sync mode, where a file may go to ``wsgi.file_wrapper``.
+        conclude: Writes the line. Must not raise.
+        in_thread: Whether the middleware runs in sync mode, where a file may go to ``wsgi.file_wrapper``.
     """
     ending = _Ending(event, conclude)
     is_whole_file = in_thread and isinstance(response, FileResponse) and response.file_to_stream is not None
@@ -55,12 +54,12 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
         if length.isdigit() and length.isascii():
             event.note("response_bytes", int(length))
     if is_whole_file or event.method == "HEAD" or response.status_code in {204, 304}:
-        # A server need not iterate what it does not send.
+        # The server sends no body, so it need not iterate it.
         ending.outcome_if_closed = "ok"
-    # First, so that the user's own closers already see the request concluded and cannot delay it.
-    closers: list[Callable[[], Any]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001 -- no public seam; held by a canary test
+    # First, so that the application's closers run after the line is written, and cannot delay it.
+    closers: list[Callable[[], Any]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001 -- no public way; a canary test checks it
     closers.insert(0, ending.close)
-    # For the response that nobody closes: the server's send() raised. At exit it would log into a dead interpreter.
+    # Nobody closes a response if the server's send() raised. Not at exit, when logging may no longer work.
     weakref.finalize(response, ending.lose).atexit = False
     if is_whole_file:
         return
@@ -71,7 +70,7 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
 
 
 class _Ending:
-    """The latch between the four ways in which a stream ends; holds the event, never the response."""
+    """Report the end of a stream once, whichever way it ends. Keeps the event, never the response."""
 
     __slots__ = ("_conclude", "_latch", "bytes_sent", "event", "is_file", "outcome_if_closed")
 
@@ -85,7 +84,7 @@ class _Ending:
 
     def over(self, outcome: str, error: BaseException | None = None) -> None:
         try:
-            # pop is atomic: the closer may come from another thread than the iterator
+            # pop is atomic: the response may be closed and iterated in different threads
             self._latch.pop()
         except IndexError:
             return
@@ -102,11 +101,11 @@ class _Ending:
     def close(self) -> None:
         event = self.event
         if current_event.get() is None:
-            # Up to Django 6.0 it is the server's own task that closes, which has never seen the request. The closers of
-            # the application come after this one; when they are through, request_finished clears the context.
+            # Up to Django 6.0 the server's own task closes the response, outside the context of the request. The
+            # application's closers run after this one. Then request_finished clears the context.
             current_event.set(event)
         if event.observed and not event.done:
-            # `observed` knows what the server got: a layer above may have sent other content, to its end.
+            # `observed` knows what the server got: a layer above may have sent other content, and all of it.
             self._latch.clear()
             return
         self.over(self.outcome_if_closed)
@@ -116,7 +115,7 @@ class _Ending:
 
 
 class _Body:
-    """A sync body; code inside its generator sees the event, wherever the server iterates it."""
+    """A sync body. Code in its generator sees the event, wherever the server iterates it."""
 
     __slots__ = ("_chunks", "_ending")
 
@@ -146,7 +145,7 @@ class _Body:
 
 
 class _AsyncBody:
-    """An async body; the same as `_Body`, but that the context may be gone when it ends."""
+    """An async body. It works like `_Body`, but the context may be gone when it ends."""
 
     __slots__ = ("_chunks", "_ending")
 
@@ -164,7 +163,7 @@ class _AsyncBody:
         try:
             chunk = await anext(self._chunks)
         except GeneratorExit:
-            # Collected while suspended: this may be anybody's context now, so it is left as it is.
+            # Garbage-collected while suspended: this may be the context of another request, so leave it alone.
             ending.over("aborted")
             raise
         except StopAsyncIteration:
@@ -182,7 +181,7 @@ class _AsyncBody:
 
 @receiver(got_request_exception, dispatch_uid="obs_middleware.measure.ending")
 def _keep_exception(request: object = None, **_: Any) -> None:
-    """Take the exception that Django turns into a 500, which the middleware would never see; the first one counts."""
+    """Keep the exception that Django turns into a 500, which the middleware never sees. The first one counts."""
     event = event_of(request)
     if event is not None and not event.done and event.error is None:
         event.error = sys.exc_info()[1]
@@ -191,10 +190,10 @@ def _keep_exception(request: object = None, **_: Any) -> None:
 @receiver(request_finished, dispatch_uid="obs_middleware.measure.ending")
 def _leave(**_: Any) -> None:
     """
-    Clear the context when Django is through with the request, and give an unfinished outer request its place back.
+    Clear the context when Django is done with the request, and restore an unfinished outer request.
 
-    Not earlier: Django logs "Not Found" after the middleware has returned. Not if the event is unfinished: then this is
-    the end of another request, inside or beside it.
+    Not earlier, because Django logs "Not Found" after the middleware has returned. Not if the event is unfinished,
+    because then another request has ended, inside this one or beside it.
     """
     event = current_event.get()
     if event is not None and event.done:

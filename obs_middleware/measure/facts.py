@@ -1,8 +1,8 @@
 """
-What a request and its response tell, collected when the chain is through with them.
+Collect the facts of a request and its response, when the chain is done with them.
 
-Measure. The settings select the facts once. A pure reader in `measure.client`, `measure.user` or `measure.headers`
-reads each fact, if the line of the request is written.
+Measure. The settings select the facts once. Pure functions in `measure.client`, `measure.user` and `measure.headers`
+read them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 class FactReader:
     """
-    The facts that *settings* ask for.
+    Read the facts that *settings* ask for.
 
     Args:
-        settings: The settings in force.
+        settings: The current settings.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -46,12 +46,12 @@ class FactReader:
 
     def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
         """
-        Put the facts on *event*.
+        Add the facts to *event*.
 
         Args:
             event: The event of the request.
-            request: The request; any object, which then tells little.
-            response: What the chain answered, if it did.
+            request: The request. It may be any object, which then gives few facts.
+            response: The response of the chain, or None.
         """
         try:
             meta = request.META
@@ -59,7 +59,7 @@ class FactReader:
             match = request.resolver_match
             route = match.route
             view = match.view_name
-        except AttributeError:  # nothing matched, or no request of Django
+        except AttributeError:  # no view matched, or not a request of Django
             meta = getattr(request, "META", None)
             known = getattr(request, "__dict__", _NOTHING)
             route = view = None
@@ -74,7 +74,7 @@ class FactReader:
             address = client_address(meta, self._trusted)
         else:
             address = normal_address(peer)
-        # By exact type: a Mock has every attribute, and none of them is text.
+        # By exact type: a Mock has every attribute, but no strings.
         event.route = route if type(route) is str else None
         fields: dict[str, Any] = {}
         if type(view) is str and view:
@@ -118,5 +118,5 @@ def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: An
     try:
         for name, value in dict(enrich(request, response) or {}).items():
             event.say().annotations[own_name(str(name))] = value
-    except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
+    except BaseException as error:  # noqa: BLE001 -- the application's function may raise anything
         report_once('OBS_MIDDLEWARE["ENRICH"]', error)

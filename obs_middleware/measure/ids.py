@@ -1,7 +1,7 @@
 """
-The ids that we make: of a log line, and of a request whose client sent none.
+Make ids: for log lines, and for requests that came without one.
 
-Measure, a leaf. Both are unique over threads and forked processes, and cost no system call for most ids.
+Measure, a leaf. Ids are unique across threads and forked processes. Most of them cost no system call.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final
 __all__ = ["is_event_id", "is_request_id", "new_event_id", "new_request_id"]
 
 is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch
-"""Match a string that `new_event_id` may have made."""
+"""Match an id that `new_event_id` may have made."""
 
 is_request_id: Final = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}").fullmatch
-"""Match a usable request id: at most 128 characters, and none that can break a header, a line or a shell command."""
+"""Match a usable request id: at most 128 characters, none of which can break a header, a line or a shell command."""
 
 _STOCKED: Final = 64
-"""How many request ids are made at once. The system call costs more than everything else that is done for an id."""
+"""How many request ids are made at once. The system call costs more than all other work for an id."""
 
 _counter = itertools.count(1)
 _token = os.urandom(8).hex()

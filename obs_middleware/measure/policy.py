@@ -1,8 +1,8 @@
 """
-Keep or drop, and at which level.
+Decide whether a request line is written, and at which level.
 
-Measure. Decided once, at the end of a request, when everything is known of it. What fails, is slow, was left, broke or
-was refused is always written.
+Measure. The decision is made once, at the end of the request. A request that fails, is slow or refused, or whose client
+leaves, is always written.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from obs_middleware.measure.event import RequestEvent
 __all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "merged_rule", "rule_of"]
 
 Level = Callable[[int | None, float, str], int | str]
-"""``(status, duration_seconds, outcome)`` -> a level of the logging module, as number or name."""
+"""A function of ``(status, duration_seconds, outcome)`` that returns a logging level, as number or name."""
 
 RULE_ATTRIBUTE: Final = "_obs_middleware_rule"
-"""Where a decorated view says that it has marks, by a `Rule` that says nothing else; `rule_of` reads them."""
+"""The attribute that every marked view has. Its value is an empty `Rule`; `rule_of` reads the marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    What is to become of a request that has nothing wrong with it.
+    How to treat requests that have nothing wrong with them.
 
     Attributes:
-        exclude: It is not written.
-        quiet: It is written once, and then once in a while; the value names what it is counted with.
-        rate: The share of such requests that is written, from 0 to 1; None for the site's own.
+        exclude: Do not write them.
+        quiet: Write one of them in ``QUIET_SECONDS``. The value names the group that is counted together.
+        rate: Write this share of them, from 0 to 1. None for the site's ``SAMPLE_RATE``.
     """
 
     exclude: bool = False
@@ -48,11 +48,11 @@ class Rule:
 
 class Mark(NamedTuple):
     """
-    What one decorator said beside a view.
+    The mark of one decorator on a view.
 
     Attributes:
-        number: Counts the marks of the process; the later one is the outer one, or that of a subclass.
-        said: Fields of a `Rule`.
+        number: Numbers the marks of the process. The higher one is that of the outer decorator, or of a subclass.
+        said: Values for fields of a `Rule`.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Mark(NamedTuple):
 
 
 def keeps(request_id: str, rate: float) -> bool:
-    """Return whether sampling at *rate* keeps the request of this id: the same answer in every service that asks."""
+    """Return whether sampling at *rate* keeps the request with this id. Every service gets the same answer."""
     if rate >= 1:
         return True
     if rate <= 0:
@@ -71,10 +71,10 @@ def keeps(request_id: str, rate: float) -> bool:
 
 def level_by_status(status: int | None, duration_seconds: float, outcome: str) -> int:  # noqa: ARG001 -- the signature of all levels
     """
-    Return the level of ``LEVEL = "status"``.
+    Return the level for ``LEVEL = "status"``.
 
-    ERROR for 5xx and for a body that raised, WARNING for 4xx, INFO for everything else: also for 429, which is the
-    limiter at work, and for 499, a client that left.
+    ERROR for 5xx and for a body that raised, WARNING for 4xx, INFO for everything else. INFO also for 429, because the
+    rate limiter does its work, and for 499, because the client left.
     """
     if outcome in {"error", "stream_error"}:
         return logging.ERROR
@@ -85,17 +85,17 @@ def level_by_status(status: int | None, duration_seconds: float, outcome: str) -
 
 class Policy:
     """
-    The decision, with the little that must be remembered for it: when a quiet line was last written.
+    Decide whether a line is written. Remembers only when each quiet line was last written.
 
     Attributes:
-        keeps_all: Nothing is configured, so that only a decorator can keep a line back.
+        keeps_all: Nothing is configured, so only a decorator can hold a line back.
 
     Args:
-        exclude: Regular expressions searched for in the path.
-        quiet: The same, for paths that are written once in *quiet_seconds*.
-        quiet_seconds: How long a quiet path then stays silent.
-        sample_rate: Share of ordinary requests that is written.
-        slow_seconds: From this duration on a request is slow; None for never.
+        exclude: Regular expressions that are searched for in the path.
+        quiet: The same, for paths of which one request per *quiet_seconds* is written.
+        quiet_seconds: How long a quiet path stays silent after a line.
+        sample_rate: The share of ordinary requests that is written, from 0 to 1.
+        slow_seconds: A request that takes this long is slow. None: no request is.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class Policy:
 
     def decide(self, event: RequestEvent) -> str:  # noqa: C901, PLR0911 -- the rules, in their order
         """
-        Return what becomes of the line: ``written``, ``excluded``, ``suppressed`` or ``sampled_out``.
+        Return the fate of the line: ``written``, ``excluded``, ``suppressed`` or ``sampled_out``.
 
-        Puts ``slow``, ``suppressed`` and ``sample_rate`` on *event* where they apply.
+        Adds ``slow``, ``suppressed`` and ``sample_rate`` to *event* if they apply.
         """
         slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
         if slow:
             event.note("slow", True)
-        # A refusal stands on this line alone: the record that told of it was folded into it.
+        # Only this line reports a refusal: Django's own record was folded into it.
         if slow or event.outcome != "ok" or event.refusal is not None:
             return "written"
         rule = event.rule
@@ -152,7 +152,7 @@ class Policy:
 
 
 class _Silences:
-    """Since when each quiet thing is silent, and how often it would have spoken."""
+    """Remember since when each quiet group is silent, and how many of its lines were held back."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -161,7 +161,7 @@ class _Silences:
         _every.add(self)
 
     def end(self, name: str) -> int | None:
-        """Return how many lines of *name* were held back if it is time for one again, else None and count this one."""
+        """Return how many lines of *name* were held back, if one is due. Otherwise count this one and return None."""
         now = time.monotonic()
         with self._lock:
             since, count = self._silent.get(name, (None, 0))
@@ -172,7 +172,7 @@ class _Silences:
             return count
 
     def renew_lock(self) -> None:
-        """Forget who holds the lock: a thread that did so at a fork is not in the child."""
+        """Replace the lock, because a thread that holds it at a fork is not in the child."""
         self._lock = threading.Lock()
 
 
@@ -188,23 +188,23 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def rule_of(view: Any) -> Rule | None:
-    """Return what the decorators of `obs_middleware.decorators` said beside *view*, or None; the last word counts."""
+    """Return the rule that the decorators gave *view*, or None. The outermost decorator wins."""
     # By exact type: a Mock has every attribute.
     if type(getattr(view, RULE_ATTRIBUTE, None)) is not Rule:
         return None
     try:
         return merged_rule(view)
-    except TypeError:  # one that cannot be hashed
+    except TypeError:  # a view that cannot be hashed
         return merged_rule.__wrapped__(view)
 
 
 @functools.lru_cache(maxsize=1024)
 def merged_rule(view: Any) -> Rule:
-    """Return what the marks of *view* say together; found once, for it costs as much as an excluded request."""
+    """Return the merged marks of *view*. Cached, because merging costs as much as an excluded request."""
     rule = Rule()
     for mark in sorted(value for value in view.__dict__.values() if type(value) is Mark):
         rule = replace(rule, **mark.said)
-    # A mark on dispatch() is that of the subclasses too, each of which is a view of its own.
+    # Subclasses inherit a mark on dispatch(), but each is counted as a separate view.
     of_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
     if rule.quiet is not None and isinstance(of_class, type):
         rule = replace(rule, quiet=f"{rule.quiet} of {of_class.__module__}.{of_class.__qualname__}")

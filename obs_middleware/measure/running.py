@@ -1,8 +1,8 @@
 """
 The requests that are running now, and a warning for one that runs too long.
 
-Measure. A request costs one entry in a dict while it runs; the watchdog is one thread of the process, started with the
-first request if it is configured, and it does the searching only for a request that is late.
+Measure. A running request costs one entry in a dict. The watchdog is one thread per process, started with the first
+request if it is configured. It searches stacks only for a request that is late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import traceback
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import perf_counter  # by name: a test that replaces time.perf_counter counts the middleware's calls alone
+from time import perf_counter  # by name: a test that replaces time.perf_counter counts only the middleware's calls
 from types import FrameType
 from typing import Any, Final
 
@@ -28,10 +28,10 @@ from obs_middleware.measure.event import RequestEvent, current_event
 __all__ = ["RUNNING", "RunningRequest", "Watchdog", "in_flight", "watchdog"]
 
 _TICKS: Final = 20
-"""How often within its patience the watchdog looks; a warning is late by at most this part of it."""
+"""How often the watchdog looks within its time limit. A warning is late by at most this part of the limit."""
 
 RUNNING: Final[dict[RequestEvent, Any]] = {}
-"""The events of the requests that are running, each with its request; entered at its begin, removed with its line."""
+"""Requests in flight: event -> request. `begin()` adds an entry, writing the line removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class RunningRequest:
 
     Attributes:
         request_id: Its id, as on its lines.
-        method: The HTTP method; None if it is not known.
-        path: The path, without the query string; None if it is not known.
-        route: The URL pattern that matched; None if none has (yet).
-        age_seconds: Seconds since it began.
+        method: The HTTP method, or None if it is unknown.
+        path: The path without the query string, or None if it is unknown.
+        route: The URL pattern that matched, or None if none has matched yet.
+        age_seconds: Seconds since the request began.
     """
 
     request_id: str
@@ -55,7 +55,7 @@ class RunningRequest:
 
 
 def in_flight() -> list[RunningRequest]:
-    """Return the requests that this process is serving now, the oldest first."""
+    """Return the requests that this process is serving now, oldest first."""
     now = perf_counter()
     return sorted(
         (
@@ -76,8 +76,8 @@ class Watchdog:
     """
     Warn once of each request that has run for *seconds*: `Request still running after 10.0 seconds`.
 
-    The warning, on the logger ``obs_middleware``, has the request's id, method, path, route and `age_seconds`, and as
-    ``stack_info`` the stack of the thread or task that serves it.
+    The warning goes to the logger ``obs_middleware``. It has the request's id, method, path, route and `age_seconds`,
+    and the stack of the thread or task that serves the request as ``stack_info``.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -86,12 +86,12 @@ class Watchdog:
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     def attend(self, event: RequestEvent, *, in_thread: bool) -> None:
-        """Watch over *event*; costs a flag, the loop's name, and a comparison that says the thread is there."""
+        """Watch *event*. Costs a flag, an entry for the event loop, and a check that the thread was started."""
         event.watched = True
         if not in_thread:
             self._loops.add(asyncio.get_running_loop())
         if self._pid != os.getpid():
-            # The first request of this process; a thread does not survive a fork.
+            # The first request of this process: a thread does not survive a fork.
             self._pid = os.getpid()
             threading.Thread(target=self._watch, name="obs_middleware watchdog", daemon=True).start()
 
@@ -111,7 +111,7 @@ class Watchdog:
                 self._warn(event, request)
 
     def _warn(self, event: RequestEvent, request: Any) -> None:
-        # A separate event, so that the fields of this line are not on later lines of the request.
+        # A separate event, because later lines of the request must not have these fields.
         shown = RequestEvent(event.started, event.request_id, event.method, event.path)
         shown.said = event.said
         shown.context["route"] = _route(request)
@@ -139,13 +139,13 @@ class Watchdog:
 
     def _stack(self, request: Any) -> traceback.StackSummary:
         """
-        Return where *request* is: the thread that has it in hand, else the task that waits for it.
+        Return the stack of the thread that works on *request*, or else of the task that waits for it.
 
-        Found by the request being a local variable somewhere in the stack, so that nothing has to be noted in every
-        request, and a sync view is found in whatever thread it runs.
+        A stack belongs to *request* if one of its frames has it as a local variable. So nothing has to be noted in
+        each request, and a sync view is found in any thread.
         """
         own = threading.get_ident()
-        for thread, frame in sys._current_frames().items():  # noqa: SLF001 -- documented in the manual, underscore or not
+        for thread, frame in sys._current_frames().items():  # noqa: SLF001 -- documented, in spite of the underscore
             if thread != own:
                 frames = list(traceback.walk_stack(frame))
                 if any(_holds(one, request) for one, _ in frames):
@@ -159,7 +159,7 @@ class Watchdog:
 
 
 watchdog = functools.cache(Watchdog)
-"""Return the watchdog of this patience in seconds: one for all middleware of the process."""
+"""Return the watchdog with this time limit in seconds. All middleware of the process share it."""
 
 
 def _holds(frame: FrameType, request: Any) -> bool:
@@ -167,7 +167,7 @@ def _holds(frame: FrameType, request: Any) -> bool:
 
 
 def _suspended(awaited: Any) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine, from the outermost to the one that waits."""
+    """Yield the frames of a suspended coroutine, from the outermost to the innermost."""
     while awaited is not None:
         frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
         if frame is not None:
@@ -176,7 +176,7 @@ def _suspended(awaited: Any) -> Iterator[FrameType]:
 
 
 def _first(awaited: Any, *names: str) -> Any:
-    """Return the first of these attributes that there is: coroutines and generators name theirs differently."""
+    """Return the first of these attributes that exists. Coroutines and generators have different names for them."""
     return next((value for name in names if (value := getattr(awaited, name, None)) is not None), None)
 
 

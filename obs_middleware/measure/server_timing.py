@@ -1,7 +1,7 @@
 """
-The response header ``Server-Timing``, which shows the durations of a request in the tools of a browser.
+Write the response header ``Server-Timing``, which shows the times of a request in a browser's developer tools.
 
-Measure. A leaf, but for the event. Source: W3C Server Timing.
+Measure. Source: W3C Server Timing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["add_server_timing"]
 
 
 def add_server_timing(event: RequestEvent, response: HttpResponseBase, seconds: float) -> None:
-    """Write total, database and timed blocks in milliseconds, behind what the application wrote itself."""
+    """Add the times in milliseconds: total, database, `timed` blocks. Entries of the application stay in front."""
     metrics = [f"total;dur={seconds * 1000:.1f}"]
     if event.queries is not None:
         metrics.append(f'db;dur={sum(event.queries) * 1000:.1f};desc="{len(event.queries)} queries"')

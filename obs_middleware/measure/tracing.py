@@ -1,7 +1,7 @@
 """
-The place of a request in a distributed trace: the header ``traceparent``, or OpenTelemetry's active span.
+Find the place of a request in a distributed trace, by the header ``traceparent`` or OpenTelemetry's active span.
 
-Measure. Needs nothing installed: without OpenTelemetry's API only the header counts.
+Measure. OpenTelemetry is optional: without its API only the header counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ try:
     from opentelemetry import trace as opentelemetry
     from opentelemetry.context import get_current as opentelemetry_context
 except ImportError:
-    # Not installed; or a namespace of that name alone, as its protocol buffers bring one.
+    # Not installed, or only a namespace of that name, which the package of its protocol buffers creates.
     opentelemetry_context = None
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII).fullmatch
@@ -26,12 +26,12 @@ _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[
 
 class Trace(NamedTuple):
     """
-    The place of a request in a distributed trace; lower-case hex throughout.
+    The place of a request in a distributed trace. All ids are lower-case hex.
 
     Attributes:
-        trace_id: 32 digits.
-        span_id: 16 digits, the span of this request.
-        parent_span_id: 16 digits, the span of the caller; None if it has none.
+        trace_id: The trace, 32 digits.
+        span_id: The span of this request, 16 digits.
+        parent_span_id: The span of the caller, 16 digits, or None.
     """
 
     trace_id: str
@@ -41,10 +41,10 @@ class Trace(NamedTuple):
 
 def parse_traceparent(header: object) -> tuple[str, str] | None:
     """
-    Return trace id and span id of a ``traceparent`` header, or None for one that the standard says to ignore.
+    Return trace id and span id of a ``traceparent`` header, or None if the standard says to ignore it.
 
-    Ignored are: another form, upper-case digits, ids of zeros alone, version ``ff``, and anything behind the flags of
-    version ``00``. A later version may have more behind them.
+    To ignore: a malformed header, upper-case digits, an id of zeros only, version ``ff``, and anything after the flags
+    of version ``00``. A later version may have more after them.
 
     Source: W3C Trace Context, sections 3.2 and 4.
     """
@@ -60,8 +60,8 @@ def parse_traceparent(header: object) -> tuple[str, str] | None:
 
 
 def active_span() -> Trace | None:
-    """Return the span that OpenTelemetry has active here, or None; also when its API is not installed."""
-    # An empty context has no span; to look for one in it would cost three times as much.
+    """Return OpenTelemetry's active span, or None. None also if its API is not installed."""
+    # An empty context has no span. Looking for one would cost three times as much as this check.
     if opentelemetry_context is None or not opentelemetry_context():
         return None
     span: Any = opentelemetry.get_current_span()
@@ -75,10 +75,9 @@ def active_span() -> Trace | None:
 
 def trace_of(traceparent: object) -> Trace | None:
     """
-    Return the trace that a request belongs to, or None.
+    Return the trace of a request, or None.
 
-    That is the active span of OpenTelemetry, if there is one; else the caller's, of which this request becomes a child
-    under a new span id.
+    OpenTelemetry's active span wins. Without one, the request becomes a child of the caller's span, with a new span id.
     """
     active = active_span()
     if active is not None:

@@ -1,7 +1,7 @@
 """
-The id of the user, if the application already knows who it is: no query, no session access.
+Find the id of the user, if the application has already loaded it: no query, no session access.
 
-Measure. Reads only what Django has loaded.
+Measure. Reads only what Django has already loaded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = ["user_id"]
 
 def user_id(request: Any) -> str | None:
     """
-    Return the primary key of the user as text, if somebody has already asked who it is; None otherwise.
+    Return the primary key of the user as text, if the application has already asked for the user. Otherwise None.
 
-    Looks into what the request and its session have loaded, in this order: a real user on ``request.user``, the user
-    that ``request.user`` or ``request.auser()`` fetched, the id in a session that was read. Never a query, never an
-    access to the session, never an authentication token.
+    These places are searched, in this order: a real user on ``request.user``, the user that ``request.user`` or
+    ``request.auser()`` fetched, the id in a session that was read. It never runs a query, accesses the session, or
+    returns an authentication token.
     """
     known = getattr(request, "__dict__", {})
     was_asked = False
@@ -30,7 +30,7 @@ def user_id(request: Any) -> str | None:
             if found is not None:
                 return found
             was_asked = was_asked or not _is_unevaluated(known[name])
-    # Who was asked for and is nobody may have an id in the session all the same: a user who may not log in any more.
+    # An anonymous user may have an id in the session: that of a user who may no longer log in.
     if was_asked or "session" not in known:
         return None
     loaded = getattr(known["session"], "__dict__", {}).get("_session_cache")
@@ -46,13 +46,13 @@ def _is_unevaluated(user: Any) -> bool:
 
 
 def _primary_key(user: Any) -> str | None:
-    # The type first: to ask a lazy object for anything evaluates it, which is a query.
+    # The type first: reading any attribute of a lazy object evaluates it, which is a query.
     if issubclass(type(user), LazyObject):
         user = user.__dict__.get("_wrapped", empty)
         if user is empty:
             return None
     if isinstance(user, Model):
-        # From __dict__: a deferred key would be fetched.
+        # From __dict__: reading a deferred key would be a query.
         key = user.__dict__.get(user._meta.pk.attname)  # noqa: SLF001 -- Django's own public name
     else:
         own = getattr(user, "__dict__", {})

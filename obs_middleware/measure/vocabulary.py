@@ -1,7 +1,7 @@
 """
-The keys of the flat schema: every name that a line may have, with its type and meaning.
+The keys of the flat schema: each name that a line may have, with its type and meaning.
 
-Measure, the lowest leaf: pure data. The schemas in `obs_middleware.logs.schemas` translate from these names.
+Measure, a leaf of pure data. The schemas in `obs_middleware.logs.schemas` translate these names.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Field(NamedTuple):
 
     Attributes:
         type: The JSON type, as the field reference prints it.
-        when: On which lines the key is found.
-        meaning: What the value says, with its unit.
+        when: Which lines have the key.
+        meaning: The value, and its unit.
     """
 
     type: str
@@ -65,7 +65,9 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "response_bytes": Field(
             "integer", "request line, when known", "Size of the response's body as it left Django."
         ),
-        "db_queries": Field("integer", "request line, when measured", "Database queries of all aliases; 0 is a fact."),
+        "db_queries": Field(
+            "integer", "request line, when measured", "Database queries of all aliases; 0 if there were none."
+        ),
         "db_seconds": Field("number", "request line, when measured", "Seconds they took together, six decimals."),
         "user_id": Field("string", "request line, when known", "Primary key of the user, if it was already known."),
         "client_ip": Field("string", "request line, when valid", "Address of the client, by `TRUSTED_PROXIES`."),
@@ -105,5 +107,5 @@ _RESERVED: Final = frozenset(FIELDS) | {"event", "exc_info"}
 
 
 def own_name(name: str) -> str:
-    """Return *name* as an application's field may be called: a reserved name becomes ``app_<name>``."""
+    """Return the name of an application's field: *name*, or ``app_<name>`` if the package uses that name."""
     return f"app_{name}" if name in _RESERVED else name
