@@ -1,7 +1,7 @@
 """
-One true line per request for Django: measured, written once, as text and as JSON.
+One structured log line per Django request, exactly once, however it ends.
 
-The names that a project types first. Importing them reads no settings, so a settings module may do it.
+These are the names that a project needs most. Importing them reads no settings, so a settings module may import them.
 """
 
 from obs_middleware.counters import stats

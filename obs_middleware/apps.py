@@ -1,4 +1,4 @@
-"""The Django app: optional, for the system checks and the database figures."""
+"""The Django app. It is optional, and adds the system checks and the database figures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["ObsMiddlewareConfig"]
 
 
 class ObsMiddlewareConfig(AppConfig):
-    """Register the system checks, and measure the queries of connections opened from now on; nothing else happens."""
+    """Register the system checks, and measure the queries of every connection that is opened from now on."""
 
     name = "obs_middleware"
     verbose_name = "Request observability"
 
     def ready(self) -> None:
-        """Register the checks and the measure of queries."""
+        """Register the checks, and start to measure queries."""
         database.install()
         for check in (
             check_settings,

@@ -1,9 +1,9 @@
 """
-The optional outer wrapper: what Django's middleware chain cannot see.
+An optional wrapper around the ASGI application, for what Django's middleware chain cannot see.
 
-Measure. Around the ASGI application it also sees an upload that was broken off, a query string that is not UTF-8, a
-request cancelled from outside, a ``send`` that fails, an outer middleware that raises; and it measures until the server
-has the last byte. With it or without it a request has exactly one line.
+Measure. The wrapper also sees an upload that was broken off, a query string that is not UTF-8, a request cancelled from
+outside, a ``send`` that fails, and an outer middleware that raises. It measures until the server has the last byte.
+With or without it, a request has exactly one line.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["observed"]
 Message = Mapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""An ASGI 3 application; loosely typed, because every framework types its own a little differently."""
+"""An ASGI 3 application. Loosely typed, because each framework declares a slightly different type."""
 
 
 def observed(application: Application) -> Application:
     """
-    Return *application* with every HTTP request observed from the outside; other scopes pass untouched.
+    Return *application* with every HTTP request observed from the outside. Other scopes pass untouched.
 
-    In ``asgi.py``: ``application = observed(get_asgi_application())``. Costs a copy of the scope and one more await for
-    each message sent. Nothing that fails in here reaches the server. `TimingMiddleware` stays in ``MIDDLEWARE``: it
-    knows the route and the exception, and hands them out to the line that is written here.
+    In ``asgi.py``: ``application = observed(get_asgi_application())``. Keep `TimingMiddleware` in ``MIDDLEWARE``: it
+    adds the route and the exception to the line that is written here. The cost is a copy of the scope, and one more
+    await for each message sent. A failure in here never reaches the server.
 
     Returns the application itself when ``OBS_MIDDLEWARE["ENABLED"]`` is False.
     """
@@ -42,7 +42,7 @@ def observed(application: Application) -> Application:
     if not observer.enabled:
         return application
 
-    # A plain function: uvicorn takes a bound method for an application of ASGI 2.
+    # A plain function, because uvicorn mistakes a bound method for an ASGI 2 application.
     async def observed_application(scope: Any, receive: Any, send: Any) -> None:
         await observer.serve(scope, receive, send)
 
@@ -67,15 +67,15 @@ class _Observer:
             return
         started = time.perf_counter()
         try:
-            scope = {**scope, "headers": _listed(scope["headers"])}  # which is ours from here on
+            scope = {**scope, "headers": _listed(scope["headers"])}  # a copy, to which the event is added
             event = None if _is_observed(scope) else self._open(scope, started)
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, the request goes on
+        except BaseException as error:  # noqa: BLE001 -- the request goes on, whatever failed
             report_once("observed", error)
             event = None
         if event is None:
             await self._application(scope, receive, send)
             return
-        # The one frame that sets the context also puts it back, whatever happens between.
+        # This frame sets the context and restores it, whatever happens in between.
         outside = current_event.get()
         current_event.set(event)
         sender = _Sender(send, self._id_out, event.request_id.encode())
@@ -91,7 +91,7 @@ class _Observer:
             current_event.set(outside)
 
     def _open(self, scope: Any, started: float) -> RequestEvent:
-        # One that was sent twice is no id, as in META, where Django puts a comma in between.
+        # An id that was sent twice is joined by a comma, which makes it invalid, as in META.
         sent = b",".join(value for name, value in scope["headers"] if name == self._id_in).decode("latin-1")
         request_id = sent if is_request_id(sent) else new_request_id()
         event = RequestEvent(started, request_id, scope.get("method"), scope.get("path"))
@@ -103,9 +103,9 @@ class _Observer:
         return event
 
     def _conclude(self, event: RequestEvent, sender: _Sender, error: BaseException | None) -> None:
-        """Decide the outcome by what the server was given, which the chain may have been wrong about."""
+        """Decide the outcome by what the server got. The middleware chain may have been wrong about that."""
         if event.done:
-            return  # the chain knew first that the client had left
+            return  # the middleware has already noticed that the client left
         seconds = time.perf_counter() - event.started
         if sender.status is None and (error is None or is_departure(error) or error is sender.error):
             event.status, event.outcome = 499, "cancelled"
@@ -126,13 +126,14 @@ class _Observer:
 
 class _Sender:
     """
-    The server's ``send``, keeping account of what was handed over.
+    The server's ``send``, with a record of what was sent.
 
     Attributes:
-        status: What was sent; None if nothing was.
-        bytes: Of the body; None if the server reads a file by itself (the extension ``pathsend``).
-        complete: The body came to its end.
-        error: What the server's own ``send`` raised.
+        status: The status that was sent, or None.
+        bytes: How many bytes of the body were sent. None if the server reads a file itself (the extension
+            ``pathsend``).
+        complete: Whether the whole body was sent.
+        error: The exception that the server's ``send`` raised, or None.
     """
 
     __slots__ = ("_header", "_request_id", "_send", "bytes", "complete", "error", "status")
@@ -153,7 +154,7 @@ class _Sender:
             if header is not None:
                 headers = _listed(message.get("headers", ()))
                 if all(name.lower() != header for name, _ in headers):
-                    # A response that never met the middleware: a bad query string, an outer layer that failed.
+                    # The response did not pass the middleware: a bad query string, or an outer layer that failed.
                     headers = [*headers, (header, self._request_id)]
                 message = {**message, "headers": headers}
             self.status = message["status"]
@@ -162,7 +163,7 @@ class _Sender:
         except BaseException as error:
             self.error = error
             if kind == "http.response.start" and not is_departure(error):
-                # Refused; whereas one that is cancelled while it waits is in the server's hands.
+                # The server refused the start. If send() is cancelled while it waits, the server has the start.
                 self.status = None
             raise
         if kind == "http.response.body":
@@ -175,12 +176,12 @@ class _Sender:
 
 
 def _is_observed(scope: Any) -> bool:
-    """Return whether this very request is observed already: the application was wrapped twice."""
+    """Return whether this request is already observed, because the application was wrapped twice."""
     event = scope.get(EVENT_ATTRIBUTE)
-    # A view that calls the application with a copy of its scope asks for another path.
+    # A view may call the application with a copy of its scope. That is another request, with another path.
     return type(event) is RequestEvent and not event.done and event.path == scope.get("path")
 
 
 def _listed(headers: Any) -> Sequence[tuple[bytes, bytes]]:
-    """Return *headers* as what can be read twice; ASGI allows anything that can be iterated."""
+    """Return *headers* as a sequence, which can be read twice. ASGI allows any iterable."""
     return headers if type(headers) in {list, tuple} else [*headers]

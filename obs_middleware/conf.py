@@ -1,8 +1,8 @@
 """
 The setting ``OBS_MIDDLEWARE`` as one frozen `Settings`.
 
-A service of the house, and the only module that reads ``django.conf.settings``. A process without settings, or with
-settings that do not name ``OBS_MIDDLEWARE``, has the defaults.
+This is the only module that reads ``django.conf.settings``. Without Django's settings, or without ``OBS_MIDDLEWARE`` in
+them, the defaults apply.
 """
 
 from __future__ import annotations
@@ -47,29 +47,30 @@ SETTING: Final = "OBS_MIDDLEWARE"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    Everything that can be configured, checked; immutable. The attributes are the keys of the setting in lower case.
+    All settings, checked and immutable. The attributes are the keys of ``OBS_MIDDLEWARE`` in lower case.
 
     Attributes:
-        enabled: False takes the middleware out of the chain at start, at no cost per request.
-        request_id_header: The header in which the request id comes in and goes out.
-        trust_request_id: Use the id that the client sent, if it is well formed; else always make a new one.
+        enabled: False removes the middleware from the chain at start, at no cost per request.
+        request_id_header: The header that brings the request id in and takes it out.
+        trust_request_id: Use the id that the client sent, if it is well formed. False: always make a new one.
         response_header: Send the id back on every response.
-        trusted_proxies: The number of your proxies, or their networks as CIDRs; 0 believes only the peer.
-        exclude: Regular expressions on the path; written only when failing or slow.
-        quiet: Regular expressions on the path; written once in *quiet_seconds*, and when failing or slow.
-        quiet_seconds: How long a quiet path is silent after a line.
-        sample_rate: Share of ordinary requests that is written, from 0 to 1.
-        slow_seconds: From this duration on a request is slow; None for never.
+        trusted_proxies: The number of your proxies, or their networks as CIDRs. 0 trusts only the peer.
+        exclude: Regular expressions for paths. Their requests are written only if they fail or are slow.
+        quiet: Regular expressions for paths. One request per *quiet_seconds* is written, and each that fails or is
+            slow.
+        quiet_seconds: How long a quiet path stays silent after a line.
+        sample_rate: The share of ordinary requests that is written, from 0 to 1.
+        slow_seconds: A request that takes this long is slow. None: no request is.
         level: None for always INFO, "status", or a callable ``(status, duration_seconds, outcome) -> level``.
-        logger: Name of the logger that gets the request line; None for the root.
-        database: Count and time database queries; needs the app in ``INSTALLED_APPS``.
-        user: Put the user's id on the line when it is known.
-        fields: Further facts of the request to log.
-        headers: Request headers to log, by name.
+        logger: Name of the logger that gets the request line. None: the root logger.
+        database: Count and time database queries. Needs the app in ``INSTALLED_APPS``.
+        user: Add the user's id to the line if it is known.
+        fields: Names of optional fields to log.
+        headers: Names of request headers to log.
         redact: Names whose values are hidden in query strings, headers and the application's fields.
         enrich: A callable ``(request, response) -> mapping`` of further fields.
-        server_timing: Write the response header ``Server-Timing``; "debug" for only with ``DEBUG``.
-        watchdog_seconds: Warn once of a request that has run for so many seconds; None for never.
+        server_timing: Send the response header ``Server-Timing``. "debug": only with ``DEBUG``.
+        watchdog_seconds: Warn once about a request that has run this long. None: never.
     """
 
     enabled: bool = True
@@ -100,7 +101,7 @@ class Problem(NamedTuple):
 
     Attributes:
         kind: The sort of mistake: ``mapping``, ``unknown``, ``value``, ``regex`` or ``callable``.
-        message: Names the key, the value and what was expected.
+        message: The key, the value, and what was expected.
         hint: How to fix it.
     """
 
@@ -110,7 +111,7 @@ class Problem(NamedTuple):
 
 
 class Configurable(Protocol):
-    """An object that gets the new settings when they change while the process runs, as in tests."""
+    """An object that gets the new settings if they change while the process runs, as in tests."""
 
     def configure(self, settings: Settings) -> None:
         """Take over *settings*."""
@@ -122,8 +123,8 @@ class Expected(NamedTuple):
 
     Attributes:
         holds: Whether a value is of the right form.
-        form: The form in words, as "expected ..." goes on.
-        content: What is wrong inside a value of the right form, as kind and text; None if nothing is.
+        form: The form in words, to follow "expected".
+        content: Finds a mistake inside a value of the right form. Returns its kind and text, or None.
     """
 
     holds: Callable[[Any], bool]
@@ -165,7 +166,7 @@ def _compile(patterns: Any) -> tuple[str, str] | None:
 
 
 def _import(*arguments: str) -> Callable[[Any], tuple[str, str] | None]:
-    """Return a check that a callable, or the one that a dotted path names, accepts *arguments*."""
+    """Return a check that a callable, or that of a dotted path, accepts *arguments*."""
 
     def content(value: Any) -> tuple[str, str] | None:
         if value is None or value == "status":
@@ -257,7 +258,7 @@ def find_problems(raw: object) -> Iterator[Problem]:
     """
     Yield the mistakes in *raw*, the value of the setting.
 
-    One mistake gives one problem: contents are looked at only when the type is right.
+    Each mistake is one problem: the content of a value is checked only if its form is right.
     """
     if not isinstance(raw, Mapping):
         yield Problem(
@@ -286,12 +287,12 @@ def find_problems(raw: object) -> Iterator[Problem]:
 
 
 def raw_settings() -> object:
-    """Return the setting as the project wrote it; an empty dict if it is missing, or without settings."""
+    """Return the setting as the project wrote it, or an empty dict if it is missing or there are no settings."""
     return django_setting(SETTING, {})
 
 
 def django_setting(name: str, default: Any = None) -> Any:
-    """Return one of Django's own settings; *default* if it is missing, or without settings."""
+    """Return one of Django's settings. Return *default* if it is missing, or if there are no settings."""
     try:
         return getattr(django_settings, name, default)
     except ImproperlyConfigured:
@@ -300,12 +301,12 @@ def django_setting(name: str, default: Any = None) -> Any:
 
 def get_settings() -> Settings:
     """
-    Return the settings in force.
+    Read and check the settings.
 
-    Not for the request path: read once, when something is constructed, and again when `keep_configured` calls.
+    Do not call this in a request. `keep_configured` calls it when an object is created, and when the settings change.
 
     Raises:
-        ImproperlyConfigured: The setting has a mistake; the text is that of the system check.
+        ImproperlyConfigured: The setting has a mistake. The text is that of the system check.
     """
     raw: Any = raw_settings()
     for problem in find_problems(raw):
@@ -318,7 +319,7 @@ _configured: Final[weakref.WeakSet[Configurable]] = weakref.WeakSet()
 
 def keep_configured(this: Configurable, *, lenient: bool = False) -> None:
     """
-    Give *this* the settings now, and again whenever they change, for as long as it lives.
+    Give *this* the settings now, and whenever they change, as long as it lives.
 
     Args:
         this: The object to configure.

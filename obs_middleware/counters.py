@@ -1,8 +1,7 @@
 """
-How many requests there were, and what became of their lines.
+How many requests there were, and what happened to their lines.
 
-Measure. The counts are those of this process, since it started or was forked. For every request that is over exactly
-one of the other counts went up too.
+A leaf that every wing uses. The counts are those of this process, since it started or was forked.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ class Stats(TypedDict):
 
 class SinkFigures:
     """
-    The counts that one sink reports. Every line that it was given is in one of the first three.
+    The counts of one sink, kept by the sink itself. Every line that it got is in one of the first three.
 
     Attributes:
         depth: Lines that wait to be written.
         written: Lines that were written.
-        dropped: Lines that were given up.
-        dropped_requests: Those of the dropped that were request lines.
+        dropped: Lines that were dropped.
+        dropped_requests: Request lines among those dropped.
     """
 
     __slots__ = ("depth", "dropped", "dropped_requests", "written")
@@ -53,28 +52,28 @@ class SinkFigures:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Set all counts to 0."""
         self.depth = self.written = self.dropped = self.dropped_requests = 0
 
 
 COUNTS: Final = dict.fromkeys(_NAMES, 0)
 """
-What became of a line -> how many such requests.
+Number of requests by the fate of their line.
 
 To count one: ``with counters.LOCK: COUNTS[fate] += 1``. Without the lock, two threads may lose a count.
 """
 
 LOCK = threading.RLock()
-"""Guards `COUNTS`; another one after a fork. Reentrant, because a signal handler may serve a request."""
+"""Guards `COUNTS`. Replaced after a fork. Reentrant, because a signal handler may serve a request."""
 
 _sinks: list[SinkFigures] = []
 
 
 def register_sink() -> SinkFigures:
     """
-    Return new figures that `stats` adds to its own, for a sink that keeps lines back before it writes them.
+    Return new counts that `stats` includes, for a sink that queues lines before it writes them.
 
-    They are kept for good, so that a sink that is replaced does not take its counts along.
+    They are kept for good, so that the lines of a sink that was replaced still count.
     """
     figures = SinkFigures()
     _sinks.append(figures)
@@ -85,13 +84,13 @@ def stats() -> Stats:
     """
     Return the counts of this process.
 
-    ``requests`` counts those that are over, and is the sum of six: ``written``, handed to the logging module and not
-    dropped later; ``excluded`` by ``EXCLUDE``; ``suppressed`` by ``QUIET``; ``sampled_out`` by ``SAMPLE_RATE``;
-    ``failed``, a filter or handler raised and the line is lost; ``dropped`` by a `NonBlockingHandler`.
+    ``requests`` is the number of requests that are over. It is the sum of six counts: ``written``, passed to the
+    logging module and not dropped later; ``excluded`` by ``EXCLUDE``; ``suppressed`` by ``QUIET``; ``sampled_out`` by
+    ``SAMPLE_RATE``; ``failed``, a filter or handler raised and the line is lost; ``dropped`` by a `NonBlockingHandler`.
 
-    The other three are lines of every kind that were given to such a handler: ``sink_depth``, those that wait to be
-    written; ``sink_written``; ``sink_dropped``. Without one they are 0. With more than one, each has its own copy of a
-    line, and all are counted.
+    The other three count lines of every kind that such a handler got: ``sink_depth`` wait to be written,
+    ``sink_written`` were written, ``sink_dropped`` were dropped. Without such a handler they are 0. With several, each
+    counts its copy of a line.
     """
     with LOCK:
         counts = COUNTS.copy()
@@ -114,7 +113,7 @@ def stats() -> Stats:
 
 
 def _reset() -> None:
-    global LOCK  # noqa: PLW0603 -- the thread that may hold it is not in the child
+    global LOCK  # noqa: PLW0603 -- a thread that holds the lock at the fork is not in the child
     LOCK = threading.RLock()
     COUNTS.update(dict.fromkeys(_NAMES, 0))
     for sink in _sinks:

@@ -1,9 +1,9 @@
 """
-The policy said beside the view: `quiet`, `exclude`, `sample`.
+Decorators that decide whether the requests of a view are written: `quiet`, `exclude`, `sample`.
 
-Measure. They mark a function and do not wrap it, so sync and async views are the same to them; a class is marked at its
-``dispatch``, whose attributes Django hands on to the view. A request that fails, is slow, was left or refused is
-written whatever they say.
+Measure. They mark a function and do not wrap it, so they work with sync and async views. A class is marked at its
+``dispatch``, whose attributes Django copies to the view. A request that fails, is slow or refused, or whose client
+leaves, is always written.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _MARKED: Final = Rule()
 
 
 def exclude(view: View) -> View:
-    """Write requests of *view* only when they fail, are slow, or are left or refused."""
+    """Write requests of *view* only if they fail, are slow or refused, or the client leaves."""
     return _mark(view, exclude=True)
 
 
 def quiet(view: View) -> View:
-    """Write the first request of *view*, then one in ``QUIET_SECONDS`` with the count of those held back."""
-    # Not by the view's name: what as_view() and method_decorator() make is called the same for every class.
+    """Write the first request of *view*, then one per ``QUIET_SECONDS`` with the count of those held back."""
+    # A number, because as_view() and method_decorator() give the views of all classes the same name.
     return _mark(view, quiet=f"quiet view {next(_numbers)}")
 
 
 def sample(rate: float) -> Callable[[View], View]:
     """
-    Write this share of the requests of a view; by request id, so that a trace stays whole.
+    Write this share of the requests of a view. The request id decides, so that a trace stays whole.
 
     Args:
-        rate: From 0 to 1; 0.1 keeps one request in ten, and says so on the line.
+        rate: From 0 to 1. 0.1 keeps one request in ten, and the line says so in ``sample_rate``.
 
     Raises:
-        ValueError: The rate is out of range.
+        ValueError: *rate* is out of range.
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"sample({rate!r}): expected a number from 0 to 1 (0.2 keeps one request in five).")
@@ -59,18 +59,18 @@ def _mark(view: View, **said: Any) -> View:
     """
     Mark *view*, or the ``dispatch`` of a class.
 
-    Each mark is an attribute of its own: those who copy attributes from one function to another, as `functools.wraps`
-    and ``method_decorator`` do, let the inner one win, and so all are left.
+    Each mark is a separate attribute. `functools.wraps` and ``method_decorator`` copy the attributes of the inner
+    function over those of the outer one, so a single attribute would lose marks.
 
     Raises:
-        TypeError: It cannot be marked, or not so that the request would find it.
+        TypeError: *view* cannot be marked, or a request would not find the mark.
     """
     if isinstance(view, type):
         if not callable(getattr(view, "dispatch", None)):
             raise TypeError(f"{view!r} is not a view: it has no dispatch(). Decorate the view that the URLconf names.")
         return method_decorator(lambda bound: _mark(bound, **said), name="dispatch")(view)
     if isinstance(view, staticmethod | classmethod | MethodType):
-        raise TypeError(f"{view!r} cannot be marked. Decorate the function itself, below @staticmethod and the like.")
+        raise TypeError(f"{view!r} cannot be marked. Decorate the function, below @staticmethod or @classmethod.")
     number = next(_numbers)
     try:
         setattr(view, RULE_ATTRIBUTE, _MARKED)

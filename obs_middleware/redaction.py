@@ -1,8 +1,7 @@
 """
-The names of secrets, and how their values are hidden.
+Recognise the names of secrets, and hide their values.
 
-A leaf that both wings use: for query strings and headers when a request is measured, for an application's own fields
-when a line is written.
+A leaf for two wings: `measure` hides secrets in query strings and headers, `logs` in the application's own fields.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ DEFAULT_NAMES: Final = (
     "ssn",
     "iban",
 )
-"""The default of ``OBS_MIDDLEWARE["REDACT"]``. To add to it: ``[*DEFAULT_NAMES, "nickname"]``."""
+"""The default of ``OBS_MIDDLEWARE["REDACT"]``. To add a name: ``[*DEFAULT_NAMES, "nickname"]``."""
 
 _SHORTEST_PART: Final = 5
 _MOST_REMEMBERED: Final = 4096
@@ -55,9 +54,9 @@ _ATTRIBUTE: Final = re.compile(r"""(?<![\w-])([\w-]++)['"]?(?:=|:[ ])""")
 _ITS_VALUE: Final = re.compile(
     r"""[bru]?'(?:[^'\\]|\\.)*+'?|[bru]?"(?:[^"\\]|\\.)*+"?|[\w.<]*+[\[({<].*|[^\s,)\]}>]*+""", re.DOTALL
 )
-"""A text, a word, or what has brackets: where that ends nobody knows, so it goes to the end."""
+"""A quoted string, a word, or anything with a bracket. The end of the last is unknown, so it takes the whole rest."""
 
-# Looked for only where a name begins, so that a long value costs no more than its length.
+# Searched only where a name can begin, so that the cost grows linearly with the length of a value.
 _INNER_NAME: Final = re.compile(r"""(?<![^\s?&;=#:"'{}(),/])([^\s?&;=#:"'{}(),/]++)["']?\s*[=:]""")
 
 
@@ -66,8 +65,8 @@ class Secrets:
     The names whose values are hidden.
 
     Case and punctuation do not matter: ``api_key`` also hides ``X-Api-Key`` and ``apiKey``. A name of five letters or
-    more hides every name that it is part of (``password``: ``user[new_password]``); a shorter one only a whole word
-    (``pin``: ``card_pin``, not ``shipping``). Costs one dict look-up for a name that was met before.
+    more hides every name that contains it (``password``: ``user[new_password]``). A shorter one hides only whole words
+    (``pin``: ``card_pin``, not ``shipping``). A name that was seen before costs one dict look-up.
 
     Args:
         names: The names, as in ``OBS_MIDDLEWARE["REDACT"]``.
@@ -80,21 +79,21 @@ class Secrets:
         self._known: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
-        """Return whether the value under *name* must be hidden."""
+        """Return whether the value of *name* must be hidden."""
         known = self._known.get(name)
         if known is None:
             known = self._matches(name)
-            if len(self._known) < _MOST_REMEMBERED:  # names may come from outside, without end
+            if len(self._known) < _MOST_REMEMBERED:  # clients can send any number of names
                 self._known[name] = known
         return known
 
     def _matches(self, name: str) -> bool:
         name = name[:1000]
-        # What a block took, and how often it ran, are figures: ``timed("auth")`` tells no secret.
+        # ``timed("auth")`` adds two numbers, which are not secret.
         if name.endswith(_FIGURES):
             return False
         plain = _plain(name)
-        # How many tokens a language model took is a figure, and of those that have "token" in them the likeliest.
+        # The number of tokens that a language model used is not secret, and the most common name with "token" in it.
         if plain.endswith("tokens"):
             plain = plain.removesuffix("tokens")
         if any(part in plain for part in self._parts):
@@ -103,10 +102,10 @@ class Secrets:
 
     def hide_in_query(self, query: str) -> str:
         """
-        Return *query*, the part of a URL behind ``?``, with the values of secret names hidden.
+        Return *query*, the part of a URL after ``?``, with the values of secret names hidden.
 
-        Names are compared decoded, twice over, but written as they came; order and everything else stay. A value that
-        has the name of a secret with something behind it in it, as a URL or JSON has, is hidden as a whole.
+        Names are decoded twice to compare them, but written as they came. The order and everything else stay. A value
+        that contains a secret name with a value, as a URL or JSON may, is hidden as a whole.
         """
         if not query:
             return query
@@ -122,7 +121,7 @@ class Secrets:
         return any(self.hides(name) for name in _INNER_NAME.findall(value))
 
     def hide_in_repr(self, text: str) -> str:
-        """Return *text*, the ``repr()`` of an object, without the values of attributes and keys with secret names."""
+        """Return *text*, the ``repr()`` of an object, with the values of secret attributes and keys hidden."""
         parts: list[str] = []
         end = 0
         for match in _ATTRIBUTE.finditer(text):
@@ -133,7 +132,7 @@ class Secrets:
         return "".join((*parts, text[end:])) if parts else text
 
     def hide_in_url(self, url: str) -> str:
-        """Return *url* with the secrets of its query hidden, its fragment cut off, and no user and password in it."""
+        """Return *url* without fragment, user and password, and with the secrets in its query hidden."""
         address, mark, query = url.partition("#")[0].partition("?")
         address = re.sub(r"//[^/@]*@", "//", address)
         return f"{address}{mark}{self.hide_in_query(query)}"

@@ -1,8 +1,8 @@
 """
 Test what your site logs: `capture_requests`, and the pytest fixture ``captured_requests``.
 
-A service of the house. The lines are rendered as they would be shipped and parsed again, strictly; so a test sees what
-a log shipper would see, whatever ``LOGGING`` says.
+The lines are rendered as JSON and parsed again, strictly. So your test sees what a log shipper would see, whatever your
+``LOGGING`` says.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = ["CapturedRequests", "capture_requests", "parse_line"]
 
 class CapturedRequests(list[dict[str, Any]]):
     """
-    The request lines, in the order in which they were written, each a dict in the flat schema.
+    The request lines in the order in which they were written, each a dict in the flat schema.
 
     Attributes:
-        logs: Every other line written meanwhile, as dicts too; those of a request carry its ``request_id``.
+        logs: All other lines that were written meanwhile, as dicts too. Those of a request have its ``request_id``.
     """
 
     def __init__(self) -> None:
@@ -59,17 +59,17 @@ def capture_requests(level: int = logging.INFO) -> Iterator[CapturedRequests]:
     """
     Collect the request lines that are written inside the ``with`` block, from every thread of the process.
 
-    Handlers that are configured go on working. The root logger lets *level* through meanwhile, also when it is
-    configured not to; loggers that keep their records from it (``propagate``) are listened to themselves.
+    Your own handlers keep working. Inside the block, the root logger lets *level* through even if you configured it not
+    to. Loggers that do not propagate to the root logger are captured too.
 
     Args:
-        level: Lowest level of the other lines that are collected in `CapturedRequests.logs`.
+        level: The lowest level of the other lines, which you find in `CapturedRequests.logs`.
     """
     captured = CapturedRequests()
     handler = _Capture(captured)
     root = logging.getLogger()
     level_before = root.level
-    # A record comes to the first of these above its own logger, and to no other.
+    # A record reaches exactly one of these: its own logger, or the nearest one above.
     loggers = [one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
     ends = [root, *(one for one in loggers if not one.propagate)]
     for end in ends:
@@ -85,10 +85,10 @@ def capture_requests(level: int = logging.INFO) -> Iterator[CapturedRequests]:
 
 def parse_line(line: str) -> dict[str, Any]:
     """
-    Return a JSON line as a dict, parsed as strictly as the strictest shipper.
+    Return a JSON line as a dict, parsed as strictly as the strictest shipper does.
 
     Raises:
-        ValueError: It is not JSON, not an object, has NaN or an infinity, half a character, or a key twice.
+        ValueError: The line is not a JSON object, or has NaN, an infinity, a lone surrogate or a duplicate key.
     """
     parsed = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique_keys)
     json.dumps(parsed, ensure_ascii=False).encode()  # raises for lone surrogates
@@ -98,20 +98,20 @@ def parse_line(line: str) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"{number} is beyond all numbers")
+        raise ValueError(f"{number} is too large for a float")
     return value
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError(f"duplicate key among {[key for key, _ in pairs]}")
+        raise ValueError(f"duplicate key in {[key for key, _ in pairs]}")
     return result
 
 
@@ -119,7 +119,7 @@ if _HAS_PYTEST:
 
     @pytest.fixture
     def captured_requests() -> Iterator[CapturedRequests]:
-        """Collect the request lines of the whole test; see `capture_requests`."""
+        """Collect the request lines of the whole test, as `capture_requests` does."""
         with capture_requests() as captured:
             yield captured
 
