@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -487,3 +490,25 @@ def test_the_line_can_go_to_a_logger_of_its_own(get: Get, lines: CapturedRequest
         get("/ok/")
 
     assert (lines[0]["logger"], lines[0]["status"]) == ("site.requests", 200)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_can_decide_whatever_its_parent_was_doing() -> None:
+    policy = Policy(quiet=["^/"])
+    with policy._silences._lock:
+        child = os.fork()
+        if child == 0:
+            decided = policy.decide(RequestEvent(0.0, "the-id", "GET", "/"))
+            os._exit(0 if decided == "written" else 1)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("The child waits for a lock that nobody holds.")
+
+    assert status == 0
