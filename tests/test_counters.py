@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +46,38 @@ def test_a_request_that_two_sinks_drop_is_dropped_once_at_most(sinks: tuple[Sink
     assert now["dropped"] == before["written"] + before["dropped"]
     assert now["written"] == 0
     assert now["requests"] == before["requests"]
+
+
+def test_every_request_is_counted_by_what_became_of_its_line() -> None:
+    before = counts()
+    for _ in range(3):
+        respond(lambda request: HttpResponse(), RequestFactory().get("/"))
+
+    class Raising(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise ValueError
+
+    broken = Raising()
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addFilter(broken)
+    respond(lambda request: HttpResponse(), RequestFactory().get("/"))
+    root.removeFilter(broken)
+
+    assert changes(before) == {"requests": 4, "written": 3, "failed": 1}
+
+
+def test_no_count_is_lost_between_threads() -> None:
+    def work() -> None:
+        for _ in range(2000):
+            with counters.LOCK:
+                counters.COUNTS["written"] += 1
+
+    before = stats()["written"]
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert stats()["written"] - before == 8000

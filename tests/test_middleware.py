@@ -23,7 +23,7 @@ from testproject.middleware import Plain, Tagged
 
 from obs_middleware.measure.event import current_event, event_of
 from obs_middleware.middleware import TimingMiddleware
-from obs_middleware.testing import CapturedRequests, capture_requests
+from obs_middleware.testing import CapturedRequests
 
 OURS = "obs_middleware.middleware.TimingMiddleware"
 
@@ -511,43 +511,6 @@ def test_another_setting_changes_nothing() -> None:
 # No harm
 
 
-class Raising(logging.Filter):
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name == "root":
-            raise self.error
-        return True
-
-
-class NotAnException(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("error", [ValueError(), NotAnException(), GeneratorExit()], ids=["error", "base", "exit"])
-def test_a_filter_that_raises_does_not_reach_the_response(get: Get, error: BaseException) -> None:
-    broken = Raising(error)
-    root = logging.getLogger()
-    with capture_requests() as lines:
-        root.addFilter(broken)
-        try:
-            response = get("/ok/")
-            get("/ok/")
-        finally:
-            root.removeFilter(broken)
-
-    assert response.status_code == 200
-    assert [line["logger"] for line in lines.logs] == ["obs_middleware"]
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_a_signal_during_the_line_is_not_swallowed(stop: type[BaseException]) -> None:
-    with patch("logging.info", side_effect=stop), pytest.raises(stop):
-        respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-
-
 @pytest.mark.parametrize("where", ["begin", "finish"])
 def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: CapturedRequests) -> None:
     target = "middleware.new_request_id" if where == "begin" else "measure.facts.normal_address"
@@ -577,23 +540,3 @@ def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
     assert other.headers._store == response.headers._store
     assert other["x-request-id"] == "the-id"
     assert other.serialize_headers() == response.serialize_headers()
-
-
-def test_a_request_installs_no_handler_where_there_is_none(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
-    """`logging.info` would, and other loggers would be heard all of a sudden."""
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-
-    get("/ok/")
-
-    assert root.handlers == []
-
-
-def test_who_replaces_logging_info_sees_the_line_without_any_handler(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
-    seen: list[Any] = []
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    monkeypatch.setattr(logging, "info", seen.append)
-
-    get("/ok/")
-
-    assert [text.startswith("Request took ") for text in seen] == [True]

@@ -28,7 +28,6 @@ from endings.drivers import OURS, SendFailed, Visit, scope_of, site, visit_asgi,
 
 from obs_middleware import bind
 from obs_middleware.asgi import observed
-from obs_middleware.measure.event import current_event
 from obs_middleware.testing import CapturedRequests
 
 BELOW = "testproject.middleware."
@@ -175,39 +174,6 @@ def test_a_stream_under_wsgi_is_one_line_at_its_end(name: str, company: str, lin
     assert line["response_bytes"] == size
     assert 0 < line["first_byte_seconds"] <= line["duration_seconds"]
     assert (type(visit.raised) is ValueError) is (expected[1] == "stream_error")
-
-
-def test_the_exception_of_a_stream_reaches_the_server_unchanged(lines: CapturedRequests) -> None:
-    error = ValueError("mine")
-
-    def body() -> Iterator[bytes]:
-        yield b"x"
-        raise error
-
-    with site(lambda request: StreamingHttpResponse(body()), [OURS]):
-        visit = visit_wsgi(Visit())
-
-    assert visit.raised is error
-    assert "ValueError: mine" in lines[0]["stack_trace"]
-
-
-def test_the_line_comes_after_the_last_chunk_and_the_body_sees_the_request(lines: CapturedRequests) -> None:
-    written: list[int] = []
-    inside: list[Any] = []
-
-    def body() -> Iterator[bytes]:
-        for _ in range(3):
-            written.append(len(lines))
-            event = current_event.get()
-            inside.append(event and event.request_id)
-            yield b"x"
-        written.append(len(lines))
-
-    with site(lambda request: StreamingHttpResponse(body()), [OURS]):
-        visit_wsgi(Visit())
-
-    assert written == [0, 0, 0, 0]
-    assert inside == [lines[0]["request_id"]] * 3
 
 
 @pytest.mark.parametrize("company", ["gzip inside", "gzip outside"])

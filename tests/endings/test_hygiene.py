@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
 import logging
 import logging.handlers
 import queue
-import tracemalloc
-from collections.abc import AsyncIterator, Iterator
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import django
 import pytest
-from conftest import Get, Site, respond
+from conftest import Get, Site
 from django.core.handlers.asgi import ASGIHandler
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.test import Client, override_settings
 from endings.drivers import OURS, Visit, scope_of, site, visit_asgi, visit_wsgi
 
 from obs_middleware import bind, get_request_id
@@ -126,86 +123,6 @@ def test_the_context_is_clear_after_each_request(get: Get) -> None:
         assert get_request_id() is None
 
 
-def test_a_stream_in_a_test_that_nobody_reads_is_harmless(mode: str, lines: CapturedRequests) -> None:
-    def visit() -> None:
-        if mode == "sync":
-            Client().get("/stream/")
-        else:
-            asyncio.run(AsyncClient().get("/stream-async/"))
-
-    visit()
-    gc.collect()
-
-    assert [line["outcome"] for line in lines] == ["lost"]
-
-
-def test_two_streams_read_in_turns_do_not_mix(lines: CapturedRequests) -> None:
-    seen: list[tuple[str, str | None]] = []
-
-    def view(request: HttpRequest) -> StreamingHttpResponse:
-        name = request.path
-
-        def body() -> Iterator[bytes]:
-            for _ in range(3):
-                seen.append((name, get_request_id()))
-                yield b"x"
-
-        return StreamingHttpResponse(body())
-
-    first, second = (respond(view, RequestFactory().get(path)) for path in ("/a", "/b"))
-    for _ in zip(first.streaming_content, second.streaming_content, strict=True):
-        pass
-
-    ids = {line["path"]: line["request_id"] for line in lines}
-    assert all(ids[name] == request_id for name, request_id in seen)
-    assert len(ids) == 2
-
-
-@pytest.mark.parametrize("server", ["wsgi", "asgi"])
-def test_a_long_stream_costs_no_memory_per_chunk(server: str, lines: CapturedRequests) -> None:
-    growth: list[int] = []
-
-    def measure(number: int) -> None:
-        if number in {1_000, 9_000}:
-            growth.append(tracemalloc.get_traced_memory()[0])
-
-    def body() -> Iterator[bytes]:
-        for number in range(10_000):
-            measure(number)
-            yield b"event"
-
-    async def async_body() -> AsyncIterator[bytes]:
-        for chunk in body():
-            yield chunk
-
-    def view(request: HttpRequest) -> Any:
-        return StreamingHttpResponse(body())
-
-    async def async_view(request: HttpRequest) -> Any:
-        response = StreamingHttpResponse(async_body())
-        response["X-Accel-Buffering"] = "no"
-        return response
-
-    tracemalloc.start()
-    try:
-        if server == "wsgi":
-            for _ in respond(view, RequestFactory().get("/")).streaming_content:
-                pass
-        else:
-
-            async def visit() -> None:
-                response = await respond(async_view, RequestFactory().get("/"))
-                async for _ in response.streaming_content:
-                    pass
-
-            asyncio.run(visit())
-    finally:
-        tracemalloc.stop()
-
-    assert lines[0]["response_bytes"] == 50_000
-    assert growth[1] - growth[0] < 5_000
-
-
 def test_a_queue_with_the_formatter_in_front_keeps_the_fields(get: Get, lines: CapturedRequests) -> None:
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     handler = logging.handlers.QueueHandler(records)
@@ -257,19 +174,3 @@ def test_a_task_that_runs_at_once_belongs_to_the_request(mode: str, lines: Captu
 
     assert lines[0]["number"] == 7
     assert [log["request_id"] for log in lines.logs if log["message"] == "in task"] == [lines[0]["request_id"]]
-
-
-def test_django_offers_the_seam_that_streams_are_followed_by(tmp_path: Path) -> None:
-    """A canary: the list of closers, run in order when a response is closed, and the file that a server may take."""
-    order: list[str] = []
-    response = StreamingHttpResponse([])
-    response._resource_closers.insert(0, lambda: order.append("first"))  # type: ignore[attr-defined]  # the seam
-    response._resource_closers.append(lambda: order.append("last"))  # type: ignore[attr-defined]  # the seam
-    (tmp_path / "f").write_bytes(b"x")
-    file = FileResponse((tmp_path / "f").open("rb"))
-    assert file.file_to_stream is not None
-    with site(lambda request: response, [OURS]):
-        response.close()
-        file.close()
-
-    assert order == ["first", "last"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ from typing import Any
 
 import pytest
 from conftest import Get, Site, respond
-from counts import changes, counts
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import resolve
 
-from obs_middleware import bind, counters, in_flight, stats
+from obs_middleware import bind, in_flight, stats
 from obs_middleware.measure.event import event_of
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
@@ -233,41 +231,3 @@ def test_no_watchdog_without_the_setting(lines: CapturedRequests) -> None:
     respond(view, RequestFactory().get("/"))
 
     assert lines.logs == []
-
-
-# The counts
-
-
-def test_every_request_is_counted_by_what_became_of_its_line() -> None:
-    before = counts()
-    for _ in range(3):
-        respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-
-    class Raising(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            raise ValueError
-
-    broken = Raising()
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    root.addFilter(broken)
-    respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-    root.removeFilter(broken)
-
-    assert changes(before) == {"requests": 4, "written": 3, "failed": 1}
-
-
-def test_no_count_is_lost_between_threads() -> None:
-    def work() -> None:
-        for _ in range(2000):
-            with counters.LOCK:
-                counters.COUNTS["written"] += 1
-
-    before = stats()["written"]
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert stats()["written"] - before == 8000

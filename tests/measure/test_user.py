@@ -1,0 +1,163 @@
+"""`obs_middleware.measure.user`: the user's id, without a query or access to the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import alogin, login
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import path
+from django.utils.functional import SimpleLazyObject
+
+from obs_middleware.measure.user import user_id
+from obs_middleware.testing import CapturedRequests, capture_requests
+
+
+class Visitor:
+    """Somebody who is logged in, and what a view then does."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.user = User.objects.create_user("u", password="p")
+
+    def visit(self, view: Any, *, logged_in: bool = True) -> tuple[int, Any]:
+        """Return how many queries the visit made, and its response."""
+        urls = type("urls", (), {"urlpatterns": [path("", view)]})
+        client: Any = Client() if self.mode == "sync" else AsyncClient()
+        if logged_in:
+            client.force_login(self.user)
+        with override_settings(ROOT_URLCONF=urls), CaptureQueriesContext(connection) as queries:
+            response = client.get("/") if self.mode == "sync" else async_to_sync(client.get)("/")
+        return len(queries), response
+
+
+@pytest.fixture(name="visitor")
+def _visitor(mode: str, db: None) -> Visitor:
+    return Visitor(mode)
+
+
+def test_a_view_that_does_not_ask_costs_no_query(visitor: Visitor, lines: CapturedRequests) -> None:
+    seen: list[Any] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        seen.append(request)
+        return HttpResponse()
+
+    queries, response = visitor.visit(view)
+
+    assert queries == 0
+    assert "user_id" not in lines[0]
+    assert "Vary" not in response
+    assert seen[0].session.accessed is False
+    assert isinstance(seen[0].__dict__["user"], SimpleLazyObject)
+
+
+def test_a_user_that_the_view_asked_for_is_known(visitor: Visitor, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.user))
+
+    queries, _ = visitor.visit(view)
+
+    assert queries == 2
+    assert lines[0]["user_id"] == str(visitor.user.pk)
+
+
+def test_auser_is_known(visitor: Visitor, lines: CapturedRequests) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(await request.auser()))
+
+    visitor.visit(view)
+
+    assert lines[0]["user_id"] == str(visitor.user.pk)
+
+
+def test_a_session_that_was_read_tells_who_it_is(visitor: Visitor, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.session.get("nothing", ""))
+
+    queries, _ = visitor.visit(view)
+
+    assert queries == 1
+    assert lines[0]["user_id"] == str(visitor.user.pk)
+
+
+def test_login_is_known_at_once(visitor: Visitor, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        login(request, visitor.user)
+        return HttpResponse()
+
+    async def async_view(request: HttpRequest) -> HttpResponse:
+        await alogin(request, visitor.user)
+        return HttpResponse()
+
+    visitor.visit(view if visitor.mode == "sync" else async_view, logged_in=False)
+
+    assert lines[0]["user_id"] == str(visitor.user.pk)
+
+
+def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.user.is_authenticated))
+
+    visitor.visit(view, logged_in=False)
+
+    assert "user_id" not in lines[0]
+
+
+def test_a_user_that_may_not_log_in_any_more_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
+    """The session still has the id, but the user was found to be anonymous."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.user.is_authenticated))
+
+    client: Any = Client() if visitor.mode == "sync" else AsyncClient()
+    client.force_login(visitor.user)
+    User.objects.update(is_active=False)
+    urls = type("urls", (), {"urlpatterns": [path("", view)]})
+    with override_settings(ROOT_URLCONF=urls):
+        response = client.get("/") if visitor.mode == "sync" else async_to_sync(client.get)("/")
+
+    assert response.content == b"False"
+    assert "user_id" not in lines[0]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("mode")
+def test_the_user_can_be_left_out(visitor: Visitor) -> None:
+    with override_settings(OBS_MIDDLEWARE={"USER": False}), capture_requests() as lines:
+        visitor.visit(lambda request: HttpResponse(str(request.user)))
+
+    assert "user_id" not in lines[0]
+
+
+@pytest.mark.django_db
+def test_a_deferred_key_and_a_token_are_not_touched() -> None:
+    User.objects.create_user("u")
+    deferred = User.objects.only("username").get()
+    del deferred.__dict__["id"]
+    request = RequestFactory().get("/")
+    request.user = deferred
+    request.auth = "secret-token"  # type: ignore[attr-defined]  # as django-ninja has it
+
+    with CaptureQueriesContext(connection) as queries:
+        assert user_id(request) is None
+    assert len(queries) == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [(AnonymousUser(), None), (object(), None), (None, None), (7, None), (type("T", (), {})(), None)],
+    ids=["anonymous", "object", "none", "int", "plain"],
+)
+def test_what_is_not_a_user_has_no_id(user: Any, expected: str | None) -> None:
+    request = RequestFactory().get("/")
+    request.user = user
+
+    assert user_id(request) is expected
+    assert user_id(object()) is None
