@@ -1,4 +1,4 @@
-"""`obs_middleware.asgi.observed` beside servers and applications of all kinds."""
+"""`obs_middleware.asgi`: `observed` around applications of all kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
 
 def serve(application: Any, **scope: Any) -> list[dict[str, Any]]:
-    """Answer one request with *application*, and return the messages that the server was given."""
+    """Send one request to *application*, and return the messages that the server got."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_headers_of_a_request_that_can_be_read_once_reach_the_application(lines:
     assert lines[0]["request_id"] == "the-id"
 
 
-def test_an_id_that_was_sent_twice_is_none(lines: CapturedRequests) -> None:
+def test_an_id_that_was_sent_twice_is_replaced(lines: CapturedRequests) -> None:
     serve(observed(answering(list)), headers=[(b"x-request-id", b"one"), (b"x-request-id", b"two")])
 
     assert lines[0]["request_id"] not in {"one", "two", "one,two"}
@@ -72,7 +72,7 @@ def test_an_application_that_is_wrapped_twice_has_one_line(lines: CapturedReques
     assert [(line["status"], line["outcome"], line["response_bytes"]) for line in lines] == [(200, "ok", 3)]
 
 
-def test_a_request_inside_a_request_has_a_line_of_its_own(lines: CapturedRequests) -> None:
+def test_a_request_inside_a_request_has_its_own_line(lines: CapturedRequests) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/":
             await whole({**scope, "path": "/inner"}, receive, lambda message: asyncio.sleep(0))

@@ -37,7 +37,7 @@ def ids(messages: Any) -> list[str]:
     ids=["mapping", "unknown", "value", "regex", "callable"],
 )
 def test_settings_are_checked(value: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Not by override_settings: a middleware that runs would refuse it first.
+    # Not override_settings(): a running middleware would refuse the value first.
     monkeypatch.setattr(checks, "raw_settings", lambda: value)
 
     messages = checks.check_settings()
@@ -63,7 +63,7 @@ def test_the_place_of_the_middleware_is_checked(middleware: list[str], expected:
         assert ids(checks.check_middleware()) == expected
 
 
-def test_a_log_that_swallows_the_line_is_told() -> None:
+def test_logging_that_swallows_the_line_is_reported() -> None:
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     assert ids(checks.check_logging()) == []
@@ -74,7 +74,7 @@ def test_a_log_that_swallows_the_line_is_told() -> None:
     assert ids(checks.check_logging()) == ["W005"]
 
 
-def test_the_logger_that_gets_the_line_is_looked_at_and_no_other() -> None:
+def test_only_the_logger_that_gets_the_line_is_checked() -> None:
     root, own = logging.getLogger(), logging.getLogger("of.the.checks")
     handler = logging.NullHandler()
     root.setLevel(logging.WARNING)
@@ -107,12 +107,14 @@ def test_the_logger_that_gets_the_line_is_looked_at_and_no_other() -> None:
         ({"USE_X_FORWARDED_HOST": True}, {"TRUSTED_PROXIES": ["10.0.0.0/8"]}, []),
     ],
 )
-def test_a_proxy_that_is_not_trusted_is_told(django: dict[str, Any], ours: dict[str, Any], expected: list[str]) -> None:
+def test_a_proxy_that_is_not_trusted_is_reported(
+    django: dict[str, Any], ours: dict[str, Any], expected: list[str]
+) -> None:
     with override_settings(**django, OBS_MIDDLEWARE=ours):
         assert ids(checks.check_proxies()) == expected
 
 
-def test_a_log_without_the_fields_is_told() -> None:
+def test_handlers_without_the_fields_are_reported() -> None:
     root = logging.getLogger()
     handler = logging.StreamHandler()
     root.handlers[:] = [handler]
@@ -146,7 +148,9 @@ def test_a_log_without_the_fields_is_told() -> None:
     ],
     ids=["sync", "both", "wsgi"],
 )
-def test_a_layer_that_costs_threads_is_told(asgi: str | None, middleware: list[str], expected: list[str]) -> None:
+def test_a_layer_that_costs_thread_changes_is_reported(
+    asgi: str | None, middleware: list[str], expected: list[str]
+) -> None:
     with override_settings(ASGI_APPLICATION=asgi, MIDDLEWARE=middleware):
         messages = checks.check_bridges()
 
@@ -154,7 +158,7 @@ def test_a_layer_that_costs_threads_is_told(asgi: str | None, middleware: list[s
     assert all("testproject.middleware.sync_only" in message.msg for message in messages)
 
 
-def test_the_checks_do_not_configure_the_log() -> None:
+def test_the_checks_do_not_configure_logging() -> None:
     root = logging.getLogger()
     root.handlers.clear()
     root.setLevel(logging.INFO)
@@ -163,7 +167,7 @@ def test_the_checks_do_not_configure_the_log() -> None:
     assert root.handlers == []
 
 
-def test_a_sound_project_hears_nothing() -> None:
+def test_a_correct_project_gets_no_message() -> None:
     output = io.StringIO()
     call_command("check", stderr=output)
 
@@ -194,7 +198,7 @@ def test_an_error_fails_manage_py_check(monkeypatch: pytest.MonkeyPatch) -> None
         call_command("check", stderr=io.StringIO())
 
 
-def test_ids_are_unique_and_documented_where_they_are_made() -> None:
+def test_every_check_id_is_documented() -> None:
     used = {message.id for name, message in vars(checks).items() if name[:1] in "EW" and name[1:].isdigit()}
 
     assert used | set(checks._IDS.values()) == set(checks.CHECKS)

@@ -1,4 +1,4 @@
-"""`obs_middleware.conf` and `obs_middleware.checks`: mistakes are reported at start, each with a hint."""
+"""`obs_middleware.conf`: mistakes in the setting are reported at start, each with a hint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_setting_has_a_default_and_a_check() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 1], ids=repr)
-def test_what_is_not_a_dict_is_one_error(value: Any) -> None:
+def test_a_value_that_is_not_a_dict_is_one_error(value: Any) -> None:
     with override_settings(OBS_MIDDLEWARE={}):
         assert [problem.kind for problem in find_problems(value)] == ["mapping"]
 
@@ -70,7 +70,7 @@ def test_what_is_not_a_dict_is_one_error(value: Any) -> None:
         ({"WATCHDOG_SECONDS": float("inf")}, "value", "Correct the value"),
     ],
 )
-def test_a_mistake_is_named_with_its_cure(raw: dict[Any, Any], kind: str, hint: str) -> None:
+def test_a_mistake_is_reported_with_a_hint(raw: dict[Any, Any], kind: str, hint: str) -> None:
     (problem,) = find_problems(raw)
 
     assert problem.kind == kind
@@ -92,7 +92,7 @@ def test_a_mistake_stops_the_start_too() -> None:
         TimingMiddleware(lambda request: HttpResponse())
 
 
-def test_what_is_not_set_has_its_default() -> None:
+def test_a_missing_key_has_its_default() -> None:
     with override_settings(OBS_MIDDLEWARE={"RESPONSE_HEADER": False}):
         assert get_settings() == Settings(response_header=False)
     assert get_settings() == Settings()
@@ -115,7 +115,7 @@ def test_what_is_not_set_has_its_default() -> None:
     ],
     ids=repr,
 )
-def test_what_is_right_is_not_complained_of(raw: dict[str, Any]) -> None:
+def test_valid_settings_are_accepted(raw: dict[str, Any]) -> None:
     assert list(find_problems(raw)) == []
     with override_settings(OBS_MIDDLEWARE=raw):
         TimingMiddleware(lambda request: HttpResponse())

@@ -48,7 +48,7 @@ def test_a_request_that_two_sinks_drop_is_dropped_once_at_most(sinks: tuple[Sink
     assert now["requests"] == before["requests"]
 
 
-def test_every_request_is_counted_by_what_became_of_its_line() -> None:
+def test_every_request_is_counted_by_the_fate_of_its_line() -> None:
     before = counts()
     for _ in range(3):
         respond(lambda request: HttpResponse(), RequestFactory().get("/"))

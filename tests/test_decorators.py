@@ -1,4 +1,4 @@
-"""`obs_middleware.decorators`: which views are marked, and how."""
+"""`obs_middleware.decorators`: functions, classes and methods can be marked, and the marks are found."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ urlpatterns = [
     ("url", "visits", "written"),
     [("/excluded", 2, 0), ("/quiet", 3, 1), ("/sampled", 2, 0), ("/class", 2, 0), ("/failing", 2, 2)],
 )
-def test_a_decorator_says_it_beside_the_view(
+def test_a_decorated_view_is_written_as_its_decorator_says(
     mode: str, url: str, visits: int, written: int, lines: CapturedRequests
 ) -> None:
     with override_settings(ROOT_URLCONF=__name__):
@@ -102,7 +102,7 @@ def test_a_decorator_says_it_beside_the_view(
 
 
 @pytest.mark.parametrize("kind", TWINS)
-def test_quiet_views_are_silent_each_for_itself_whatever_made_them(
+def test_each_quiet_view_is_silent_on_its_own_even_if_names_are_equal(
     kind: str, get: Get, lines: CapturedRequests
 ) -> None:
     urls = [f"/twins/{kind}/0", f"/twins/{kind}/1"]
@@ -150,7 +150,7 @@ def by_name(*decorators: Any) -> Any:
         lambda view: type("Sub", (exclude(view),), {}),
     ],
 )
-def test_a_class_is_marked_however_it_is_said(
+def test_a_class_can_be_marked_in_every_way(
     mode: str, base: Any, marked: Callable[[Any], Any], lines: CapturedRequests
 ) -> None:
     view: Any = marked(type("Marked", (base,), {}))
@@ -167,7 +167,7 @@ def test_a_class_is_marked_however_it_is_said(
 
 
 @pytest.mark.parametrize("said", [quiet, by_name(quiet)])
-def test_subclasses_of_a_quiet_class_are_silent_each_for_itself(said: Any, get: Get, lines: CapturedRequests) -> None:
+def test_each_subclass_of_a_quiet_class_is_silent_on_its_own(said: Any, get: Get, lines: CapturedRequests) -> None:
     base: Any = said(type("Base", (Answering,), {}))
     views: dict[str, Any] = {name: type(name, (base,), {}) for name in "AB"}
     urls = type("urls", (), {"urlpatterns": [path(name, view.as_view()) for name, view in views.items()]})
@@ -178,7 +178,7 @@ def test_subclasses_of_a_quiet_class_are_silent_each_for_itself(said: Any, get: 
     assert [line["path"] for line in lines] == ["/A", "/B"]
 
 
-def test_a_method_that_was_marked_as_a_function_is_found() -> None:
+def test_the_mark_of_a_method_is_found() -> None:
     class Site:
         @exclude
         def index(self, request: HttpRequest) -> HttpResponse:
@@ -189,7 +189,7 @@ def test_a_method_that_was_marked_as_a_function_is_found() -> None:
 
 @pytest.mark.parametrize("decorate", [exclude, quiet, sample(0.5)])
 @pytest.mark.parametrize("view", [Policy().decide, staticmethod(answer), classmethod(answer), Policy, len, None])
-def test_what_cannot_be_marked_says_so_at_once(decorate: Any, view: Any) -> None:
+def test_an_object_that_cannot_be_marked_is_refused_at_once(decorate: Any, view: Any) -> None:
     with pytest.raises(TypeError, match=r"cannot be marked|is not a view"):
         decorate(view)
 
@@ -206,7 +206,7 @@ def test_decorators_add_up_and_do_not_wrap() -> None:
     assert rule_of(object()) is None
 
 
-def test_a_mark_that_comes_late_counts_too() -> None:
+def test_a_later_mark_counts_too() -> None:
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
 

@@ -1,4 +1,4 @@
-"""Route, view and user where others do the routing: i18n, the admin, Django REST framework, django-ninja."""
+"""Route, view and user with i18n, the admin, Django REST framework and django-ninja."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _visit(request: pytest.FixtureRequest) -> Any:
         ("/admin/nothing/", 302, "admin/(?P<url>.*)$", "admin:django.contrib.admin.sites.catch_all_view"),
     ],
 )
-def test_the_route_is_the_one_that_was_declared(
+def test_the_route_is_the_declared_pattern(
     visit: Any, url: str, status: int, route: str | None, view: str | None, lines: CapturedRequests
 ) -> None:
     with override_settings(MIDDLEWARE=WITH_LOCALE, LANGUAGES=[("en", "English"), ("de", "German")]):
@@ -125,14 +125,14 @@ def test_a_user_of_django_rest_framework_is_known_and_its_token_is_not(visit: An
     assert SECRET not in json.dumps(lines)
 
 
-def test_a_failing_view_of_django_rest_framework_still_tells_its_user(visit: Any, lines: CapturedRequests) -> None:
+def test_a_failing_view_of_django_rest_framework_still_has_its_user(visit: Any, lines: CapturedRequests) -> None:
     user = User.objects.create_user("u")
     visit("/rest/items/0/", headers={"Authorization": SECRET})
 
     assert (lines[0]["status"], lines[0]["outcome"], lines[0]["user_id"]) == (500, "error", str(user.pk))
 
 
-def test_the_token_of_ninja_is_never_told(visit: Any, lines: CapturedRequests) -> None:
+def test_the_token_of_ninja_is_never_on_the_line(visit: Any, lines: CapturedRequests) -> None:
     visit("/ninja/items/7", headers={"Authorization": f"Bearer {SECRET}"})
 
     assert (lines[0]["status"], "user_id" in lines[0]) == (200, False)
@@ -142,7 +142,7 @@ def test_the_token_of_ninja_is_never_told(visit: Any, lines: CapturedRequests) -
 @settings(max_examples=50)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_a_hostile_request_is_one_bounded_line(path_: str, header: str, query: str, cookie: str) -> None:
-    """Whatever a client may send: no failure, one line, one id that is well formed."""
+    """Any text that a client sends gives one line and a valid id, and no failure."""
     request = HttpRequest()
     request.method, request.path = "GET", path_
     request.META = {

@@ -1,4 +1,4 @@
-"""`obs_middleware.middleware`: both worlds, the line of plain and failed requests, the id on responses."""
+"""`obs_middleware.middleware`: sync and async, the line of plain and failed requests, the id on responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OURS = "obs_middleware.middleware.TimingMiddleware"
 
 
 def around(*, above: tuple[str, ...] = (), below: tuple[str, ...] = ()) -> list[str]:
-    """MIDDLEWARE with layers of `testproject.middleware` around ours."""
+    """Return ``MIDDLEWARE`` with layers of `testproject.middleware` around `TimingMiddleware`."""
     return [
         *(f"testproject.middleware.{name}" for name in above),
         OURS,
@@ -47,7 +47,7 @@ def around(*, above: tuple[str, ...] = (), below: tuple[str, ...] = ()) -> list[
     "response", [Mock(), object(), MagicMock(), None, HttpResponse()], ids=["mock", "object", "magic", "none", "plain"]
 )
 def test_the_seed_contract_holds_for_any_request_and_response(request_: Any, response: Any) -> None:
-    """Two readings of the clock, one argument to logging.info, and the response itself comes back."""
+    """The clock is read twice, ``logging.info`` gets one argument, and the same response comes back."""
     get_response = AsyncMock(return_value=response)
 
     with patch("time.perf_counter", side_effect=[1.0, 1.1234]) as clock, patch("logging.info") as info:
@@ -84,10 +84,10 @@ def test_the_record_is_of_the_root_logger_at_info(get: Get, caplog: pytest.LogCa
     assert (record.name, record.levelname, record.args) == ("root", "INFO", ())
 
 
-# Adaptation
+# Sync and async
 
 
-def test_the_instance_follows_the_layer_below() -> None:
+def test_the_instance_is_async_if_the_next_layer_is() -> None:
     async def async_layer(request: Any) -> HttpResponse:
         return HttpResponse()
 
@@ -113,7 +113,7 @@ def test_the_instance_follows_the_layer_below() -> None:
     ],
     ids=["AsyncMock", "MagicMock", "partial"],
 )
-def test_any_callable_may_be_below(get_response: Any, is_async: bool, lines: CapturedRequests) -> None:
+def test_the_next_layer_may_be_any_callable(get_response: Any, is_async: bool, lines: CapturedRequests) -> None:
     returned = respond(get_response, RequestFactory().get("/"))
 
     assert inspect.isawaitable(returned) is is_async
@@ -146,12 +146,12 @@ def test_an_exception_of_an_unmarked_async_layer_is_one_line(lines: CapturedRequ
     assert [(line["status"], line["error_type"]) for line in lines] == [(500, "ValueError")]
 
 
-def test_nothing_below_is_refused() -> None:
+def test_a_missing_next_layer_is_refused() -> None:
     with pytest.raises(ValueError, match=r"get_response must be provided\."):
         TimingMiddleware(None)  # type: ignore[arg-type]  # the mistake under test
 
 
-def test_a_subclass_without_a_body_of_its_own_is_native_in_both_worlds(
+def test_a_subclass_without_its_own_call_is_native_in_both_modes(
     mode: str, site: Site, lines: CapturedRequests
 ) -> None:
     site.get(lambda request: HttpResponse(), MIDDLEWARE=["testproject.middleware.Plain"])
@@ -171,7 +171,7 @@ def test_a_subclass_without_a_body_of_its_own_is_native_in_both_worlds(
         ("Mixed", (False, True)),
     ],
 )
-def test_a_subclass_with_a_body_of_its_own_is_never_bypassed(
+def test_a_subclass_with_its_own_call_is_never_bypassed(
     name: str, flags: tuple[bool, bool], site: Site, lines: CapturedRequests
 ) -> None:
     response = site.get(lambda request: HttpResponse(), MIDDLEWARE=[f"testproject.middleware.{name}"])
@@ -182,7 +182,7 @@ def test_a_subclass_with_a_body_of_its_own_is_never_bypassed(
     assert (cls.sync_capable, cls.async_capable) == flags
 
 
-def test_what_a_subclass_says_of_its_worlds_holds() -> None:
+def test_the_modes_that_a_subclass_declares_are_kept() -> None:
     class SyncAlone(TimingMiddleware):
         async_capable = False
 
@@ -203,7 +203,7 @@ def test_what_a_subclass_says_of_its_worlds_holds() -> None:
     assert (Both.sync_capable, Both.async_capable) == (Inherits.sync_capable, Inherits.async_capable) == (True, True)
 
 
-def test_a_subclass_may_take_arguments_of_its_own(lines: CapturedRequests) -> None:
+def test_a_subclass_may_take_further_arguments(lines: CapturedRequests) -> None:
     class Extra(TimingMiddleware):
         def __init__(self, get_response: Any, extra: str, *, more: int) -> None:
             super().__init__(get_response)
@@ -217,7 +217,7 @@ def test_a_subclass_may_take_arguments_of_its_own(lines: CapturedRequests) -> No
     assert len(lines) == 1
 
 
-def test_a_registry_of_subclasses_hears_of_those_that_were_written_alone(lines: CapturedRequests) -> None:
+def test_a_registry_of_subclasses_does_not_see_twins(lines: CapturedRequests) -> None:
     response: Any = Tagged(lambda request: HttpResponse())(RequestFactory().get("/"))
 
     assert response.status_code == 200
@@ -225,10 +225,8 @@ def test_a_registry_of_subclasses_hears_of_those_that_were_written_alone(lines: 
     assert len(lines) == 1
 
 
-def test_a_tracer_may_put_its_own_function_in_the_place_of_the_body(
-    site: Site, monkeypatch: pytest.MonkeyPatch, lines: CapturedRequests
-) -> None:
-    """As ddtrace does with every middleware: a function that returns what the one it wraps returns."""
+def test_a_tracer_may_replace_the_call(site: Site, monkeypatch: pytest.MonkeyPatch, lines: CapturedRequests) -> None:
+    """Tracers such as ddtrace wrap the call of each middleware in a function that returns the same result."""
     body = TimingMiddleware.__call__
 
     @functools.wraps(body)
@@ -242,7 +240,7 @@ def test_a_tracer_may_put_its_own_function_in_the_place_of_the_body(
 
 
 def test_no_thread_is_changed_and_no_loop_is_made(mode: str, site: Site) -> None:
-    """The view runs where the handler's caller is: the loop's thread under ASGI, no loop at all under WSGI."""
+    """The view runs in the thread of the caller: on the event loop under ASGI, without a loop under WSGI."""
     seen: list[Any] = []
 
     def note() -> HttpResponse:
@@ -270,7 +268,7 @@ def test_no_thread_is_changed_and_no_loop_is_made(mode: str, site: Site) -> None
 
 
 def _urls(view: Any) -> Any:
-    from django.urls import path  # noqa: PLC0415 -- builds a throw-away module
+    from django.urls import path  # noqa: PLC0415 -- only for this helper
 
     return type("urls", (), {"urlpatterns": [path("", view)]})
 
@@ -322,10 +320,10 @@ def test_a_page_is_one_line_with_all_its_facts(get: Get, suffix: str, lines: Cap
     ],
 )
 @pytest.mark.parametrize("debug", [False, True], ids=["live", "debug"])
-def test_whatever_goes_wrong_is_one_line(
+def test_a_request_that_goes_wrong_is_one_line(
     get: Get, url: str, status: int, outcome: str, error_type: str | None, debug: bool, lines: CapturedRequests
 ) -> None:
-    """Django's own record of the failure is folded in, with its exception."""
+    """Django's own record of the failure is folded into the line, with its exception."""
     with override_settings(DEBUG=debug):
         get(url)
 
@@ -335,7 +333,7 @@ def test_whatever_goes_wrong_is_one_line(
     assert ("stack_trace" in line) is (error_type == "ValueError")
 
 
-def test_the_exception_is_told_once_with_its_traceback(get: Get, lines: CapturedRequests) -> None:
+def test_the_exception_is_on_the_line_once_with_its_traceback(get: Get, lines: CapturedRequests) -> None:
     get("/fail/")
 
     (line,) = lines
@@ -344,7 +342,7 @@ def test_the_exception_is_told_once_with_its_traceback(get: Get, lines: Captured
     assert line["stack_trace"].count("ValueError: no good") == 1
 
 
-def test_a_page_nobody_wrote_has_no_route(get: Get, lines: CapturedRequests) -> None:
+def test_a_request_that_matches_no_url_has_no_route(get: Get, lines: CapturedRequests) -> None:
     """A request that matches no URL is written once, with status 404 and a null route."""
     get("/nowhere/")
 
@@ -357,7 +355,9 @@ def test_the_root_route_is_an_empty_string(get: Get, lines: CapturedRequests) ->
     assert [(line["route"], line["view"]) for line in lines] == [("", "testproject.views.ok")]
 
 
-def test_an_exception_that_reaches_us_goes_on_unchanged(mode: str, site: Site, lines: CapturedRequests) -> None:
+def test_an_exception_that_reaches_the_middleware_propagates_unchanged(
+    mode: str, site: Site, lines: CapturedRequests
+) -> None:
     error = ValueError("seen")
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -395,11 +395,11 @@ def test_an_exception_that_reaches_us_goes_on_unchanged(mode: str, site: Site, l
         "short",
     ],
 )
-def test_there_is_one_line_whatever_stands_around_us(
+def test_there_is_one_line_with_any_layers_around(
     mode: str, site: Site, middleware: list[str], status: int, lines: CapturedRequests
 ) -> None:
     if mode == "sync" and "testproject.middleware.unmarked_async" in middleware:
-        pytest.skip("Django's sync handler cannot stand such a layer, with or without us")
+        pytest.skip("Django's sync handler does not support such a layer, with or without the middleware")
 
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
@@ -461,7 +461,7 @@ def test_the_id_goes_back_on_every_response(get: Get, url: str, lines: CapturedR
 # Settings
 
 
-def test_ids_from_outside_can_be_refused(get: Get, lines: CapturedRequests) -> None:
+def test_ids_of_clients_can_be_refused(get: Get, lines: CapturedRequests) -> None:
     with override_settings(OBS_MIDDLEWARE={"TRUST_REQUEST_ID": False}):
         get("/ok/", headers={"X-Request-ID": "mine"})
 
@@ -481,7 +481,7 @@ def test_the_response_can_be_left_alone(get: Get) -> None:
         assert "X-Request-ID" not in get("/ok/")
 
 
-def test_disabled_means_not_in_the_chain(get: Get, lines: CapturedRequests) -> None:
+def test_a_disabled_middleware_is_not_in_the_chain(get: Get, lines: CapturedRequests) -> None:
     with override_settings(OBS_MIDDLEWARE={"ENABLED": False}):
         with pytest.raises(MiddlewareNotUsed):
             TimingMiddleware(lambda request: HttpResponse())
@@ -491,7 +491,7 @@ def test_disabled_means_not_in_the_chain(get: Get, lines: CapturedRequests) -> N
     assert lines == []
 
 
-def test_a_change_reaches_a_middleware_that_runs(lines: CapturedRequests) -> None:
+def test_changed_settings_reach_a_running_middleware(lines: CapturedRequests) -> None:
     middleware: Any = TimingMiddleware(lambda request: HttpResponse())
     with override_settings(OBS_MIDDLEWARE={"TRUST_REQUEST_ID": False}):
         middleware(RequestFactory().get("/", headers={"X-Request-ID": "mine"}))
@@ -512,7 +512,7 @@ def test_another_setting_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("where", ["begin", "finish"])
-def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: CapturedRequests) -> None:
+def test_a_failure_of_the_package_leaves_the_response_and_a_line(where: str, lines: CapturedRequests) -> None:
     target = "middleware.new_request_id" if where == "begin" else "measure.facts.normal_address"
     real = ["given"]
 
@@ -531,8 +531,8 @@ def test_a_failure_of_ours_leaves_the_response_and_a_line(where: str, lines: Cap
     assert [line["logger"] for line in lines.logs] == ["obs_middleware"]
 
 
-def test_django_keeps_a_header_as_it_is_written_past_its_checks() -> None:
-    """A canary for ``ResponseHeaders._store``: if it fails, set it in `obs_middleware.middleware` by item."""
+def test_django_stores_a_header_as_the_middleware_does() -> None:
+    """A canary for ``ResponseHeaders._store``. If it fails, set the header by item in `obs_middleware.middleware`."""
     response, other = HttpResponse(), HttpResponse()
     response.headers["X-Request-ID"] = "the-id"
     other.headers._store["x-request-id"] = ("X-Request-ID", "the-id")

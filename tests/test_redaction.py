@@ -1,4 +1,4 @@
-"""`obs_middleware.redaction`: what is secret never reaches a line."""
+"""`obs_middleware.redaction`: secrets never reach a line."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_hiding_changes_nothing_but_the_values_of_secrets(pairs: list[tuple[str,
 
 
 @given(st.text())
-def test_any_text_may_stand_where_a_query_should(text: str) -> None:
+def test_any_text_may_be_a_query(text: str) -> None:
     assert isinstance(secrets.hide_in_query(text), str)
     assert isinstance(secrets.hide_in_url(text), str)
     assert isinstance(secrets.hides(text), bool)
@@ -154,7 +154,7 @@ class Account(NamedTuple):
     ids=["tuple", "attribute", "key", "list", "inner", "quotes", "bytes", "long", "signature"],
 )
 @pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
-def test_the_secrets_of_an_object_that_only_tells_itself_are_hidden(
+def test_secrets_in_the_repr_of_an_object_are_hidden(
     make: Callable[[], Any], formatter: Any, lines: CapturedRequests
 ) -> None:
     text = formatter().format(logging.makeLogRecord({"msg": "x", "it": make(), "seen": "yes"}))
@@ -164,7 +164,7 @@ def test_the_secrets_of_an_object_that_only_tells_itself_are_hidden(
 
 
 @given(st.text())
-def test_what_has_no_secret_in_it_is_left_as_it_is(text: str) -> None:
+def test_a_repr_without_secrets_is_unchanged(text: str) -> None:
     assert Secrets(()).hide_in_repr(text) == text
 
 
@@ -206,7 +206,7 @@ def test_the_fields_of_an_application_are_hidden_however_deep(formatter: Any, li
     assert SECRET not in json.dumps([*lines, *lines.logs])
 
 
-def test_the_figures_of_a_block_are_no_secrets_whatever_it_is_called(lines: CapturedRequests) -> None:
+def test_the_numbers_of_a_timed_block_are_not_secret(lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         with timed("auth"), timed("token"):
             return HttpResponse()
@@ -217,7 +217,7 @@ def test_the_figures_of_a_block_are_no_secrets_whatever_it_is_called(lines: Capt
     assert all(isinstance(lines[0][name], float) for name in ("auth_seconds", "token_seconds"))
 
 
-def test_nothing_of_the_query_is_on_a_line_by_default(get: Get, lines: CapturedRequests) -> None:
+def test_the_query_is_not_on_a_line_by_default(get: Get, lines: CapturedRequests) -> None:
     get(f"/talk/?token={SECRET}&a={SECRET}", headers={"Cookie": f"sessionid={SECRET}", "Authorization": SECRET})
 
     assert SECRET not in json.dumps([*lines, *lines.logs])
@@ -234,7 +234,7 @@ def test_a_project_names_its_own_secrets(site: Site, lines: CapturedRequests) ->
     assert [(line["nickname"], line["password"]) for line in lines] == [(REDACTED, REDACTED), ("n", "p")]
 
 
-def test_names_from_outside_are_not_remembered_without_end() -> None:
+def test_the_number_of_remembered_names_is_limited() -> None:
     own = Secrets(["password"])
     for number in range(10_000):
         own.hides(f"name{number}")
@@ -242,7 +242,7 @@ def test_names_from_outside_are_not_remembered_without_end() -> None:
     assert len(own._known) < 5_000
 
 
-def test_a_formatter_made_before_the_checks_stands_a_mistake_in_the_settings() -> None:
+def test_a_formatter_accepts_a_mistake_in_the_settings() -> None:
     with pytest.raises(Exception, match="expected"), override_settings(OBS_MIDDLEWARE={"REDACT": 7}):
         pass
     assert JSONFormatter().format(logging.makeLogRecord({"msg": "x", "password": SECRET})).count(REDACTED) == 1

@@ -1,4 +1,4 @@
-"""The contract that came first: it holds where Django was never set up, and nothing else was installed."""
+"""The seed contract: it holds in a process without Django's settings, and after a bare ``settings.configure()``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ assert not settings.configured
 
 
 def run(code: str) -> str:
-    """Run *code* in a process without Django's settings, and return what it wrote to stderr."""
+    """Run *code* in a process without Django's settings, and return its stderr."""
     result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", CALL + code],
         env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
@@ -96,11 +96,11 @@ def run(code: str) -> str:
 
 
 @pytest.mark.parametrize("code", [WITHOUT_SETTINGS, BARE_SETTINGS], ids=["no settings", "bare settings"])
-def test_any_request_and_any_response_will_do(code: str) -> None:
+def test_any_request_and_response_is_served(code: str) -> None:
     assert run(code) == ""
 
 
-def test_what_is_written_without_settings_is_the_line() -> None:
+def test_the_line_is_written_without_settings() -> None:
     line = run(AS_IT_IS).removesuffix("\n")
 
     assert line.startswith("INFO root Request took 0.")

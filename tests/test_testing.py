@@ -1,4 +1,4 @@
-"""`obs_middleware.testing`: what users test their logs with."""
+"""`obs_middleware.testing`: the lines that a test captures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_request_lines_and_other_lines_are_kept_apart() -> None:
     assert [log["message"] for log in lines.logs] == ["before", "after"]
 
 
-def test_lines_are_captured_although_logging_would_swallow_them() -> None:
+def test_lines_are_captured_even_if_the_root_logger_would_drop_them() -> None:
     root = logging.getLogger()
     root.setLevel(logging.ERROR)
     with capture_requests() as lines:
@@ -29,7 +29,7 @@ def test_lines_are_captured_although_logging_would_swallow_them() -> None:
     assert root.level == logging.ERROR
 
 
-def test_lower_levels_can_be_asked_for() -> None:
+def test_lower_levels_can_be_captured() -> None:
     root = logging.getLogger()
     root.setLevel(logging.NOTSET)
     with capture_requests(level=logging.DEBUG) as lines:
@@ -39,7 +39,7 @@ def test_lower_levels_can_be_asked_for() -> None:
     assert root.level == logging.NOTSET
 
 
-def test_the_log_is_left_as_it_was_even_when_the_test_fails() -> None:
+def test_logging_is_restored_even_if_the_test_fails() -> None:
     before = logging.getLogger().handlers[:]
     with pytest.raises(ValueError, match="test"), capture_requests():
         raise ValueError("test")
@@ -47,7 +47,7 @@ def test_the_log_is_left_as_it_was_even_when_the_test_fails() -> None:
     assert logging.getLogger().handlers == before
 
 
-def test_lines_of_a_logger_that_keeps_them_from_the_root_are_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_a_logger_that_does_not_propagate_are_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     keeping = logging.getLogger("keeping")
     monkeypatch.setattr(keeping, "propagate", False)
     keeping.setLevel(logging.INFO)

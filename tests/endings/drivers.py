@@ -1,4 +1,4 @@
-"""Servers of a single request, in process: they hand it to Django's handlers and end it in every way a server can."""
+"""Servers in process for a single request. They pass it to Django's handlers, and end it in every way a server can."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SendFailed(OSError):
 @dataclass
 class Visit:
     """
-    What the client and the server of one request do, and what came of it.
+    The behaviour of the client and the server of one request, and the result.
 
-    A view may set `leave` to make the client go away at that very moment, and await or poll it.
+    A view may call `leave` to make the client go away at that moment.
     """
 
     method: str = "GET"
@@ -42,13 +42,13 @@ class Visit:
     body: Sequence[bytes] = (b"",)
     headers: dict[str, str] = field(default_factory=dict)
     fail_send_at: int | None = None
-    """Number of the message, from 0, for which ``send`` raises."""
+    """Number of the message, from 0, at which ``send`` raises."""
     stall_send_at: int | None = None
-    """Number of the message, from 0, in which ``send`` hangs, after which the client leaves."""
+    """Number of the message, from 0, at which ``send`` hangs. Then the client leaves."""
     cancel_from_outside: bool = False
-    """The server cancels the task, where the client would have left."""
+    """The server cancels the task at the moment when the client would have left."""
     take: int | None = None
-    """WSGI: chunks that the server takes before it closes; None for all."""
+    """WSGI: chunks that the server takes before it closes the response. None for all."""
     close: bool = True
     """WSGI: the server closes the response."""
     broken_input: bool = False
@@ -64,7 +64,7 @@ class Visit:
     loop: asyncio.AbstractEventLoop | None = None
 
     def leave(self) -> None:
-        """The client goes away, now; from any thread."""
+        """Make the client go away now. May be called in any thread."""
         if self.loop is not None and self.left is not None:
             self.loop.call_soon_threadsafe(self.left.set)
 
@@ -75,9 +75,9 @@ class Visit:
 
 @contextmanager
 def site(view: Callable[..., Any], middleware: Iterable[str], **settings: Any) -> Iterator[None]:
-    """A site of *view* at ``/`` with *middleware*."""
+    """Configure a site with *view* at ``/`` and *middleware*."""
     urls = type("urls", (), {"urlpatterns": [path("", view)]})
-    # As Django's own test client does: the tests' database is not to be closed between requests.
+    # Like Django's own test client, keep the database of the tests open between requests.
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
@@ -90,10 +90,10 @@ def site(view: Callable[..., Any], middleware: Iterable[str], **settings: Any) -
 
 
 def visit_asgi(visit: Visit, *, outside: bool = False) -> Visit:
-    """Serve *visit* by Django's ASGI handler, observed from outside if *outside*."""
+    """Serve *visit* with Django's ASGI handler, inside `observed` if *outside*."""
     handler = ASGIHandler()
     application = observed(handler) if outside else handler
-    # A context of its own, as a server's connection has.
+    # A separate context, as each connection of a server has.
     copy_context().run(asyncio.run, _serve(application, visit))
     gc.collect()
     return visit
@@ -147,7 +147,7 @@ async def _serve(application: Any, visit: Visit) -> None:
         task.cancel()
     try:
         await asyncio.wait_for(task, PATIENCE)
-    except BaseException as error:  # noqa: BLE001 -- what a server would see
+    except BaseException as error:  # noqa: BLE001 -- a server catches everything
         visit.raised = _bare(error)
     starts = [message for message in visit.messages if message["type"] == "http.response.start"]
     visit.status = starts[0]["status"] if starts else None
@@ -155,7 +155,7 @@ async def _serve(application: Any, visit: Visit) -> None:
 
 
 async def _end_rest(*, cancel: bool) -> None:
-    """End what Django left running, as it does when it is cancelled from outside."""
+    """End the tasks that Django left running, as it does if it is cancelled from outside."""
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for one in rest:
         if cancel:
@@ -165,7 +165,7 @@ async def _end_rest(*, cancel: bool) -> None:
 
 
 def _bare(error: BaseException) -> BaseException:
-    """A server forgets the exception; its frames would keep the response alive."""
+    """Remove the frames of *error*, which would keep the response alive. A server drops the exception."""
     for one in (error, error.__context__, error.__cause__, *getattr(error, "exceptions", ())):
         if one is not None:
             one.__traceback__ = None
@@ -173,14 +173,14 @@ def _bare(error: BaseException) -> BaseException:
 
 
 class BrokenInput(io.RawIOBase):
-    """A request body whose client went away."""
+    """A request body whose client has gone away."""
 
     def read(self, size: int = -1) -> bytes:
         raise OSError("client gone")
 
 
 def visit_wsgi(visit: Visit) -> Visit:
-    """Serve *visit* by Django's WSGI handler."""
+    """Serve *visit* with Django's WSGI handler."""
     copy_context().run(_serve_wsgi, visit)
     gc.collect()
     return visit
@@ -221,7 +221,7 @@ def _serve_wsgi(visit: Visit) -> None:
             visit.messages.append({"type": "http.response.body", "body": chunk})
             if number + 1 == visit.take:
                 break
-    except BaseException as error:  # noqa: BLE001 -- what a server would see
+    except BaseException as error:  # noqa: BLE001 -- a server catches everything
         visit.raised = _bare(error)
     finally:
         if visit.close and hasattr(response, "close"):

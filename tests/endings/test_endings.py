@@ -1,8 +1,8 @@
 """
-Every way a request can end, in every company: exactly one right line.
+Every way in which a request can end, with all kinds of middleware around: exactly one correct line.
 
-Each ending is a function that makes the view and says what client and server do. It is played by Django's real handlers
-under WSGI and ASGI, with and without the outer wrapper, alone and with awkward middleware around.
+Each ending is a view, and a visit by a client and a server. Django's real handlers serve it under WSGI and ASGI, with
+and without `observed`, alone and with difficult middleware around.
 """
 
 from __future__ import annotations
@@ -52,16 +52,13 @@ class Ending:
 
     Attributes:
         view: The view.
-        visit: What client and server do.
-        line: Status, outcome and error type of the one line, as the chain sees it.
-        observed: The same, as it is seen from outside; as `line` if None.
+        visit: The behaviour of client and server.
+        line: Status, outcome and error type of the line.
     """
 
     view: Callable[..., Any]
     line: Line
     visit: Visit = field(default_factory=Visit)
-    observed: Line | None = None
-    raises: type[BaseException] | None = None
 
 
 def plain(make: Callable[[], Any], line: Line, **visit: Any) -> Callable[[str], Ending]:
@@ -116,14 +113,14 @@ BOTH = {
 @pytest.mark.parametrize("server", ["wsgi", "asgi", "asgi observed"])
 def test_a_plain_ending_is_one_line(server: str, name: str, company: str, lines: CapturedRequests) -> None:
     if server == "wsgi" and company == "unmarked below":
-        pytest.skip("Django's sync handler cannot stand such a layer, with or without us")
+        pytest.skip("Django's sync handler does not support such a layer, with or without the middleware")
     ending = BOTH[name]("sync" if server == "wsgi" else "async")
     with site(ending.view, COMPANY[company]):
         visit = visit_wsgi(ending.visit) if server == "wsgi" else visit_asgi(ending.visit, outside="observed" in server)
 
     expected = ending.line
     if company == "outer fails" and server == "asgi observed":
-        # From outside the truth is seen: the client got a 500. Its reason is the first thing that went wrong.
+        # `observed` sees that the client got a 500. The first exception is the reason.
         expected = (500, "error", (ending.line[1] == "error" and ending.line[2]) or "RuntimeError")
     assert [seen(line) for line in lines] == [expected]
     assert [log for log in lines.logs if log["logger"] != "django.request"] == []
@@ -199,7 +196,7 @@ def test_a_compressed_stream_is_one_line(company: str, server: str, lines: Captu
 
 @pytest.mark.parametrize("take", [None, 1])
 def test_an_async_body_under_wsgi_is_one_line(take: int | None, lines: CapturedRequests) -> None:
-    """Django warns, and consumes it whole before the first chunk."""
+    """Django warns, and consumes the whole body before the first chunk."""
     with (
         site(lambda request: StreamingHttpResponse(async_chunks()), [OURS]),
         pytest.warns(Warning, match="must consume asynchronous iterators"),
@@ -232,8 +229,8 @@ def test_a_file_under_wsgi_is_one_line_when_it_is_closed(
     assert served[0].closed
 
 
-def test_the_file_itself_is_handed_to_the_servers_wrapper(tmp_path: Path, lines: CapturedRequests) -> None:
-    """Sendfile works only as long as nothing has touched the iterator."""
+def test_the_file_itself_is_passed_to_the_servers_wrapper(tmp_path: Path, lines: CapturedRequests) -> None:
+    """Sendfile works only if nothing has touched the iterator."""
     path = tmp_path / "file.bin"
     path.write_bytes(b"x")
     offered: list[Any] = []
@@ -246,7 +243,7 @@ def test_the_file_itself_is_handed_to_the_servers_wrapper(tmp_path: Path, lines:
         return iter(())
 
     def start_response(*_: Any) -> Any:
-        """Take status and headers."""
+        """Accept status and headers."""
 
     environ = RequestFactory().get("/").environ | {"wsgi.file_wrapper": wrapper}
     with site(view, [OURS]):
@@ -257,7 +254,7 @@ def test_the_file_itself_is_handed_to_the_servers_wrapper(tmp_path: Path, lines:
     assert [seen(line) for line in lines] == [(200, "ok", None)]
 
 
-def test_a_file_that_was_given_other_content_is_followed(tmp_path: Path, lines: CapturedRequests) -> None:
+def test_a_file_response_with_other_content_is_followed(tmp_path: Path, lines: CapturedRequests) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"x" * 100)
 
@@ -280,7 +277,7 @@ def test_a_client_that_leaves_while_its_body_is_read_is_one_line(lines: Captured
 
 
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_stop_in_a_view_is_one_line_and_goes_on(stop: type[BaseException], lines: CapturedRequests) -> None:
+def test_a_stop_in_a_view_is_one_line_and_propagates(stop: type[BaseException], lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> Any:
         raise stop
 
@@ -296,7 +293,7 @@ def test_a_stop_in_a_view_is_one_line_and_goes_on(stop: type[BaseException], lin
 
 
 def leaving(kind: str, visit: Visit) -> tuple[Callable[..., Any], dict[str, Line]]:
-    """A view during which the client leaves, and the line by who writes it."""
+    """Return a view during which the client leaves, and the line that the chain or `observed` writes."""
     hang = threading.Event()
 
     async def waits(request: HttpRequest) -> Any:
@@ -305,7 +302,7 @@ def leaving(kind: str, visit: Visit) -> tuple[Callable[..., Any], dict[str, Line
 
     def blocks(request: HttpRequest) -> Any:
         visit.leave()
-        hang.wait(0.2)  # until after the cancellation has reached the loop; a sync view cannot be told
+        hang.wait(0.2)  # until the cancellation has reached the loop; a sync view is not cancelled
         return HttpResponse()
 
     async def swallows(request: HttpRequest) -> Any:
@@ -351,15 +348,15 @@ def test_a_client_that_leaves_is_one_line(kind: str, outside: bool, company: str
 
     (line,) = lines
     if outside and kind.startswith("cancel ") and visit.status is None:
-        # A layer in a thread could not send the view's answer, but an exception is still reported.
+        # With a layer in a thread, the answer of the view is not sent. An exception is still reported.
         assert (line["status"], line["outcome"]) == (499, "cancelled")
         assert ("stack_trace" in line) is (kind == "cancel converted")
     else:
         assert seen(line) == expected["outside" if outside else "chain"]
-    assert {log["logger"] for log in lines.logs} <= {"asyncio"}  # of futures that asgiref leaves behind
+    assert {log["logger"] for log in lines.logs} <= {"asyncio"}  # about futures that asgiref leaves behind
 
 
-def test_what_a_sync_view_does_after_the_client_left_neither_alters_nor_repeats_the_line(
+def test_a_sync_view_cannot_change_or_repeat_the_line_after_the_client_left(
     lines: CapturedRequests,
 ) -> None:
 
@@ -396,14 +393,14 @@ def test_a_send_that_fails_on_a_plain_response_is_one_line(outside: bool, at: in
     with site(view, [OURS]):
         visit = visit_asgi(Visit(fail_send_at=at), outside=outside)
 
-    chain: Line = (200, "ok", None)  # written before anything is sent: blind without the wrapper
+    chain: Line = (200, "ok", None)  # written before anything is sent, so the failure is not seen
     wrapped: Line = (499, "cancelled", None) if at == 0 else (200, "aborted", None)
     assert [seen(line) for line in lines] == [wrapped if outside else chain]
     assert _failed(visit.raised)
 
 
 def _failed(error: BaseException | None) -> bool:
-    """6.1 wraps what its task group raises."""
+    """Return whether *error* is the failure of ``send``. Django 6.1 wraps it in a group."""
     return isinstance(error, SendFailed) or (
         isinstance(error, BaseExceptionGroup) and isinstance(error.exceptions[0], SendFailed)
     )
@@ -440,7 +437,7 @@ def test_a_stream_under_asgi_is_one_line_at_its_end(
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
-def test_the_generator_of_a_left_stream_is_cleaned_up(outside: bool, lines: CapturedRequests) -> None:
+def test_the_generator_of_an_abandoned_stream_is_cleaned_up(outside: bool, lines: CapturedRequests) -> None:
     cleaned: list[str] = []
     visit = Visit()
 
@@ -492,7 +489,7 @@ def test_a_file_under_asgi_is_one_line(outside: bool, tmp_path: Path, lines: Cap
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
 def test_a_404_cancelled_while_django_logs_it_is_one_line(outside: bool, lines: CapturedRequests) -> None:
-    """The response is never closed then, so a line written at the closing would be lost."""
+    """The response is never closed then, so the line must not wait for that."""
     visit = Visit()
     release = threading.Event()
 
@@ -534,12 +531,12 @@ def test_a_request_cancelled_by_the_server_is_one_line(outside: bool, lines: Cap
     assert [seen(line) for line in lines] == [(499, "cancelled", None)]
 
 
-# What only the wrapper sees
+# Endings that only `observed` sees
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
-def test_an_upload_broken_off_is_seen_from_outside(outside: bool, lines: CapturedRequests) -> None:
-    """Django never calls the chain, so without the wrapper this is the one request without a line."""
+def test_an_upload_that_was_broken_off_is_seen_from_outside(outside: bool, lines: CapturedRequests) -> None:
+    """Django never calls the chain, so without `observed` this request has no line."""
     visit = Visit(method="POST", body=[b"abc"])
 
     async def go() -> None:
@@ -550,7 +547,7 @@ def test_an_upload_broken_off_is_seen_from_outside(outside: bool, lines: Capture
             return messages.pop(0)
 
         async def send(message: Any) -> None:
-            raise AssertionError("nothing is sent to nobody")
+            raise AssertionError("nothing can be sent to a client that has left")
 
         handler = ASGIHandler()
         await (observed(handler) if outside else handler)(scope_of(visit), receive, send)
@@ -575,6 +572,6 @@ def test_a_query_string_that_is_not_utf8_is_seen_from_outside(outside: bool, lin
         assert lines.logs == []
         assert headers[b"x-request-id"].decode() == lines[0]["request_id"]
     else:
-        # Django's own record is all there is, and passes the fold filter.
+        # There is only Django's own record, which passes the fold filter.
         assert lines == []
         assert ["UnicodeDecodeError" in log["message"] for log in lines.logs] == [True]

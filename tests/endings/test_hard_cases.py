@@ -1,4 +1,4 @@
-"""What is easily got wrong between the ways to end: company that answers first, refusals, late hooks, other scopes."""
+"""Cases that are easy to get wrong: layers that answer first, refusals, late hooks, other scopes."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def visit(server: str, visit: Visit) -> Visit:
     return visit_wsgi(visit) if server == "wsgi" else visit_asgi(visit, outside="observed" in server)
 
 
-# Company
+# Other layers
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("where", ["below", "above"])
-def test_a_layer_in_a_thread_costs_the_line_none_of_its_facts(where: str, lines: CapturedRequests) -> None:
-    """Under ASGI a sync-only layer puts ours, or the view, into another thread than the server's."""
+def test_a_line_has_all_its_facts_with_a_layer_in_a_thread(where: str, lines: CapturedRequests) -> None:
+    """Under ASGI a sync-only layer moves the middleware, or the view, to another thread."""
     sync_only = BELOW + "sync_only"
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -64,8 +64,8 @@ def test_a_layer_in_a_thread_costs_the_line_none_of_its_facts(where: str, lines:
 
 
 @pytest.mark.parametrize("layer", ["failing_before", "failing_outside"])
-def test_a_layer_below_that_raises_is_told_with_its_exception(layer: str, site: Site, lines: CapturedRequests) -> None:
-    """Before it asks the view or after; the view's own answer is not heard of."""
+def test_the_exception_of_a_layer_below_is_on_the_line(layer: str, site: Site, lines: CapturedRequests) -> None:
+    """The layer raises before or after the view. The answer of the view is not on the line."""
     site.get(lambda request: HttpResponse(), MIDDLEWARE=[OURS, BELOW + layer])
 
     (line,) = lines
@@ -74,7 +74,7 @@ def test_a_layer_below_that_raises_is_told_with_its_exception(layer: str, site: 
     assert lines.logs == []
 
 
-def test_a_layer_below_that_answers_itself_leaves_no_route(site: Site, lines: CapturedRequests) -> None:
+def test_a_layer_below_that_answers_itself_gives_no_route(site: Site, lines: CapturedRequests) -> None:
     site.get(lambda request: HttpResponse(), MIDDLEWARE=[OURS, BELOW + "short_circuit"])
 
     assert [(line["status"], line["route"], "view" in line) for line in lines] == [(418, None, False)]
@@ -99,7 +99,7 @@ def test_the_welcome_page_of_an_empty_project_is_no_error(mode: str, lines: Capt
 
 
 def test_as_a_decorator_it_does_nothing(lines: CapturedRequests) -> None:
-    """Django's takes what is called ``process_...`` and nothing else, as "Getting started" warns."""
+    """Django's function calls only ``process_...`` methods, as "Getting started" warns."""
 
     @decorator_from_middleware(TimingMiddleware)
     def view(request: HttpRequest) -> HttpResponse:
@@ -157,7 +157,9 @@ REFUSALS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Any], st
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_django_refuses_is_one_line_with_the_reason(mode: str, name: str, lines: CapturedRequests) -> None:
+def test_a_request_that_django_refuses_is_one_line_with_the_reason(
+    mode: str, name: str, lines: CapturedRequests
+) -> None:
     view, sent, settings, error_type = REFUSALS[name]
     urls = type("urls", (), {"urlpatterns": [_path(view)]})
     with override_settings(**{"ROOT_URLCONF": urls, "MIDDLEWARE": [OURS], **settings}):
@@ -171,7 +173,7 @@ def test_what_django_refuses_is_one_line_with_the_reason(mode: str, name: str, l
 
 
 def _path(view: Any) -> Any:
-    from django.urls import path  # noqa: PLC0415 -- used here alone
+    from django.urls import path  # noqa: PLC0415 -- only for this helper
 
     return path("", view)
 
@@ -189,7 +191,7 @@ def streamed_204(request: HttpRequest) -> StreamingHttpResponse:
 
 @pytest.mark.parametrize("view", [no_content, streamed_204])
 @pytest.mark.parametrize("take", [None, 0], ids=["iterated", "only closed"])
-def test_a_204_is_one_line_whatever_the_server_makes_of_its_body(
+def test_a_204_is_one_line_even_if_the_server_does_not_iterate_it(
     view: Any, take: int | None, lines: CapturedRequests
 ) -> None:
     with site(view, [OURS]):
@@ -210,7 +212,7 @@ def test_a_head_of_a_file_is_one_line(wrapper: bool, tmp_path: Path, lines: Capt
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_content_that_a_layer_above_replaces_is_still_one_line(server: str, lines: CapturedRequests) -> None:
-    """The layer takes the body of the view, unread, and sends its own."""
+    """The layer discards the body of the view unread, and sends another."""
 
     async def async_view(request: HttpRequest) -> Any:
         return StreamingHttpResponse(async_chunks())
@@ -221,7 +223,7 @@ def test_content_that_a_layer_above_replaces_is_still_one_line(server: str, line
 
     assert seen.content == b"replaced"
     (line,) = lines
-    # The chain's own truth is that its body was never read.
+    # In the chain, the body was never read.
     assert (line["status"], line["outcome"]) == (200, "ok" if "observed" in server else "aborted")
 
 
@@ -238,11 +240,14 @@ async def async_chunks() -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
-def test_what_is_logged_at_the_closing_has_the_id(server: str, streams: bool, lines: CapturedRequests) -> None:
+def test_lines_logged_while_a_response_is_closed_have_the_id(
+    server: str, streams: bool, lines: CapturedRequests
+) -> None:
     """
     A closer of the response runs after the middleware has returned, and before the context is cleared.
 
-    Up to Django 6.0 it runs under ASGI in the server's own task, which knows of a stream, and of what is observed.
+    Up to Django 6.0 it runs under ASGI in the server's own task, which sees the event only of a stream, or with
+    `observed`.
     """
 
     class File:
@@ -268,10 +273,10 @@ def test_what_is_logged_at_the_closing_has_the_id(server: str, streams: bool, li
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_a_receiver_of_the_end_logs_has_an_id_of_this_request_or_none(
+def test_a_receiver_of_request_finished_never_logs_the_id_of_another_request(
     server: str, lines: CapturedRequests
 ) -> None:
-    """Those connected before the package clear their own; none ever sees another request's."""
+    """The context may be clear already, which depends on the order of the receivers."""
 
     def receiver(**_: Any) -> None:
         logger.info("finished")
@@ -313,18 +318,18 @@ def test_a_task_group_belongs_to_the_request(lines: CapturedRequests) -> None:
     assert {log["request_id"] for log in lines.logs} == {line["request_id"]}
 
 
-# Clients that were never there
+# Clients that left at once
 
-# A call that is handed to a thread just as this comes to its end waited there for ever, until asgiref 3.9.
+# Until asgiref 3.9, a call waited for ever if it was passed to a thread that was just ending.
 LOSES_CALLS = tuple(map(int, asgiref.__version__.split(".")[:2])) < (3, 9)
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
 @pytest.mark.parametrize("company", [[OURS], [BELOW + "sync_only", OURS], [OURS, BELOW + "sync_only"]])
-def test_a_client_that_left_before_the_request_began_has_one_line_at_most(
+def test_a_client_that_left_before_the_request_began_has_at_most_one_line(
     outside: bool, company: list[str], lines: CapturedRequests
 ) -> None:
-    """A thread that was cancelled before it began never runs the middleware; from outside it is seen all the same."""
+    """A thread that was cancelled before its start never runs the middleware. `observed` sees the request."""
 
     async def serve() -> None:
         parts = [{"type": "http.request", "body": b"", "more_body": False}]
@@ -333,7 +338,7 @@ def test_a_client_that_left_before_the_request_began_has_one_line_at_most(
             return parts.pop() if parts else {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
-            """The server throws away what nobody reads."""
+            """Discard the message, because no client reads it."""
 
         handler = ASGIHandler()
         async with asyncio.timeout(20):
@@ -348,9 +353,9 @@ def test_a_client_that_left_before_the_request_began_has_one_line_at_most(
             asyncio.run(serve())
         except TimeoutError:
             if LOSES_CALLS:
-                pytest.skip("asgiref before 3.9 has lost the call that Django waits for: no line of ours can tell")
+                pytest.skip("asgiref before 3.9 has lost the call that Django waits for, so the request never ends")
             raise
-    gc.collect()  # of futures that asgiref leaves behind, of which asyncio would speak in the next test
+    gc.collect()  # frees futures that asgiref leaves behind; asyncio would log about them in the next test
 
     assert len(lines) == 1 if outside else len(lines) <= 1
     assert {line["outcome"] for line in lines} <= {"ok", "cancelled"}
@@ -374,7 +379,7 @@ def _scope(kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["websocket", "lifespan", "something new"])
 def test_another_scope_passes_through_untouched(kind: str, lines: CapturedRequests) -> None:
-    """The application gets the very objects that the server gave, and an exception goes back as it is."""
+    """The application gets the same objects that the server passed, and its exception propagates unchanged."""
     seen: list[Any] = []
     error = ValueError("not for me")
 
@@ -384,10 +389,10 @@ def test_another_scope_passes_through_untouched(kind: str, lines: CapturedReques
         raise error
 
     async def receive() -> Any:
-        raise AssertionError("not ours to call")
+        raise AssertionError("only the application may call this")
 
     async def send(message: Any) -> None:
-        raise AssertionError("not ours to call")
+        raise AssertionError("only the application may call this")
 
     scope = _scope(kind)
     before = dict(scope)
@@ -405,7 +410,7 @@ async def _call(application: Any, *given: Any) -> None:
 
 
 def test_the_wrapper_is_an_application_of_asgi_3() -> None:
-    """Servers look whether it is a coroutine function of three arguments, and take anything else for ASGI 2."""
+    """Servers treat anything but a coroutine function with three arguments as an ASGI 2 application."""
     assert iscoroutinefunction(observed(ASGIHandler()))
 
 

@@ -1,4 +1,4 @@
-"""The context before, between and after requests: nothing of one is ever seen in another."""
+"""The context before, between and after requests: no request sees anything of another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("site")
 
 @pytest.mark.parametrize("outside", [False, True], ids=["chain", "observed"])
 def test_a_pipelined_request_shows_nothing_of_the_one_before(outside: bool, lines: CapturedRequests) -> None:
-    """Uvicorn and daphne start the second request of a connection inside the context of the first one's last send."""
+    """Uvicorn and daphne start the second request of a connection in the context of the last ``send`` of the first."""
 
     async def view(request: HttpRequest) -> HttpResponse:
         if request.GET:
@@ -67,8 +67,8 @@ def test_a_pipelined_request_shows_nothing_of_the_one_before(outside: bool, line
 
 
 @pytest.mark.parametrize("server", ["wsgi", "asgi", "asgi observed"])
-def test_a_request_that_starts_in_a_dirty_context_is_its_own(server: str, lines: CapturedRequests) -> None:
-    """As it is after a large body on uvicorn with httptools, and in every thread that a WSGI server uses again."""
+def test_a_request_that_starts_in_a_dirty_context_takes_nothing_from_it(server: str, lines: CapturedRequests) -> None:
+    """So it is after a large body on uvicorn with httptools, and in each thread that a WSGI server reuses."""
     stale = RequestEvent(0.0, "stale", "GET", "/stale/")
     stale.say().bound["stale"] = True
     stale.done = True
@@ -84,8 +84,8 @@ def test_a_request_that_starts_in_a_dirty_context_is_its_own(server: str, lines:
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["inside", "observed"])
-def test_a_request_that_a_view_makes_has_a_line_of_its_own(outside: bool, lines: CapturedRequests) -> None:
-    """By Django's test client, in the same thread and context."""
+def test_a_request_that_a_view_makes_has_its_own_line(outside: bool, lines: CapturedRequests) -> None:
+    """The view uses Django's test client, in the same thread and context."""
 
     def view(request: HttpRequest) -> HttpResponse:
         if request.GET.get("inner"):
@@ -103,7 +103,7 @@ def test_a_request_that_a_view_makes_has_a_line_of_its_own(outside: bool, lines:
 
 
 def test_what_django_logs_after_the_middleware_still_carries_the_id(get: Get, lines: CapturedRequests) -> None:
-    """Its "Not Found" comes late; here it is seen by a handler that does not fold."""
+    """Django's "Not Found" comes late. A handler that does not fold prints it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONFormatter())
@@ -162,7 +162,7 @@ def test_a_rotating_file_and_a_second_handler_write_the_same_fields(tmp_path: Pa
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has tasks since 6.0")
 def test_a_task_that_runs_at_once_belongs_to_the_request(mode: str, lines: CapturedRequests) -> None:
-    """The immediate backend runs it in the request's own context."""
+    """The immediate backend runs a task in the context of the request."""
     from testproject.tasks import remember  # noqa: PLC0415 -- not importable on 5.2
 
     def view(request: HttpRequest) -> HttpResponseBase:

@@ -55,7 +55,7 @@ PROXIES = networks(["10.0.0.0/8", "2001:db8::/32"])
         (None, None, 0, None),
     ],
 )
-def test_the_address_is_the_first_that_is_not_ours(
+def test_the_client_is_the_first_address_that_is_not_trusted(
     peer: str | None, forwarded_for: str | None, trusted: Any, expected: str | None
 ) -> None:
     meta = {"REMOTE_ADDR": peer} if peer is not None else {}
@@ -87,19 +87,19 @@ def test_the_address_is_the_first_that_is_not_ours(
         ('for=6.6.6.6,for="203.0.113.7"x', None),
     ],
 )
-def test_the_header_of_rfc_7239_is_read(forwarded: str, expected: str | None) -> None:
+def test_the_forwarded_header_is_read(forwarded: str, expected: str | None) -> None:
     assert client_address({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": forwarded}, 1) == expected
 
 
 @pytest.mark.parametrize("hop", ["proto=https;by=10.0.0.1", "for=unknown", "for=_hidden", "", '"', "for"])
-def test_behind_a_hop_that_is_unknown_nothing_is_read(hop: str) -> None:
+def test_nothing_is_read_beyond_an_unknown_hop(hop: str) -> None:
     header = f"for=6.6.6.6, {hop}, for=10.0.0.2"
 
     assert client_address({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}, PROXIES) is None
 
 
 def elements(header: str) -> list[str]:
-    """Return the ``for=`` of each element of a well-formed header, letter by letter from the left."""
+    """Return the ``for=`` of each element of a well-formed header. Reads it letter by letter from the left."""
     found, word, address, name, quoted, escaped = [], "", "", "", False, False
     for letter in f"{header},":
         if escaped:
@@ -143,8 +143,8 @@ def well_formed(draw: st.DrawFn) -> str:
 
 
 @given(st.none() | TRICKY, st.lists(well_formed(), min_size=1, max_size=5))
-def test_what_our_proxies_wrote_is_read_whatever_the_client_sent(sent: str | None, ours: list[str]) -> None:
-    """Also what a client has a proxy quote, as its host."""
+def test_a_client_cannot_hide_the_elements_of_trusted_proxies(sent: str | None, ours: list[str]) -> None:
+    """Not even by text that a proxy quotes, such as the host."""
     meta = {"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": ", ".join(ours if sent is None else [sent, *ours])}
 
     for count, expected in enumerate(reversed(elements(", ".join(ours))), 1):
@@ -155,8 +155,7 @@ HOPS = st.sampled_from(["10.0.0.2", "2001:db8::2", "203.0.113.7", "::ffff:10.1.1
 
 
 @given(st.lists(HOPS, min_size=1), st.sampled_from(["10.0.0.1", "203.0.113.9", ""]))
-def test_the_walk_ends_at_the_first_that_is_not_ours(hops: list[str], peer: str) -> None:
-    """In both headers alike."""
+def test_both_headers_are_read_up_to_the_first_hop_that_is_not_trusted(hops: list[str], peer: str) -> None:
     expected = normal_address(peer)
     if peer != "203.0.113.9":
         for hop in reversed(hops):
@@ -171,15 +170,15 @@ def test_the_walk_ends_at_the_first_that_is_not_ours(hops: list[str], peer: str)
 
 
 @pytest.mark.parametrize("text", [",", "a=b,", ',a="', '\\"', 'a=",b=";c=";d=";', '",', '= "', "a", ";", " ;"])
-def test_a_long_header_costs_no_more_than_its_length(text: str) -> None:
-    """Twice as long takes twice the time, and not four times, which here would be minutes."""
+def test_the_cost_of_a_long_header_is_linear(text: str) -> None:
+    """With a quadratic cost, this would take minutes."""
     for end in ("", '"', '"x'):
         meta = {"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": text * 60_000 + end}
         assert client_address(meta, 1) is None
 
 
-def test_two_headers_that_disagree_are_both_not_believed() -> None:
-    """One of them the proxy did not write, and nobody can say which."""
+def test_neither_of_two_headers_that_disagree_is_believed() -> None:
+    """The client wrote one of them, and nothing says which."""
     meta = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "6.6.6.6", "HTTP_FORWARDED": "for=203.0.113.7"}
 
     assert client_address(meta, 1) == "10.0.0.1"
@@ -192,9 +191,7 @@ def test_two_headers_that_disagree_are_both_not_believed() -> None:
     st.text(),
     st.integers(0, 5) | st.just(PROXIES),
 )
-def test_whatever_the_headers_say_it_is_an_address_or_nothing(
-    peer: str, xff: str, forwarded: str, trusted: Any
-) -> None:
+def test_any_headers_give_a_valid_address_or_none(peer: str, xff: str, forwarded: str, trusted: Any) -> None:
     meta = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": xff, "HTTP_FORWARDED": f"for={forwarded}"}
     address = client_address(meta, trusted)
 
@@ -202,7 +199,7 @@ def test_whatever_the_headers_say_it_is_an_address_or_nothing(
 
 
 @given(st.ip_addresses())
-def test_an_address_comes_out_in_its_normal_form(address: Any) -> None:
+def test_an_address_is_returned_in_its_normal_form(address: Any) -> None:
     mapped = getattr(address, "ipv4_mapped", None)
     expected = str(mapped or address)
 

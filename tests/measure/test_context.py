@@ -1,4 +1,4 @@
-"""`obs_middleware.measure.context` and the ContextVar: what the application says, and where it is seen."""
+"""`obs_middleware.measure.context`: fields that the application adds, and where the request is visible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("site")
 
 
 @pytest.mark.parametrize("suffix", ["", "-async"])
-def test_what_is_bound_is_on_later_lines_and_on_the_request_line(
+def test_bound_fields_are_on_later_lines_and_on_the_request_line(
     get: Get, suffix: str, lines: CapturedRequests
 ) -> None:
     get(f"/talk{suffix}/")
@@ -55,7 +55,7 @@ def test_every_line_of_a_request_carries_its_id_method_and_path(get: Get, suffix
     assert all("status" not in line for line in lines.logs)
 
 
-def test_structlog_loggers_carry_the_same(site: Site, lines: CapturedRequests) -> None:
+def test_lines_of_structlog_loggers_have_the_same_fields(site: Site, lines: CapturedRequests) -> None:
     structlog.configure(**structlog_config())
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -71,8 +71,8 @@ def test_structlog_loggers_carry_the_same(site: Site, lines: CapturedRequests) -
     assert log["request_id"] == lines[0]["request_id"]
 
 
-def test_variables_that_users_bind_with_structlog_are_kept(site: Site, lines: CapturedRequests) -> None:
-    """Ours neither stores there nor clears it."""
+def test_context_variables_of_structlog_are_kept(site: Site, lines: CapturedRequests) -> None:
+    """The package neither adds to them nor clears them."""
     structlog.contextvars.bind_contextvars(region="north")
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -86,8 +86,8 @@ def test_variables_that_users_bind_with_structlog_are_kept(site: Site, lines: Ca
 
 
 @pytest.mark.parametrize("url", ["/spread/", "/spread-sync/"])
-def test_the_event_is_seen_wherever_the_request_goes(get: Get, url: str, lines: CapturedRequests) -> None:
-    """Tasks, gathered calls, threads and both bridges of asgiref bind to the one line and log under the one id."""
+def test_the_event_is_visible_wherever_the_request_goes(get: Get, url: str, lines: CapturedRequests) -> None:
+    """Tasks, gathered calls, threads and both bridges of asgiref add to the same line and log with the same id."""
     get(url)
 
     (line,) = lines
@@ -96,7 +96,7 @@ def test_the_event_is_seen_wherever_the_request_goes(get: Get, url: str, lines: 
     assert {(log["message"], log["request_id"]) for log in lines.logs} == {(p, line["request_id"]) for p in places}
 
 
-def test_a_thread_started_by_hand_is_outside(site: Site, lines: CapturedRequests) -> None:
+def test_a_thread_that_the_application_starts_is_outside_the_request(site: Site, lines: CapturedRequests) -> None:
     def outside() -> None:
         bind(lost=True)
         assert get_request_id() is None
@@ -114,7 +114,7 @@ def test_a_thread_started_by_hand_is_outside(site: Site, lines: CapturedRequests
     assert "request_id" not in lines.logs[0]
 
 
-def test_outside_a_request_all_of_it_does_nothing(lines: CapturedRequests) -> None:
+def test_outside_a_request_the_functions_do_nothing(lines: CapturedRequests) -> None:
     bind(a=1)
     annotate(b=2)
     with timed("c"):
@@ -126,7 +126,7 @@ def test_outside_a_request_all_of_it_does_nothing(lines: CapturedRequests) -> No
 
 
 @pytest.mark.parametrize("name", [*FIELDS, "event", "exc_info", "stack_info"])
-def test_a_name_of_the_package_is_renamed_and_never_wins(name: str, lines: CapturedRequests) -> None:
+def test_a_name_of_the_package_is_renamed(name: str, lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         bind(**{name: "bound"})
         annotate(**{f"other_{name}": "annotated"})
@@ -140,7 +140,7 @@ def test_a_name_of_the_package_is_renamed_and_never_wins(name: str, lines: Captu
     assert line.get(name) != "bound"
 
 
-def test_the_last_value_bound_wins_and_the_calls_own_comes_first(lines: CapturedRequests) -> None:
+def test_the_last_value_wins_on_the_request_line_and_extra_wins_on_its_own_line(lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         bind(step=1)
         bind(step=2)
@@ -165,7 +165,7 @@ def test_timed_adds_seconds_and_count(lines: CapturedRequests) -> None:
     assert (lines[0]["stripe_seconds"], lines[0]["stripe_count"]) == (0.75, 2)
 
 
-def test_timed_can_be_nested_and_counts_what_raises(lines: CapturedRequests) -> None:
+def test_timed_can_be_nested_and_counts_a_block_that_raises(lines: CapturedRequests) -> None:
     block = timed("work")
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -207,7 +207,7 @@ def test_a_timed_name_cannot_overwrite_a_field(lines: CapturedRequests) -> None:
     assert "app_duration_seconds" in lines[0]
 
 
-def test_a_request_inside_a_request_has_its_own_line_and_gives_the_place_back(
+def test_a_request_inside_a_request_has_its_own_line_and_restores_the_outer_one(
     mode: str, lines: CapturedRequests
 ) -> None:
     def view(request: HttpRequest) -> HttpResponse:
@@ -261,7 +261,7 @@ def test_a_hundred_requests_in_threads_do_not_mix(lines: CapturedRequests) -> No
     assert len({line["request_id"] for line in lines}) == 100
 
 
-def test_a_task_that_outlives_its_request_is_harmless_and_still_correlated(lines: CapturedRequests) -> None:
+def test_a_task_that_outlives_its_request_is_harmless_and_keeps_its_id(lines: CapturedRequests) -> None:
     async def visit() -> None:
         go = asyncio.Event()
         tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""`measure.database`: queries counted and timed, on every alias, in every thread and task, with no harm done."""
+"""`obs_middleware.measure.database`: queries are counted and timed on every alias, in every thread and task."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_the_async_orm_and_threads_and_tasks_of_the_request_are_counted(lines: C
     assert lines[0]["db_queries"] == 5
 
 
-def test_no_query_is_a_fact(site: Site, lines: CapturedRequests) -> None:
+def test_a_request_without_queries_has_a_count_of_zero(site: Site, lines: CapturedRequests) -> None:
     site.get(lambda request: HttpResponse())
 
     assert (lines[0]["db_queries"], lines[0]["db_seconds"]) == (0, 0)
 
 
 @pytest.mark.django_db
-def test_what_is_not_measured_is_absent(site: Site, lines: CapturedRequests) -> None:
+def test_fields_that_are_not_measured_are_absent(site: Site, lines: CapturedRequests) -> None:
     site.get(lambda request: HttpResponse(User.objects.count()), OBS_MIDDLEWARE={"DATABASE": False})
 
     assert not {"db_queries", "db_seconds"} & set(lines[0])
@@ -101,7 +101,7 @@ def test_executemany_is_one_query(lines: CapturedRequests) -> None:
 
 
 @pytest.mark.django_db
-def test_queries_outside_a_request_are_nobodys() -> None:
+def test_queries_outside_a_request_are_not_counted() -> None:
     User.objects.count()
 
     assert current_event.get() is None
@@ -121,7 +121,7 @@ def test_neither_text_nor_parameters_of_a_query_are_on_the_line(lines: CapturedR
 
 @pytest.fixture(name="fresh")
 def _fresh(django_db_blocker: Any) -> Iterator[Any]:
-    """A connection of its own, not yet open, to the default alias."""
+    """A new connection to the default alias, not open yet."""
     with django_db_blocker.unblock():
         fresh = connections.create_connection("default")
         yield fresh
@@ -129,8 +129,8 @@ def _fresh(django_db_blocker: Any) -> Iterator[Any]:
         fresh.connection.close()
 
 
-def test_a_users_own_wrapper_is_left_intact(fresh: Any) -> None:
-    """A connection that is opened inside a user's block must come out of it with what was there before."""
+def test_a_wrapper_of_the_application_is_left_intact(fresh: Any) -> None:
+    """The end of its block removes this wrapper and no other, even if the connection was opened inside the block."""
     calls: list[str] = []
 
     def own(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -146,7 +146,7 @@ def test_a_users_own_wrapper_is_left_intact(fresh: Any) -> None:
     assert calls == ["SELECT 1"]
 
 
-def test_a_connection_that_another_app_has_opened_already_is_counted_too(
+def test_a_connection_that_another_app_opened_earlier_is_counted_too(
     fresh: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh.connect()
@@ -158,8 +158,8 @@ def test_a_connection_that_another_app_has_opened_already_is_counted_too(
     assert fresh.execute_wrappers == [measure_query]
 
 
-def test_what_goes_on_after_the_line_is_not_kept(fresh: Any) -> None:
-    """A task that outlives its request may make queries for ever."""
+def test_queries_after_the_line_are_not_kept(fresh: Any) -> None:
+    """A task that outlives its request may run queries for ever."""
     event = RequestEvent(0.0, "the-id", "GET", "/")
     event.queries = []
     current_event.set(event)
@@ -182,7 +182,7 @@ def test_a_connection_that_is_opened_again_counts_once(fresh: Any, lines: Captur
 
     respond(view, RequestFactory().get("/"))
 
-    # sqlite is set up by a query of Django's own at each connect, before the signal
+    # At each connect, before the signal, Django runs a query to set SQLite up.
     assert lines[0]["db_queries"] >= 3
     assert fresh.execute_wrappers == [measure_query]
 
@@ -197,18 +197,18 @@ def _programs() -> Path | None:
 
 
 def _somebody() -> str:
-    """Return the name of a user who is not root: PostgreSQL's own, or else the one that owns nothing."""
+    """Return the name of a user who is not root: PostgreSQL's own user, or else ``nobody``."""
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
 
 
 @pytest.fixture(name="postgresql", scope="session")
 def _postgresql() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL server of the tests' own on a free port, for the session."""
+    """A PostgreSQL server for the tests, on a free port."""
     programs = _programs()
     if programs is None:
-        pytest.skip("the programs of a PostgreSQL server are not here")
-    # It refuses to run as root, and must reach its folder as whom it runs.
+        pytest.skip("needs the programs of a PostgreSQL server")
+    # PostgreSQL refuses to run as root. The user that runs it must be able to reach the folder.
     name = getpass.getuser() if os.geteuid() else _somebody()
     user: Any = {} if os.geteuid() else {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": ()}
     with tempfile.TemporaryDirectory(prefix="obs-postgresql-") as folder:
@@ -285,7 +285,7 @@ def test_postgresql_is_counted_and_timed(mode: str, pg: str, lines: CapturedRequ
     assert 0.1 <= line["db_seconds"] <= line["duration_seconds"]
 
 
-def test_threads_with_connections_of_their_own_are_counted(pg: str, lines: CapturedRequests) -> None:
+def test_threads_with_separate_connections_are_counted(pg: str, lines: CapturedRequests) -> None:
     def work() -> None:
         _sleep(pg, 0)
         connections[pg].close()

@@ -20,7 +20,7 @@ from obs_middleware.measure.event import current_event
 from obs_middleware.testing import CapturedRequests
 
 
-def test_a_stream_in_a_test_that_nobody_reads_is_harmless(mode: str, lines: CapturedRequests) -> None:
+def test_a_stream_that_nobody_reads_is_lost_without_harm(mode: str, lines: CapturedRequests) -> None:
     def visit() -> None:
         if mode == "sync":
             Client().get("/stream/")
@@ -100,8 +100,8 @@ def test_a_long_stream_costs_no_memory_per_chunk(server: str, lines: CapturedReq
     assert growth[1] - growth[0] < 5_000
 
 
-def test_django_offers_the_seam_that_streams_are_followed_by(tmp_path: Path) -> None:
-    """A canary: the list of closers, run in order when a response is closed, and the file that a server may take."""
+def test_django_has_the_closers_that_streams_are_followed_by(tmp_path: Path) -> None:
+    """A canary: closers run in order when a response is closed, and a server can take the file of a response."""
     order: list[str] = []
     response = StreamingHttpResponse([])
     response._resource_closers.insert(0, lambda: order.append("first"))  # type: ignore[attr-defined]  # the seam

@@ -1,4 +1,4 @@
-"""`obs_middleware.measure.event`, `obs_middleware.measure.client`, `obs_middleware.measure.tracing`: the leaves."""
+"""`obs_middleware.measure.event`: one object for each request, which keeps nothing alive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from obs_middleware.measure.event import RequestEvent, event_of
 from obs_middleware.testing import CapturedRequests
 
 
-def test_a_line_is_built_once_and_later_bindings_do_not_show() -> None:
+def test_a_line_is_built_once_without_later_bindings() -> None:
     event = RequestEvent(0.0, "id", "GET", "/")
     event.say().bound["a"] = 1
     line = event.line()
@@ -26,7 +26,7 @@ def test_a_line_is_built_once_and_later_bindings_do_not_show() -> None:
     assert "b" not in line
 
 
-def test_what_many_threads_say_first_is_all_kept() -> None:
+def test_fields_that_many_threads_add_first_are_all_kept() -> None:
     for _ in range(50):
         event = RequestEvent(0.0, "id", "GET", "/")
         together = threading.Barrier(8)
@@ -50,12 +50,12 @@ def test_an_object_without_an_event_has_none(request_: Any) -> None:
 
 
 class Problem(Exception):
-    """Unlike a builtin exception it can be referred to weakly."""
+    """An exception that allows weak references, unlike a builtin one."""
 
 
 @pytest.mark.parametrize("error", [False, True], ids=["ok", "error"])
 def test_nothing_of_the_request_is_kept_alive(lines: CapturedRequests, error: bool) -> None:
-    """Not by the context that the thread keeps, nor by the event, which may live on in a task."""
+    """Neither by the context of the thread nor by the event, which may live on in a task."""
     seen: list[Any] = []
 
     def view(request: HttpRequest) -> HttpResponse:

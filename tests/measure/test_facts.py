@@ -1,4 +1,4 @@
-"""`measure.facts` and `measure.client`: what the line knows, read without touching the application."""
+"""`obs_middleware.measure.facts`: the route, and the facts that the settings ask for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_route_is_right_in_every_kind_of_urlconf(get: Get, lines: CapturedRe
     ]
 
 
-def test_a_urlconf_that_a_middleware_chose_is_followed(mode: str, lines: CapturedRequests) -> None:
+def test_the_route_comes_from_a_urlconf_that_a_middleware_chose(mode: str, lines: CapturedRequests) -> None:
     def view(request: HttpRequest, name: str) -> HttpResponse:
         return HttpResponse()
 
@@ -60,7 +60,7 @@ def test_the_address_is_on_the_line(get: Get, lines: CapturedRequests) -> None:
     assert [line["client_ip"] for line in lines] == ["203.0.113.7", "203.0.113.8", "127.0.0.1"]
 
 
-def test_a_field_that_fails_costs_only_itself(lines: CapturedRequests) -> None:
+def test_a_field_that_fails_is_left_out(lines: CapturedRequests) -> None:
     class Odd(HttpRequest):
         @property
         def scheme(self) -> str:
@@ -99,9 +99,7 @@ def test_an_enrichment_that_fails_is_reported_once(get: Get, lines: CapturedRequ
     assert [log["logger"] for log in lines.logs] == ["obs_middleware"]
 
 
-def test_included_urls_and_namespaces_are_resolved_once(
-    monkeypatch: pytest.MonkeyPatch, lines: CapturedRequests
-) -> None:
+def test_a_url_is_resolved_only_once(monkeypatch: pytest.MonkeyPatch, lines: CapturedRequests) -> None:
     from django.urls import resolvers  # noqa: PLC0415 -- patched below
 
     calls: list[str] = []

@@ -14,13 +14,15 @@ from obs_middleware.measure.headers import declared_bytes, meta_key, response_by
 from obs_middleware.testing import CapturedRequests
 
 
-def test_nothing_more_is_told_unless_it_is_asked_for(get: Get, lines: CapturedRequests) -> None:
+def test_optional_fields_are_left_out_by_default(get: Get, lines: CapturedRequests) -> None:
     get("/ok/?a=1", headers={"User-Agent": "curl", "Referer": "http://x/", "X-Tenant": "t"})
 
     assert not {"user_agent", "host", "scheme", "http_version", "query", "referrer", "headers"} & set(lines[0])
 
 
-def test_the_optional_fields_are_told_when_asked_for(mode: str, get: Get, lines: CapturedRequests) -> None:
+def test_optional_fields_and_headers_are_on_the_line_if_configured(
+    mode: str, get: Get, lines: CapturedRequests
+) -> None:
     asked = {
         "FIELDS": ["user_agent", "host", "scheme", "http_version", "query", "referrer"],
         "HEADERS": ["X-Tenant", "Authorization", "X-Missing"],

@@ -14,7 +14,7 @@ from obs_middleware.measure.ids import is_request_id, new_event_id, new_request_
 
 
 def in_a_child(make: Callable[[], str]) -> str:
-    """Return what *make* returns in a process that was forked from this one."""
+    """Call *make* in a forked process, and return its result."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -39,8 +39,8 @@ def test_event_ids_are_renewed_after_a_fork() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_request_ids_in_stock_are_not_given_out_by_a_child_as_well() -> None:
-    new_request_id()  # so that there are some in stock
+def test_a_child_process_does_not_reuse_request_ids_in_stock() -> None:
+    new_request_id()  # fills the stock
     in_stock = 200
     in_child = in_a_child(lambda: " ".join(new_request_id() for _ in range(in_stock))).split()
 
@@ -63,7 +63,7 @@ def test_the_token_of_the_process_is_random() -> None:
 
 
 @given(st.text())
-def test_an_id_that_is_let_in_is_harmless_everywhere(text: str) -> None:
+def test_an_accepted_request_id_cannot_break_anything(text: str) -> None:
     if is_request_id(text):
         assert text.isascii()
         assert text.isprintable()

@@ -54,7 +54,7 @@ def test_a_dotted_path_names_the_callable(site: Site, lines: CapturedRequests) -
     assert lines[0]["level"] == "warning"
 
 
-def test_the_line_can_go_to_a_logger_of_its_own(get: Get, lines: CapturedRequests) -> None:
+def test_the_line_can_go_to_a_named_logger(get: Get, lines: CapturedRequests) -> None:
     with override_settings(OBS_MIDDLEWARE={"LOGGER": "site.requests"}):
         get("/ok/")
 
@@ -98,8 +98,8 @@ def test_a_signal_during_the_line_is_not_swallowed(stop: type[BaseException]) ->
         respond(lambda request: HttpResponse(), RequestFactory().get("/"))
 
 
-def test_a_request_installs_no_handler_where_there_is_none(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
-    """`logging.info` would, and other loggers would be heard all of a sudden."""
+def test_a_request_installs_no_handler(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
+    """`logging.info` would install one, and lines of other loggers would suddenly appear."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
 
@@ -108,7 +108,7 @@ def test_a_request_installs_no_handler_where_there_is_none(monkeypatch: pytest.M
     assert root.handlers == []
 
 
-def test_who_replaces_logging_info_sees_the_line_without_any_handler(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
+def test_a_patched_logging_info_gets_the_line_without_any_handler(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(logging, "info", seen.append)

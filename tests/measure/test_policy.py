@@ -1,4 +1,4 @@
-"""`obs_middleware.measure.policy` and `obs_middleware.decorators`: the lines that are kept, and their level."""
+"""`obs_middleware.measure.policy`: the lines that are written, and their level."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_excluded_path_is_not_written_whatever_its_query(get: Get) -> None:
 
 @pytest.mark.parametrize("outcome", ["error", "cancelled", "aborted", "stream_error", "lost"])
 @pytest.mark.parametrize("how", ["exclude", "quiet", "sample", "rule"])
-def test_what_went_wrong_is_always_written(outcome: str, how: str) -> None:
+def test_a_request_that_went_wrong_is_always_written(outcome: str, how: str) -> None:
     policy = {
         "exclude": Policy(exclude=["."]),
         "quiet": Policy(quiet=["."]),
@@ -68,7 +68,7 @@ def test_what_went_wrong_is_always_written(outcome: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["exclude", "quiet", "sample_rate"])
-def test_what_is_slow_is_always_written_and_says_so(how: str) -> None:
+def test_a_slow_request_is_always_written_and_marked(how: str) -> None:
     policy = Policy(**{how: ["."] if how != "sample_rate" else 0.0}, slow_seconds=1.0)  # type: ignore[arg-type]  # by name
     policy.decide(event_of_path())
     slow, quick = event_of_path(seconds=1.0), event_of_path(seconds=0.99)
@@ -105,7 +105,7 @@ def test_a_thousand_health_checks_are_one_line_and_the_failing_one_has_its_own(l
     assert counted(before) == {"requests": 1001, "written": 3, "excluded": 0, "suppressed": 998, "sampled_out": 0}
 
 
-def test_quiet_paths_are_silent_each_for_itself() -> None:
+def test_each_quiet_path_is_silent_on_its_own() -> None:
     policy = Policy(quiet=["^/a", "^/b"])
 
     fates = [policy.decide(event_of_path(path)) for path in ("/a", "/b", "/a", "/b", "/c", "/c")]
@@ -139,7 +139,7 @@ def test_a_child_can_decide_whatever_its_parent_was_doing() -> None:
 
 
 def test_sampling_keeps_every_bad_request_and_weighs_the_rest(lines: CapturedRequests) -> None:
-    """One in ten of 10,000, and the rate on each line restores the true count within the statistical error."""
+    """One in ten of 10,000 is written. The rate on each line restores the true count within the statistical error."""
     before = counts()
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -156,7 +156,7 @@ def test_sampling_keeps_every_bad_request_and_weighs_the_rest(lines: CapturedReq
     assert len(bad) == 100
     assert all("sample_rate" not in line for line in bad)
     assert {line["sample_rate"] for line in good} == {0.1}
-    # 9,900 trials at 0.1 deviate by 30; six times that is one in a thousand million
+    # The standard deviation of 9,900 trials at 0.1 is 30. Six times that happens once in a thousand million runs.
     assert abs(sum(1 / line["sample_rate"] for line in good) - 9_900) < 1_800
     count = counted(before)
     assert count["requests"] == 10_000
@@ -196,7 +196,7 @@ def test_a_view_may_be_sampled_more_than_the_site() -> None:
 
 
 @pytest.mark.django_db  # closing a response closes old connections
-def test_a_stream_is_decided_about_at_its_end(lines: CapturedRequests) -> None:
+def test_the_decision_about_a_stream_is_made_at_its_end(lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> StreamingHttpResponse:
         return StreamingHttpResponse(iter([b"x", b"y"]))
 

@@ -1,4 +1,4 @@
-"""`measure.running` and `counters`: what is in flight, what is late, what became of the lines."""
+"""`obs_middleware.measure.running`: requests in flight, and the watchdog for late ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from obs_middleware.measure.event import event_of
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 
-# Python 3.12 warns of what these tests are about.
+# From Python 3.12 on, a fork of a process with threads is a warning. These tests need it.
 forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 SOON = 0.05
@@ -109,7 +109,7 @@ def _impatient() -> Iterator[None]:
 
 
 def until_warned(lines: CapturedRequests) -> dict[str, Any]:
-    """Wait for the warning, however busy the machine is."""
+    """Wait for the warning, even on a busy machine."""
     waiting = threading.Event()
     for _ in range(int(PATIENCE / 0.01)):
         if lines.logs:
@@ -119,12 +119,12 @@ def until_warned(lines: CapturedRequests) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_late_request_in_a_thread_is_warned_of_once_with_its_stack(lines: CapturedRequests) -> None:
+def test_a_late_request_in_a_thread_gets_one_warning_with_its_stack(lines: CapturedRequests) -> None:
     def slow_query(request: HttpRequest) -> None:
         until_warned(lines)
         threading.Event().wait(SOON * 3)
 
-    match = resolve("/shop/item/7/")  # not in the view: the first to ask imports all URLs, and is late already
+    match = resolve("/shop/item/7/")  # not in the view: the first call imports all URLs, which may take too long
 
     def view(request: HttpRequest) -> HttpResponse:
         request.resolver_match = match
@@ -146,9 +146,9 @@ def test_a_late_request_in_a_thread_is_warned_of_once_with_its_stack(lines: Capt
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_late_request_in_a_task_is_warned_of_with_its_stack(lines: CapturedRequests) -> None:
+def test_a_late_request_in_a_task_gets_a_warning_with_its_stack(lines: CapturedRequests) -> None:
     async def waits_here() -> None:
-        while not lines.logs:  # noqa: ASYNC110 -- what is waited for comes from a thread
+        while not lines.logs:  # noqa: ASYNC110 -- the warning comes from a thread
             await asyncio.sleep(0.01)
 
     async def view(request: HttpRequest) -> HttpResponse:
@@ -175,7 +175,7 @@ def test_a_late_sync_view_under_asgi_is_found_in_its_thread(lines: CapturedReque
         for _ in range(int(PATIENCE / 0.01)):
             if "in blocks_here" in lines.logs[-1]["stack_info"]:
                 break
-            # On a busy machine it was late before it came here: then it is watched anew.
+            # On a busy machine the request may be late before it gets here. Then watch it again.
             event.watched = True
             threading.Event().wait(0.01)
         return HttpResponse()
@@ -186,7 +186,7 @@ def test_a_late_sync_view_under_asgi_is_found_in_its_thread(lines: CapturedReque
 
 
 @pytest.mark.usefixtures("impatient")
-def test_requests_in_time_are_not_spoken_of(lines: CapturedRequests) -> None:
+def test_requests_in_time_get_no_warning(lines: CapturedRequests) -> None:
     for _ in range(10):
         respond(lambda request: HttpResponse(), RequestFactory().get("/"))
     threading.Event().wait(SOON * 2)
@@ -195,7 +195,7 @@ def test_requests_in_time_are_not_spoken_of(lines: CapturedRequests) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_one_thread_watches_over_all() -> None:
+def test_one_thread_watches_all_requests() -> None:
     for _ in range(5):
         respond(lambda request: HttpResponse(), RequestFactory().get("/"))
 
@@ -206,7 +206,7 @@ def test_one_thread_watches_over_all() -> None:
 
 @forking
 @pytest.mark.usefixtures("impatient")
-def test_the_watch_goes_on_in_a_child_process() -> None:
+def test_the_watchdog_runs_in_a_child_process_too() -> None:
     reading, writing = os.pipe()
     respond(lambda request: HttpResponse(), RequestFactory().get("/"))
     child = os.fork()

@@ -26,13 +26,13 @@ def work(request: HttpRequest) -> HttpResponse:
     ("setting", "debug", "written"),
     [(False, True, False), (True, False, True), ("debug", False, False), ("debug", True, True)],
 )
-def test_server_timing_is_written_when_asked_for(site: Site, setting: Any, debug: bool, written: bool) -> None:
+def test_server_timing_is_sent_if_configured(site: Site, setting: Any, debug: bool, written: bool) -> None:
     response = site.get(work, OBS_MIDDLEWARE={"SERVER_TIMING": setting}, DEBUG=debug)
 
     assert ("Server-Timing" in response) is written
 
 
-def test_server_timing_has_total_database_and_blocks_behind_the_applications_own(site: Site) -> None:
+def test_server_timing_has_total_database_and_blocks_after_the_applications_own(site: Site) -> None:
     response = site.get(work, "/?own=1", OBS_MIDDLEWARE={"SERVER_TIMING": True})
 
     parts = response["Server-Timing"].split(", ")
@@ -41,7 +41,7 @@ def test_server_timing_has_total_database_and_blocks_behind_the_applications_own
     assert all(float(part.split("dur=")[1].split(";")[0]) >= 0 for part in parts[1:])
 
 
-def test_a_name_that_is_no_token_cannot_break_the_header(lines: CapturedRequests) -> None:
+def test_the_name_of_a_block_cannot_break_the_header(lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         with timed('a b;"\r\nX: 1'):
             pass

@@ -1,4 +1,4 @@
-"""`obs_middleware.measure.tracing`: request ids and traces, from friendly and hostile callers."""
+"""`obs_middleware.measure.tracing`: traces from friendly and hostile callers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from obs_middleware.measure import tracing as correlation
+from obs_middleware.measure import tracing
 from obs_middleware.measure.tracing import parse_traceparent, trace_of
 from obs_middleware.testing import CapturedRequests
 
@@ -50,7 +50,7 @@ def test_a_traceparent_is_read_by_the_standard(header: object, valid: bool) -> N
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True))
-def test_whatever_the_header_says_it_is_a_trace_or_nothing(header: str) -> None:
+def test_any_header_gives_a_trace_or_none(header: str) -> None:
     parsed = parse_traceparent(header)
 
     assert parsed is None or (len(parsed[0]), len(parsed[1])) == (32, 16)
@@ -73,13 +73,13 @@ def test_a_bad_trace_is_ignored(get: Get, header: str, lines: CapturedRequests) 
     assert "trace_id" not in lines[0]
 
 
-def test_there_is_no_trace_without_one(get: Get, lines: CapturedRequests) -> None:
+def test_a_request_without_a_trace_has_no_trace_fields(get: Get, lines: CapturedRequests) -> None:
     get("/ok/")
 
     assert not {"trace_id", "span_id", "parent_span_id"} & set(lines[0])
 
 
-def test_the_active_span_of_opentelemetry_comes_first(site: Site, lines: CapturedRequests) -> None:
+def test_the_active_span_of_opentelemetry_wins(site: Site, lines: CapturedRequests) -> None:
     tracer = TracerProvider().get_tracer("tests")
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -96,25 +96,25 @@ def test_the_active_span_of_opentelemetry_comes_first(site: Site, lines: Capture
         assert (lines[0]["trace_id"], lines[0]["span_id"]) == found[:2]
 
 
-def test_a_span_that_is_not_recording_is_no_span() -> None:
+def test_an_invalid_span_is_ignored() -> None:
     with trace.use_span(trace.INVALID_SPAN):
         assert trace_of(None) is None
 
 
-def test_without_the_library_the_header_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlation, "opentelemetry_context", None)
+def test_without_opentelemetry_only_the_header_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "opentelemetry_context", None)
     found = trace_of(f"00-{TRACE}-{SPAN}-01")
 
     assert found is not None
     assert (found.trace_id, found.parent_span_id) == (TRACE, SPAN)
 
 
-def test_a_namespace_of_opentelemetry_without_its_api_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ``opentelemetry-proto`` alone brings it."""
+def test_a_namespace_of_opentelemetry_without_its_api_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``opentelemetry-proto`` alone installs such a namespace."""
     namespace = ModuleType("opentelemetry")
     namespace.__path__ = []
     monkeypatch.setitem(sys.modules, "opentelemetry", namespace)
     for name in ("opentelemetry.trace", "opentelemetry.context"):
         monkeypatch.delitem(sys.modules, name)
 
-    assert runpy.run_path(correlation.__file__)["opentelemetry_context"] is None
+    assert runpy.run_path(tracing.__file__)["opentelemetry_context"] is None

@@ -20,14 +20,14 @@ from obs_middleware.testing import CapturedRequests, capture_requests
 
 
 class Visitor:
-    """Somebody who is logged in, and what a view then does."""
+    """A client with a user, in one of the two modes."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.user = User.objects.create_user("u", password="p")
 
     def visit(self, view: Any, *, logged_in: bool = True) -> tuple[int, Any]:
-        """Return how many queries the visit made, and its response."""
+        """Visit *view*, and return the number of queries and the response."""
         urls = type("urls", (), {"urlpatterns": [path("", view)]})
         client: Any = Client() if self.mode == "sync" else AsyncClient()
         if logged_in:
@@ -42,7 +42,7 @@ def _visitor(mode: str, db: None) -> Visitor:
     return Visitor(mode)
 
 
-def test_a_view_that_does_not_ask_costs_no_query(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_a_view_that_does_not_ask_for_the_user_costs_no_query(visitor: Visitor, lines: CapturedRequests) -> None:
     seen: list[Any] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -68,7 +68,7 @@ def test_a_user_that_the_view_asked_for_is_known(visitor: Visitor, lines: Captur
     assert lines[0]["user_id"] == str(visitor.user.pk)
 
 
-def test_auser_is_known(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_a_user_that_auser_fetched_is_known(visitor: Visitor, lines: CapturedRequests) -> None:
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(await request.auser()))
 
@@ -77,7 +77,7 @@ def test_auser_is_known(visitor: Visitor, lines: CapturedRequests) -> None:
     assert lines[0]["user_id"] == str(visitor.user.pk)
 
 
-def test_a_session_that_was_read_tells_who_it_is(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_the_user_is_known_from_a_session_that_was_read(visitor: Visitor, lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(request.session.get("nothing", ""))
 
@@ -87,7 +87,7 @@ def test_a_session_that_was_read_tells_who_it_is(visitor: Visitor, lines: Captur
     assert lines[0]["user_id"] == str(visitor.user.pk)
 
 
-def test_login_is_known_at_once(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_a_user_who_logs_in_is_known_at_once(visitor: Visitor, lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         login(request, visitor.user)
         return HttpResponse()
@@ -101,7 +101,7 @@ def test_login_is_known_at_once(visitor: Visitor, lines: CapturedRequests) -> No
     assert lines[0]["user_id"] == str(visitor.user.pk)
 
 
-def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_an_anonymous_user_has_no_id(visitor: Visitor, lines: CapturedRequests) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(request.user.is_authenticated))
 
@@ -110,7 +110,7 @@ def test_nobody_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
     assert "user_id" not in lines[0]
 
 
-def test_a_user_that_may_not_log_in_any_more_is_nobody(visitor: Visitor, lines: CapturedRequests) -> None:
+def test_a_user_who_may_no_longer_log_in_has_no_id(visitor: Visitor, lines: CapturedRequests) -> None:
     """The session still has the id, but the user was found to be anonymous."""
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -155,7 +155,7 @@ def test_a_deferred_key_and_a_token_are_not_touched() -> None:
     [(AnonymousUser(), None), (object(), None), (None, None), (7, None), (type("T", (), {})(), None)],
     ids=["anonymous", "object", "none", "int", "plain"],
 )
-def test_what_is_not_a_user_has_no_id(user: Any, expected: str | None) -> None:
+def test_an_object_that_is_not_a_user_has_no_id(user: Any, expected: str | None) -> None:
     request = RequestFactory().get("/")
     request.user = user
 

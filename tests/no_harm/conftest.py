@@ -1,4 +1,4 @@
-"""The world of each test, and the settings that the suite needs whatever the site around it is."""
+"""The world of each test, and the settings that the suite needs in any project."""
 
 from __future__ import annotations
 

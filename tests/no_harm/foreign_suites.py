@@ -3,15 +3,15 @@ Django's own tests, and those of Django REST framework, with the middleware firs
 
     python tests/no_harm/foreign_suites.py [--keep DIRECTORY] [suite ...]
 
-Fetches the source archive of the Django that is installed, with pip; runs its suites of everything that has to do with
-requests, on sqlite, once as they are and once with `TimingMiddleware` above whatever ``MIDDLEWARE`` a test sets, with
-the shipped JSON formatter behind the root logger; and compares test by test. A test that passes without the middleware
-and fails with it is printed, unless `EXPECTED` says why that is no harm; then the exit code is 1.
+Downloads the source archive of the installed Django with pip, and runs all its suites that concern requests, on SQLite.
+Each suite runs once as it is, and once with `TimingMiddleware` above the ``MIDDLEWARE`` of each test and the shipped
+JSON formatter on the root logger. Prints each test that passes without the middleware and fails with it. The exit code
+is 1 if `EXPECTED` does not explain all of them.
 
-The header that carries the request id is switched off, because some tests compare all headers of a response with a
-list; with ``--header`` it is on, and those tests are in `EXPECTED`.
+The header with the request id is switched off, because some tests compare all headers of a response with a list.
+``--header`` switches it on, and `EXPECTED` explains these tests.
 
-REST framework is fetched and run in the same way if it is installed, with what its tests need.
+REST framework is treated in the same way if it is installed with the requirements of its tests.
 """
 
 from __future__ import annotations
@@ -96,16 +96,22 @@ EXPECTED: Final[Mapping[str, str]] = {
     "asgi.tests.ASGITest.test_headers": _ALL_HEADERS,
     "wsgi.tests.WSGITest.test_get_wsgi_application": _ALL_HEADERS,
 }
-"""Tests that pass without the middleware and cannot with ``--header``, each with the reason why that is no harm."""
+"""Tests that pass without the middleware and fail with ``--header``, each with the reason why that is no harm."""
 
 _PASSED: Final = "passed"
 _REQUESTS: Final = "requests that went through the middleware"
 
 
 def main() -> int:
-    """Run everything, print what differs, and return the exit code."""
+    """Run all suites, print the differences, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("suites", nargs="*", default=SUITES, metavar="suite", help="suites of Django; all that matter")
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        default=SUITES,
+        metavar="suite",
+        help="suites of Django; the default is all that concern requests",
+    )
     parser.add_argument("--header", action="store_true", help="with the header that carries the request id")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="keep archives and outcomes here")
     options = parser.parse_args()
@@ -146,7 +152,7 @@ def _compare_rest_framework(directory: Path, runs: Sequence[str]) -> int:
 
 
 def _source(package: str, directory: Path) -> Path:
-    """Return the unpacked source archive of the *package* that is installed, in its very version."""
+    """Return the unpacked source archive of the installed version of *package*."""
     version = importlib.metadata.version(package)
     found = directory / f"{package}-{version}"
     if not found.is_dir():
@@ -163,7 +169,7 @@ def _source(package: str, directory: Path) -> Path:
 
 
 def _outcomes(tests: Path, arguments: list[str], base: Path, run: str) -> dict[str, str]:
-    """Run a suite in a process of its own, and return what became of each test."""
+    """Run a suite in a separate process, and return the outcome of each test."""
     file, output = (base.with_name(f"{base.name}.{suffix}") for suffix in ("jsonl", "log"))
     file.unlink(missing_ok=True)
     with output.open("w") as log:
@@ -178,7 +184,7 @@ def _outcomes(tests: Path, arguments: list[str], base: Path, run: str) -> dict[s
     outcomes: dict[str, str] = {}
     for line in file.read_text().splitlines() if file.exists() else ():
         name, outcome = json.loads(line)
-        # A test with subtests is reported several times, and the worst result counts.
+        # A test with subtests is reported several times. The worst result counts.
         if outcomes.get(name, _PASSED) in {_PASSED, "skipped"}:
             outcomes[name] = outcome
     if not outcomes:
@@ -187,7 +193,7 @@ def _outcomes(tests: Path, arguments: list[str], base: Path, run: str) -> dict[s
 
 
 def _report(title: str, bare: Mapping[str, str], judged: dict[str, str], explained: Mapping[str, str]) -> int:
-    """Print the comparison, and return how many differences there are that nothing explains."""
+    """Print the comparison, and return the number of differences without an explanation."""
     requests = int(judged.pop(_REQUESTS, "0"))
     for name, outcomes in (("without", bare), ("with", judged)):
         counts = collections.Counter(outcomes.values())
@@ -218,10 +224,10 @@ def _insert_middleware(*, header: bool) -> None:
     from obs_middleware.logs.filters import FoldDjangoRequests  # noqa: PLC0415 -- as above
     from obs_middleware.logs.formatters import JSONFormatter  # noqa: PLC0415 -- as above
 
-    # A default, so that it is there whatever settings a test makes up.
+    # A default setting, so that it applies under any settings of a test.
     vars(global_settings)["OBS_MIDDLEWARE"] = {"RESPONSE_HEADER": header}
     vars(base)["settings"] = _SettingsWithMiddleware(vars(base)["settings"])
-    # A configured root logger, as the documentation asks for; its lines are rendered and thrown away.
+    # A configured root logger, as the documentation asks for. Its lines are rendered and discarded.
     handler = logging.FileHandler(os.devnull, encoding="utf-8")
     handler.setFormatter(JSONFormatter())
     handler.addFilter(FoldDjangoRequests())
@@ -230,7 +236,7 @@ def _insert_middleware(*, header: bool) -> None:
 
 
 def _record_outcomes(file: Path) -> None:
-    """Have every test result of unittest append what became of a test to *file*."""
+    """Patch unittest, so that it appends the outcome of each test to *file*."""
     kinds = {
         "addSuccess": _PASSED,
         "addError": "error",
@@ -264,7 +270,7 @@ def _record_outcomes(file: Path) -> None:
 
 
 def _record_requests(file: Path) -> None:
-    """Say how many requests went through the middleware, so that none did is not taken for no harm."""
+    """Record how many requests went through the middleware, because a run without any proves nothing."""
     from obs_middleware import stats  # noqa: PLC0415 -- only in the process of a judged suite
 
     with file.open("a") as outcomes:
@@ -284,7 +290,7 @@ class _PytestOutcomes:
 
 
 def _run_suite(run: str, file: Path) -> None:
-    """Be the process of a suite: apply the patches, and run it."""
+    """Apply the patches, and run a suite in this process."""
     if run != "bare":
         _insert_middleware(header="header" in run)
         atexit.register(_record_requests, file)

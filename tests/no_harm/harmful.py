@@ -1,4 +1,4 @@
-"""Middleware that do harm, one each: what the suite must notice."""
+"""Middleware that do harm, each in one way that the suite must notice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Consumes(Layer):
 
 
 class Swallows(Layer):
-    """Take everything for a failure of the application's."""
+    """Treat every exception as a failure of the application."""
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):

@@ -3,9 +3,9 @@ Run the suite over other middleware, and print a table.
 
     python tests/no_harm/judge.py [--venv DIRECTORY]
 
-Makes a virtual environment (a temporary one, or the one named, which is kept), installs this package and its peers into
-it from the package index that pip is configured for, runs the suite once for each, and prints what holds. Not part of
-the checks: what others publish changes without us.
+Creates a virtual environment (a temporary one, or the one that you name, which is kept). Installs this package and its
+peers there with pip, runs the suite once for each, and prints the results. This is not one of the checks, because other
+packages change at any time.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ NEEDED: Final = ("django~=5.2.0", "pytest", "pytest-django", "hypothesis")
 @dataclass(frozen=True)
 class Subject:
     """
-    A package to be judged.
+    A package to judge.
 
     Attributes:
         package: Its name in the package index.
-        also: What it needs besides, as its documentation says.
+        also: Further packages that its documentation asks for.
         environment: The variables that `subject.py` reads.
-        notes: By name of a test, what a reader should know of a failure.
+        notes: Name of a test -> explanation of its failure.
     """
 
     package: str
@@ -55,14 +55,14 @@ class Subject:
 
 
 _HOPS: Final = (
-    "test_no_request_changes_between_event_loop_and_threads_on_its_account",
+    "test_no_request_changes_threads_because_of_it",
     "test_an_async_site_with_sync_views_changes_threads_no_more_often_than_without_it",
     "test_a_stream_changes_threads_no_more_often_than_without_it",
     "test_above_and_below_a_sync_only_layer_it_changes_threads_no_more_often",
 )
 _LOGGING: Final = (
-    "test_logging_that_fails_is_no_failure_of_the_request",
-    "test_logging_that_fails_is_no_failure_of_a_stream",
+    "test_logging_that_fails_does_not_fail_the_request",
+    "test_logging_that_fails_does_not_fail_a_stream",
 )
 
 SUBJECTS: Final = (
@@ -79,11 +79,11 @@ SUBJECTS: Final = (
         notes={
             **dict.fromkeys(
                 (
-                    "test_a_logged_in_client_costs_no_query_when_nobody_asks_who_it_is",
+                    "test_a_logged_in_client_costs_no_query_if_the_user_is_not_needed",
                     "test_the_session_is_not_accessed",
                     "test_a_lazy_user_stays_lazy",
                 ),
-                "puts the user's id on its lines, by default and on purpose; with"
+                "adds the user's id to its lines, by default and on purpose; with"
                 " `DJANGO_STRUCTLOG_USER_ID_FIELD = None` these three pass.",
             ),
             **dict.fromkeys(_HOPS, "under ASGI it runs its own code in a thread, before and after the view."),
@@ -126,8 +126,8 @@ SUBJECTS: Final = (
             **dict.fromkeys(_HOPS, "is a sync-only middleware, for which Django changes threads under ASGI."),
             **dict.fromkeys(
                 (
-                    "test_a_health_check_passes_whatever_its_host",
-                    "test_a_host_that_nobody_asks_for_is_not_validated",
+                    "test_a_health_check_with_any_host_passes",
+                    "test_a_host_that_the_site_does_not_use_is_not_validated",
                 ),
                 "asks Django for the full address of the request, and Django refuses to build it.",
             ),
@@ -139,8 +139,8 @@ SUBJECTS: Final = (
 def main() -> None:
     """Install, run, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--venv", type=Path, metavar="DIRECTORY", help="make the environment here, and keep it")
-    parser.add_argument("--only", metavar="PACKAGE", help="judge this one alone, and show why it fails")
+    parser.add_argument("--venv", type=Path, metavar="DIRECTORY", help="create the environment here, and keep it")
+    parser.add_argument("--only", metavar="PACKAGE", help="judge only this package, and show why it fails")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         python = _environment(options.venv or Path(temporary) / "venv")
@@ -162,12 +162,12 @@ def _environment(directory: Path) -> Path:
 
 
 def _run(python: Path, subject: Subject, results: Path, *, verbose: bool) -> dict[str, collections.Counter[str]]:
-    """Return for each test how many of its cases held and how many did not."""
+    """Return for each test how many of its cases passed and how many failed."""
     results.unlink(missing_ok=True)
     subprocess.run(
         [
             *(python, "-m", "pytest", "-q", "--tb=short" if verbose else "--tb=no", f"--junitxml={results}"),
-            # Its own settings, none of this project's fixtures, and no strictness about the warnings of others.
+            # The settings of the suite, no fixtures of this project, and warnings of other packages are allowed.
             *("--ds=no_harm.settings", "--confcutdir=tests/no_harm", "-o", "filterwarnings=ignore"),
             *("-p", "no:randomly", "-p", "no:cacheprovider", *(f"tests/no_harm/{name}" for name in FILES)),
         ],

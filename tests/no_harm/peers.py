@@ -1,4 +1,4 @@
-"""How the documentation of each peer asks for it to be set up, for `judge.py`."""
+"""The set-up of each peer, as its documentation describes it, for `judge.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GUID_SETTINGS: dict[str, Any] = {"DJANGO_GUID": {}}
 
 
 def configure_structlog() -> None:
-    """Send structlog through the standard library, as the page of django-structlog shows."""
+    """Send structlog's lines through the standard library, as the documentation of django-structlog shows."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -31,7 +31,7 @@ def configure_structlog() -> None:
 
 
 def instrument_django() -> None:
-    """Set OpenTelemetry up with its SDK: spans and metrics are made, and go nowhere."""
+    """Set OpenTelemetry up with its SDK. Spans and metrics are created, but not exported."""
     instrumentor = import_module("opentelemetry.instrumentation.django").DjangoInstrumentor()
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument(

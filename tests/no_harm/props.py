@@ -11,14 +11,14 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 seen: list[Any] = []
-"""What the layers noted; emptied before each request."""
+"""The records of the layers. Emptied before each request."""
 
 hooks: dict[str, Callable[..., Any]] = {}
 """The task of a layer, by its name."""
 
 
 class Layer:
-    """Native in both worlds, so that it adds nothing to the counts."""
+    """A layer that is native in both modes, so that it adds nothing to the counts."""
 
     sync_capable = True
     async_capable = True
@@ -46,7 +46,7 @@ class Layer:
 
 
 class Probe(Layer):
-    """Note what comes out of the layers below: a response or an exception."""
+    """Record the response or the exception of the layers below."""
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
@@ -73,7 +73,7 @@ class Probe(Layer):
 
 
 class Health(Layer):
-    """Answer a health check before anything asks for the host."""
+    """Answer a health check before anything reads the host."""
 
     def before(self, request: HttpRequest) -> HttpResponseBase | None:
         return HttpResponse("healthy") if request.path == "/health/" else None
@@ -88,7 +88,7 @@ class Tenant(Layer):
 
 
 class OwnUrls(Layer):
-    """Choose the URL configuration by request."""
+    """Choose the URLconf for each request."""
 
     def before(self, request: HttpRequest) -> HttpResponseBase | None:
         request.urlconf = hooks["urls"]  # type: ignore[assignment]  # a module, or an object used as one
@@ -101,7 +101,7 @@ class Failing(Layer):
 
 
 class Hooks(Layer):
-    """All hooks of a middleware, each noted, and each replaceable by a test."""
+    """All hooks of a middleware. Each call is recorded, and a test can replace each hook."""
 
     name = "outer"
 

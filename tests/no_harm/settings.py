@@ -1,4 +1,4 @@
-"""What the suite needs of a site, whichever middleware is judged; complete, for a run of its own."""
+"""Settings that the suite needs, for any middleware. They are complete, so that the suite can run alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [Path(__file__).with_name("templates")]}
 ]
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for since Django 6.1
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # required since Django 6.1
 USE_TZ = True
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -1,11 +1,11 @@
 """
-The middleware under test: ours, or whichever the environment names.
+The middleware under test: `TimingMiddleware`, or another one from the environment.
 
     NO_HARM_MIDDLEWARE  dotted paths, separated by commas
-    NO_HARM_POSITION    "first" in MIDDLEWARE (the default), or "last", as its documentation asks
-    NO_HARM_APPS        what it needs in INSTALLED_APPS, separated by commas
+    NO_HARM_POSITION    "first" in MIDDLEWARE (the default) or "last", as its documentation asks
+    NO_HARM_APPS        the apps that it needs in INSTALLED_APPS, separated by commas
     NO_HARM_SETTINGS    "module:NAME" of a dict of further Django settings
-    NO_HARM_HEADERS     response headers that it may add, separated by commas; "X-Request-ID" if not set
+    NO_HARM_HEADERS     response headers that it may add, separated by commas; the default is "X-Request-ID"
     NO_HARM_SETUP       "module:function", called before each test
 """
 
@@ -35,7 +35,7 @@ FURTHER_SETTINGS: Final[dict[str, Any]] = _object("NO_HARM_SETTINGS", {})
 
 
 def setup() -> None:
-    """Do what the middleware needs before a test."""
+    """Call the set-up function of the middleware."""
     function: Callable[[], None] | None = _object("NO_HARM_SETUP", None)
     if function is not None:
         function()

@@ -1,4 +1,4 @@
-"""The layers around: hooks of other middleware, threads and event loops, and the clients of tests."""
+"""The layers around the middleware: hooks, threads, event loops, and test clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _hops(world: World, view: Any, **options: Any) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("view", [ok, failing, hello], ids=["plain", "failing", "template"])
-def test_no_request_changes_between_event_loop_and_threads_on_its_account(world: World, view: Any) -> None:
+def test_no_request_changes_threads_because_of_it(world: World, view: Any) -> None:
     bare, judged = _hops(world, world.view(view))
 
     assert judged == bare
@@ -87,7 +87,7 @@ def test_a_sync_only_layer_above_it_works(world: World) -> None:
 
 
 @pytest.mark.parametrize("view", [ok, failing, hello], ids=["plain", "failing", "template"])
-def test_the_hooks_of_other_middleware_are_called_in_their_order(world: World, view: Any) -> None:
+def test_the_hooks_of_other_middleware_are_called_in_order(world: World, view: Any) -> None:
     calls = []
     answers = []
     for judged in (False, True):
@@ -123,7 +123,7 @@ def test_a_request_that_chooses_its_own_urls_is_routed_by_them(world: World) -> 
     assert judged.content == b"ok"
 
 
-def test_the_clients_of_tests_see_what_they_see_without_it(world: World) -> None:
+def test_test_clients_see_the_same_as_without_it(world: World) -> None:
     seen = []
     for judged in (False, True):
         with world.site(world.view(hello), judged=judged, route="a/"):
@@ -155,7 +155,7 @@ def test_a_sync_client_works_inside_a_running_loop() -> None:
     assert status == 200
 
 
-def test_a_request_of_a_factory_may_be_handed_to_the_chain(mode: str, world: World) -> None:
+def test_a_request_of_a_request_factory_is_answered(mode: str, world: World) -> None:
     with site(world.view(ok), world.chain(judged=True)):
         handler = BaseHandler()
         handler.load_middleware(is_async=mode == "async")
@@ -169,7 +169,7 @@ def test_a_request_of_a_factory_may_be_handed_to_the_chain(mode: str, world: Wor
 
 
 def test_a_request_inside_a_request_is_answered(world: World) -> None:
-    """As batch endpoints do: a view that asks its own site."""
+    """The view sends a request to its own site, as batch endpoints do."""
 
     def outer(request: HttpRequest) -> HttpResponse:
         if request.GET:

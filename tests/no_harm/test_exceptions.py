@@ -1,4 +1,4 @@
-"""Exceptions are the application's own: none is swallowed, altered, or raised by the middleware."""
+"""The middleware swallows, alters and raises no exception."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RAISED: dict[str, type[Exception]] = {
 
 
 class Signals:
-    """The signals of Django's request handling, in the order in which they came."""
+    """The signals of Django's request handling, in the order in which they were sent."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -84,7 +84,7 @@ def test_an_exception_of_a_layer_below_is_answered_as_without_it(world: World) -
     assert judged.status == 500
 
 
-def test_a_propagated_exception_is_the_very_one_that_was_raised(world: World) -> None:
+def test_a_propagated_exception_is_the_one_that_was_raised(world: World) -> None:
     cause = KeyError("cause")
     error = ValueError("no good", 1)
     error.add_note("noted")
@@ -119,7 +119,7 @@ def test_the_test_client_raises_what_the_view_raised(mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_ends_a_process_goes_through_unaltered(kind: type[BaseException]) -> None:
+def test_an_exception_that_ends_the_process_passes_unchanged(kind: type[BaseException]) -> None:
     world = World("sync")
     error = kind("stop")
 
@@ -131,8 +131,8 @@ def test_what_ends_a_process_goes_through_unaltered(kind: type[BaseException]) -
     assert visit.raised is error
 
 
-def test_a_request_whose_client_has_left_is_cancelled_to_the_end() -> None:
-    """The cancellation reaches the view once, and comes out above as it went in."""
+def test_a_request_whose_client_has_left_is_cancelled() -> None:
+    """The cancellation reaches the view once, and the layer above unchanged."""
     world = World("async")
     cancelled: list[BaseException] = []
 
@@ -157,7 +157,7 @@ def test_a_request_whose_client_has_left_is_cancelled_to_the_end() -> None:
     assert len(cancelled) == 2
 
 
-def test_a_view_that_answers_a_cancellation_is_heard() -> None:
+def test_the_answer_of_a_view_to_a_cancellation_is_kept() -> None:
     world = World("async")
     visit = Visit()
 
@@ -174,7 +174,7 @@ def test_a_view_that_answers_a_cancellation_is_heard() -> None:
     assert [one.content for one in props.seen] == [b"after all"]
 
 
-def test_a_stream_that_fails_raises_the_very_exception(world: World) -> None:
+def test_a_stream_that_fails_raises_the_same_exception(world: World) -> None:
     error = ValueError("in the stream")
 
     visit = world.serve(stream(world, [b"one"], [], error), Visit())
@@ -183,8 +183,8 @@ def test_a_stream_that_fails_raises_the_very_exception(world: World) -> None:
     assert visit.content == b"one"
 
 
-def test_a_stream_that_is_broken_off_is_broken_off_as_without_it(world: World) -> None:
-    """A generator that raises ``GeneratorExit`` or swallows a cancellation is its author's business."""
+def test_an_abandoned_stream_ends_as_without_it(world: World) -> None:
+    """The generator is cleaned up, and the server sees the same end."""
     ends = []
     for judged in (False, True):
         log: list[Any] = []

@@ -1,4 +1,4 @@
-"""The suite can fail: each harm, done by a middleware that does nothing else, is noticed."""
+"""The suite can fail: it notices each harm, done by a middleware that does nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from no_harm.world import World, counted_hops
 Test = Callable[..., None]
 
 OF_A_MEMBER: list[tuple[str, Any]] = [
-    ("AsksForTheUser", test_requests.test_a_logged_in_client_costs_no_query_when_nobody_asks_who_it_is),
+    ("AsksForTheUser", test_requests.test_a_logged_in_client_costs_no_query_if_the_user_is_not_needed),
     ("AsksForTheUser", test_requests.test_the_session_is_not_accessed),
     ("AsksForTheUser", test_requests.test_a_lazy_user_stays_lazy),
     ("Varies", test_requests.test_no_response_begins_to_vary_by_cookie),
@@ -32,29 +32,29 @@ OF_A_WORLD: list[tuple[str, Any]] = [
     ("ReadsTheBody", test_requests.test_a_view_reads_a_body_that_is_larger_than_the_memory_limit),
     (
         "Varies",
-        lambda world: test_responses.test_a_response_is_the_same_but_for_the_headers_it_may_add(
+        lambda world: test_responses.test_a_response_is_the_same_except_for_the_headers_it_may_add(
             world, test_responses.VIEWS["ok"], "get"
         ),
     ),
     ("Exposes", test_responses.test_headers_that_are_exposed_to_scripts_stay_exposed),
     ("Exposes", test_responses.test_nothing_is_exposed_to_scripts_that_the_site_did_not_expose),
-    ("Copies", test_responses.test_the_response_is_the_very_object_that_the_view_returned),
+    ("Copies", test_responses.test_the_response_is_the_object_that_the_view_returned),
     ("Consumes", test_streams.test_a_stream_is_not_touched_before_the_server_asks),
     ("Consumes", test_streams.test_a_stream_is_produced_no_faster_than_the_server_sends),
     ("Keeps", test_process.test_no_request_and_no_response_is_kept_alive),
     ("Keeps", test_process.test_nothing_grows_over_two_hundred_requests),
-    ("Translates", test_exceptions.test_a_propagated_exception_is_the_very_one_that_was_raised),
+    ("Translates", test_exceptions.test_a_propagated_exception_is_the_one_that_was_raised),
     ("ChangesThreads", lambda world: _hops(world)),
 ]
 
 
 def _hops(world: World) -> None:
-    test_chain.test_no_request_changes_between_event_loop_and_threads_on_its_account(world, test_chain.ok)
+    test_chain.test_no_request_changes_threads_because_of_it(world, test_chain.ok)
 
 
 @pytest.fixture(name="notices")
 def _notices(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
-    """Return whether a test fails when a harmful middleware is the one under test."""
+    """Return whether a test fails with a harmful middleware as the one under test."""
     monkeypatch.setattr(harmful, "kept", [])
 
     def notices(harm: str, test: Test, *arguments: Any) -> bool:
@@ -89,8 +89,8 @@ def test_harm_to_lazy_objects_is_noticed(notices: Callable[..., bool]) -> None:
     assert notices("EvaluatesLazies", test, World("sync"), test_requests.Recorder())
 
 
-def test_a_question_for_the_host_is_noticed(notices: Callable[..., bool]) -> None:
-    test = test_requests.test_a_health_check_passes_whatever_its_host
+def test_an_access_to_the_host_is_noticed(notices: Callable[..., bool]) -> None:
+    test = test_requests.test_a_health_check_with_any_host_passes
 
     assert notices("AsksForTheHost", test, World("sync"), test_requests.Recorder())
 
@@ -110,11 +110,11 @@ def test_a_file_that_is_not_left_to_the_server_is_noticed(
 
 
 def test_a_swallowed_exit_is_noticed(notices: Callable[..., bool]) -> None:
-    assert notices("Swallows", test_exceptions.test_what_ends_a_process_goes_through_unaltered, SystemExit)
+    assert notices("Swallows", test_exceptions.test_an_exception_that_ends_the_process_passes_unchanged, SystemExit)
 
 
 def test_a_swallowed_cancellation_is_noticed(notices: Callable[..., bool]) -> None:
-    assert notices("Swallows", test_exceptions.test_a_request_whose_client_has_left_is_cancelled_to_the_end)
+    assert notices("Swallows", test_exceptions.test_a_request_whose_client_has_left_is_cancelled)
 
 
 def test_a_cleared_context_is_noticed(notices: Callable[..., bool]) -> None:
@@ -122,7 +122,7 @@ def test_a_cleared_context_is_noticed(notices: Callable[..., bool]) -> None:
 
 
 def test_hops_are_counted_without_any_middleware_too() -> None:
-    """A sync view under ASGI needs some of its own, so a count of none would be a counter that is broken."""
+    """A sync view under ASGI always changes threads, so a count of 0 would mean a broken counter."""
     world = World("async")
 
     with world.site(test_chain.ok, judged=False):
@@ -133,10 +133,10 @@ def test_hops_are_counted_without_any_middleware_too() -> None:
     assert "SyncToAsync" in hops
 
 
-def test_what_coverage_keeps_of_each_thread_is_not_counted() -> None:
-    """Its collector's methods are left out, and nothing else is."""
+def test_objects_of_coverage_are_not_counted() -> None:
+    """Only the methods of its collector are left out."""
     tracer = type("Collector", (), {"lock_data": lambda self: None, "__module__": "coverage.collector"})()
-    own = type("Collector", (), {"lock_data": lambda self: None, "__module__": "coverage_of_ours"})()
+    own = type("Collector", (), {"lock_data": lambda self: None, "__module__": "not_coverage"})()
     before = test_process.objects()
     kept = [tracer.lock_data for _ in range(1000)]
     uncounted = test_process.objects() - before

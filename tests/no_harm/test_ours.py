@@ -1,4 +1,4 @@
-"""Failures inside this package: each of its functions, and each callable of a user, is made to raise once."""
+"""Failures inside this package: each of its functions, and each callable of the application, is made to raise once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not subject.IS_OURS, reason="another middleware 
 PACKAGE = str(Path(obs_middleware.__file__).parent)
 
 GUARDS = {
-    # The frames that catch; a fault at their entry comes before the guard.
+    # They catch, but a fault at their entry comes before the guard.
     "TimingMiddleware.__call__",
     "_SyncTwin.__call__",
     "TimingMiddleware.begin",
@@ -46,7 +46,7 @@ GUARDS = {
     "ChainFormatter.format",
     "JSONFormatter.format",
     "FoldDjangoRequests.filter",
-    # The wrapper of a stream and its latch: nothing is called in them but what is guarded by itself.
+    # The wrapper of a stream and its latch call only functions that are guarded themselves.
     "_Body.__next__",
     "_AsyncBody.__anext__",
     "_Ending.over",
@@ -56,24 +56,24 @@ GUARDS = {
     # Receivers of Django's signals: they read and set one variable.
     "_keep_exception",
     "_leave",
-    # Around the ASGI application: the same three kinds.
+    # The same three kinds around the ASGI application.
     "_Observer.serve",
     "_Observer._conclude",
     "_Sender.__init__",
     "_Sender.__call__",
-    # Leaves that cannot fail: an attribute read, a type compared, an entry set.
+    # They cannot fail: they read an attribute, compare a type or set an entry.
     "event_of",
     "is_departure",
     "report_once",
     "RequestEvent.note",
-    # With which the fallback line begins.
+    # The fallback line needs them.
     "RequestEvent.__init__",
     "RequestEvent.set_target",
     "new_request_id",
 }
 
 LINELESS = {
-    # The decision itself, the emission, and what even the fallback of a formatter needs.
+    # The output of the line, and a function that even the fallback of a formatter needs.
     "LineWriter._write",
     "dumps",
 }
@@ -86,9 +86,9 @@ TWICE = {
     "RequestEvent.context",
     "RequestEvent.line",
     "new_event_id",
-    # If anything was ever bound in structlog's own context variables.
+    # Called if anything was ever bound in structlog's own context variables.
     "bound_contextvars",
-    # For the name of a logger that is new.
+    # Called for the name of a new logger.
     "Cleaner.clean",
     "Cuts.__init__",
     "Walk.__init__",
@@ -117,8 +117,8 @@ SILENT = {
 }
 
 
-def test_every_name_on_these_lists_is_a_function_of_the_package() -> None:
-    """A name that has gone would excuse nothing, or later something else."""
+def test_every_name_in_these_lists_is_a_function_of_the_package() -> None:
+    """A name that no longer exists could later excuse another function."""
     defined = set()
     for path in Path(PACKAGE).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -132,11 +132,11 @@ def test_every_name_on_these_lists_is_a_function_of_the_package() -> None:
 
 
 class Fault(Exception):
-    """What no code expects."""
+    """An exception that no code expects."""
 
 
 class BaseFault(BaseException):
-    """The same, past ``except Exception``: as ``structlog.DropEvent`` is."""
+    """The same, but not caught by ``except Exception``, like ``structlog.DropEvent``."""
 
 
 class Log(logging.Handler):
@@ -151,7 +151,7 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.texts.append(self.format(record))
-        except Exception:  # noqa: BLE001 -- as the handlers of the standard library do
+        except Exception:  # noqa: BLE001 -- like the handlers of the standard library
             self.handleError(record)
 
     @property
@@ -230,7 +230,7 @@ def _view(world: World, kind: str) -> Any:
 
 def _ask(world: World) -> Answer:
     answer = world.send("/?a=1&token=x", headers=REQUEST_HEADERS)
-    # A header that was asked for, and says how long it took.
+    # A header that the settings ask for, and which differs in each response.
     answer.headers.pop("Server-Timing", None)
     return answer
 
@@ -251,7 +251,7 @@ def _name(frame: Any) -> str | None:
 
 
 def _functions(ask: Callable[[], Any]) -> list[str]:
-    """Return what of the package is called in a request, but for what the application itself calls."""
+    """Return the functions of the package that *ask* calls, without those that the application itself calls."""
     called: dict[str, None] = {}
 
     def profile(frame: Any, event: str, argument: Any) -> None:
@@ -292,10 +292,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("mode", "kind", "error"), CASES)
-def test_whatever_of_ours_fails_the_response_is_the_same(
+def test_a_failure_anywhere_in_the_package_does_not_change_the_response(
     mode: str, kind: str, error: type[BaseException], log: Log
 ) -> None:
-    """Every function of the package that a request calls is made to raise, one at a time, in a request of its own."""
+    """Each function of the package that a request calls is made to raise, one per request."""
     world = World(mode)
     world.loop_here = True  # a profile function sees one thread
     wrong: dict[str, list[str]] = {}
@@ -307,7 +307,7 @@ def test_whatever_of_ours_fails_the_response_is_the_same(
             failures._reported.clear()
             try:
                 answer: Any = _with_profile(_raiser(name, error), lambda: _ask(world))
-            except BaseException as raised:  # noqa: BLE001 -- what it should not do is what is looked for
+            except BaseException as raised:  # noqa: BLE001 -- it should not raise, and the test reports it
                 answer = repr(raised)
             troubles = _troubles(log, name, same=answer == expected)
             current_event.set(None)
@@ -319,11 +319,11 @@ def test_whatever_of_ours_fails_the_response_is_the_same(
 
 
 @pytest.mark.parametrize("kind", ["plain", "stream"])
-def test_whatever_of_ours_fails_outside_the_response_is_the_same(
+def test_a_failure_anywhere_in_observed_does_not_change_the_response(
     kind: str, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same around the ASGI application, with `observed`."""
-    monkeypatch.setattr("endings.drivers.gc.collect", lambda: 0)  # for speed: a hundred visits
+    monkeypatch.setattr("endings.drivers.gc.collect", lambda: 0)  # for speed: there are a hundred visits
     world = World("async")
     wrong: dict[str, list[str]] = {}
 
@@ -365,7 +365,7 @@ RAISERS = {"Exception": _raise_fault, "BaseException": _raise_base_fault, "DropE
 
 @pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
 @pytest.mark.parametrize("key", ["ENRICH", "LEVEL"])
-def test_a_callable_in_the_settings_that_raises_costs_nothing_but_its_own_answer(
+def test_a_callable_in_the_settings_that_raises_loses_only_its_own_result(
     world: World, key: str, raiser: Any, log: Log
 ) -> None:
     view = world.view(_plain)
@@ -380,7 +380,7 @@ def test_a_callable_in_the_settings_that_raises_costs_nothing_but_its_own_answer
 
 @pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
 @pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
-def test_a_processor_that_raises_costs_the_line_its_fields_only(
+def test_a_processor_that_raises_costs_only_fields_of_the_line(
     world: World, formatter: type[JSONFormatter], raiser: Any, log: Log
 ) -> None:
     log.setFormatter(formatter(processors=[raiser]))
@@ -412,7 +412,7 @@ def test_a_filter_that_raises_is_reported_to_the_handlers_that_work(
 
 
 @pytest.mark.parametrize("raiser", RAISERS.values(), ids=RAISERS)
-def test_a_handler_that_raises_is_no_failure_of_the_request(world: World, raiser: Any, log: Log) -> None:
+def test_a_handler_that_raises_does_not_fail_the_request(world: World, raiser: Any, log: Log) -> None:
     log.emit = raiser  # type: ignore[method-assign]  # broken on purpose
 
     with world.site(world.view(_plain), judged=True):
@@ -422,7 +422,7 @@ def test_a_handler_that_raises_is_no_failure_of_the_request(world: World, raiser
 
 
 class Hostile:
-    """A value that fails whatever is asked of it."""
+    """A value that fails at every access."""
 
     def __getattr__(self, name: str) -> Any:
         raise BaseFault(name)
@@ -431,7 +431,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
-def test_a_value_that_fails_whatever_is_asked_of_it_is_named_on_the_line(
+def test_a_value_that_fails_at_every_access_does_not_stop_the_line(
     world: World, formatter: type[JSONFormatter], log: Log
 ) -> None:
     log.setFormatter(formatter())
@@ -447,8 +447,8 @@ def test_a_value_that_fails_whatever_is_asked_of_it_is_named_on_the_line(
     assert len(log.lines) == 1
 
 
-def test_a_setting_of_the_site_that_is_wrong_is_not_met_by_ours_first(world: World, log: Log) -> None:
-    """``request.scheme`` raises with this setting; a view that never asks for it is answered."""
+def test_a_wrong_setting_of_the_site_fails_no_request_because_of_the_package(world: World, log: Log) -> None:
+    """With this setting, ``request.scheme`` raises. A view that does not use it is answered."""
     answer = world.visit(
         world.view(_plain), SECURE_PROXY_SSL_HEADER="not a pair", OBS_MIDDLEWARE={"FIELDS": ["scheme"]}
     )
@@ -458,7 +458,7 @@ def test_a_setting_of_the_site_that_is_wrong_is_not_met_by_ours_first(world: Wor
 
 
 class Odd(HttpResponseBase):
-    """A response that streams, though it is no `StreamingHttpResponse`: it lacks the attributes of Django's own."""
+    """A response that streams but is not a `StreamingHttpResponse`, and lacks its attributes."""
 
     streaming = True
 
@@ -466,7 +466,7 @@ class Odd(HttpResponseBase):
         return iter([b"odd"])
 
 
-def test_a_response_of_a_class_of_its_own_is_sent_and_written_once(log: Log) -> None:
+def test_a_response_of_an_unknown_class_is_sent_and_written_once(log: Log) -> None:
     visit = World("sync").serve(lambda request: Odd(), Visit())
 
     assert (visit.status, visit.content) == (200, b"odd")
@@ -474,8 +474,8 @@ def test_a_response_of_a_class_of_its_own_is_sent_and_written_once(log: Log) -> 
 
 
 @pytest.mark.parametrize("name", ["status_code", "headers", "streaming", "content"])
-def test_a_response_whose_attributes_raise_harms_nobody_because_of_ours(name: str, log: Log) -> None:
-    """What Django asks of it raises too, so the chain above is asked directly."""
+def test_a_response_whose_attributes_raise_is_returned_unchanged(name: str, log: Log) -> None:
+    """The middleware is called directly, because Django reads the same attributes."""
     response: Any = type("Raising", (HttpResponse,), {name: property(_raise_fault, lambda *_: None)})
 
     def view(request: HttpRequest) -> Any:

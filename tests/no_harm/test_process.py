@@ -1,4 +1,4 @@
-"""What outlives a request: logging that fails, context variables, memory, threads."""
+"""Effects beyond a request: logging that fails, context variables, memory, threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Dropped(BaseException):
 
 
 class Failing(logging.Handler):
-    """A handler that fails at one place, for every record that is not of asyncio itself."""
+    """A handler that fails at one place, for every record except those of asyncio."""
 
     def __init__(self, place: str, error: type[BaseException]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Failing(logging.Handler):
         self.fail("handler", record)
         try:
             self.format(record)
-        except Exception:  # noqa: BLE001 -- as the handlers of the standard library do
+        except Exception:  # noqa: BLE001 -- like the handlers of the standard library
             self.handleError(record)
 
 
@@ -75,21 +75,21 @@ def _broken(request: pytest.FixtureRequest, place: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("place", ["filter", "formatter", "handler"])
-def test_logging_that_fails_is_no_failure_of_the_request(world: World, broken: Failing) -> None:
+def test_logging_that_fails_does_not_fail_the_request(world: World, broken: Failing) -> None:
     answer = world.visit(world.view(lambda request: HttpResponse("hello")))
 
     assert (answer.status, answer.content) == (200, b"hello")
 
 
 @pytest.mark.parametrize("place", ["filter", "formatter", "handler"])
-def test_logging_that_fails_is_no_failure_of_a_stream(world: World, broken: Failing) -> None:
+def test_logging_that_fails_does_not_fail_a_stream(world: World, broken: Failing) -> None:
     answer = world.visit(stream(world, [b"one", b"two"], []))
 
     assert (answer.status, answer.content) == (200, b"onetwo")
 
 
 def test_context_that_was_bound_at_process_start_is_not_cleared() -> None:
-    """A service's name, bound once with structlog in the thread that then serves requests."""
+    """The name of a service, bound once with structlog in the thread that then serves requests."""
     seen = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -129,7 +129,7 @@ def test_context_variables_of_the_application_pass_through(world: World) -> None
 
 @contextmanager
 def forgetful_log(handler: logging.Handler | None = None) -> Iterator[None]:
-    """What collects log records, as pytest does, keeps them, their exceptions and with them the frames."""
+    """Replace the handlers of pytest, which keep log records, and so exceptions and frames."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     root.setLevel(logging.INFO)
@@ -150,7 +150,7 @@ def tracked() -> list[Any]:
 
 
 def sizes() -> dict[str, int]:
-    # By type: to ask a lazy object for its class evaluates it.
+    # By type(), because isinstance() would evaluate a lazy object.
     signals = [one for one in tracked() if issubclass(type(one), Signal)]
     return {
         "context variables": len(copy_context()),
@@ -183,7 +183,7 @@ def test_nothing_grows_over_two_hundred_requests(world: World) -> None:
             raise ValueError("no good")
         return HttpResponse()
 
-    # Without the test client, which connects receivers of its own with every request.
+    # Without the test client, which connects receivers in every request.
     def request_of(number: int) -> Any:
         factory = RequestFactory() if world.mode == "sync" else AsyncRequestFactory()
         url = f"/{number}/?n={number}" if number % 3 else "/"
@@ -214,7 +214,7 @@ def test_nothing_grows_over_two_hundred_requests(world: World) -> None:
         _, (before, known), (after, more) = copy_context().run(serve)
 
     assert {name: (before[name], size) for name, size in after.items() if size > before[name]} == {}
-    # Caches of Django and of the interpreter may still fill a little; one object a request would be 200.
+    # Caches of Django and of the interpreter may still grow a little. One object per request would be 200.
     assert more - known < 100
 
 

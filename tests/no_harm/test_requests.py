@@ -1,4 +1,4 @@
-"""What a middleware may do to a request: nothing. No query, no session, no user, no body, no host."""
+"""A middleware does nothing to a request: no query, no access to session, user, body or host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMON = "django.middleware.common.CommonMiddleware"
 
 
 class Recorder:
-    """A view that keeps its request, and otherwise only answers."""
+    """A view that records its requests."""
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
@@ -47,7 +47,7 @@ def _member(db: None, world: World) -> User:
     return user
 
 
-def test_a_logged_in_client_costs_no_query_when_nobody_asks_who_it_is(
+def test_a_logged_in_client_costs_no_query_if_the_user_is_not_needed(
     world: World, member: User, recorder: Recorder
 ) -> None:
     counts = []
@@ -76,7 +76,7 @@ def test_the_session_is_not_accessed(world: World, member: User, recorder: Recor
     world.visit(world.view(recorder), below=[SESSION, AUTH])
 
     (request,) = recorder.requests
-    # From the instance: in some versions of Django to ask is to access.
+    # From the instance, because in some versions of Django reading the property is an access.
     assert request.session.__dict__.get("accessed") is False
     assert request.session.modified is False
     assert "_session_cache" not in request.session.__dict__
@@ -95,7 +95,7 @@ def test_a_lazy_user_stays_lazy(world: World, member: User, recorder: Recorder) 
         world.visit(world.view(recorder), below=[SESSION, AUTH])
 
     user = recorder.requests[0].user
-    # Also not by one who puts another lazy object in its place.
+    # The middleware must not replace the lazy object either.
     assert looked_up.call_count == 0
     assert type(user) is SimpleLazyObject
     assert user.__dict__["_wrapped"] is empty
@@ -109,7 +109,7 @@ def test_a_lazy_attribute_of_the_request_stays_lazy(world: World, recorder: Reco
 
 
 def test_a_view_reads_a_body_that_is_larger_than_the_memory_limit(world: World) -> None:
-    """Reading ``request.body`` earlier turns this upload into a 400."""
+    """If the middleware read ``request.body``, this upload would be answered 400."""
     body = b"x" * 5000
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -127,7 +127,7 @@ def test_a_view_reads_a_body_that_is_larger_than_the_memory_limit(world: World) 
 
 
 def test_a_view_reads_a_large_form_as_a_stream(world: World) -> None:
-    """The same for a form, which some parse for their log."""
+    """The same for a form, which some middleware parse for their log."""
     body = b"field=" + b"x" * 5000
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -154,7 +154,7 @@ def test_a_body_that_nobody_reads_is_not_read(world: World, recorder: Recorder, 
 
 
 class Counting(FileUploadHandler):
-    """An upload handler that keeps the sizes of the chunks that it was given, and no file."""
+    """An upload handler that records the sizes of its chunks, and keeps no file."""
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
@@ -169,7 +169,7 @@ class Counting(FileUploadHandler):
 
 
 def test_a_view_may_choose_its_upload_handlers(world: World) -> None:
-    """Django refuses that once the form has been parsed."""
+    """Django refuses that after the form has been parsed."""
     handlers = []
 
     def view(request: Any) -> HttpResponse:
@@ -203,8 +203,8 @@ def test_an_upload_reaches_the_view_as_it_was_sent(world: World) -> None:
     assert judged.content == b"contentn"
 
 
-def test_a_health_check_passes_whatever_its_host(world: World, recorder: Recorder) -> None:
-    """A load balancer asks by address; a layer below answers it before anything looks at the host."""
+def test_a_health_check_with_any_host_passes(world: World, recorder: Recorder) -> None:
+    """A load balancer uses an address as the host. A layer below answers before anything checks the host."""
     answer = world.visit(
         world.view(recorder),
         url="/health/",
@@ -216,7 +216,7 @@ def test_a_health_check_passes_whatever_its_host(world: World, recorder: Recorde
     assert (answer.status, answer.content) == (200, b"healthy")
 
 
-def test_a_host_that_nobody_asks_for_is_not_validated(world: World, recorder: Recorder) -> None:
+def test_a_host_that_the_site_does_not_use_is_not_validated(world: World, recorder: Recorder) -> None:
     answer = world.visit(world.view(recorder), headers={"Host": "10.0.0.1"}, ALLOWED_HOSTS=["example.com"])
 
     assert answer.status == 200
@@ -256,7 +256,7 @@ def test_a_request_of_a_strange_address_is_answered(world: World, recorder: Reco
     assert judged == bare
 
 
-def test_what_the_view_sees_of_the_request_is_the_same(world: World) -> None:
+def test_the_view_gets_the_same_request(world: World) -> None:
     seen = []
 
     def view(request: Any) -> HttpResponse:
@@ -273,8 +273,8 @@ def test_what_the_view_sees_of_the_request_is_the_same(world: World) -> None:
     assert seen[0] == seen[1]
 
 
-def test_a_view_runs_in_the_thread_in_which_it_would_run_without_it(mode: str, world: World) -> None:
-    """A sync view under WSGI in the server's thread, an async view on the event loop."""
+def test_a_view_runs_in_the_same_thread_as_without_it(mode: str, world: World) -> None:
+    """A sync view under WSGI runs in the thread of the server, an async view on the event loop."""
     threads = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -287,7 +287,7 @@ def test_a_view_runs_in_the_thread_in_which_it_would_run_without_it(mode: str, w
 
 
 def test_two_async_requests_are_served_at_once() -> None:
-    """By the handler that servers use: in the test client, requests share the one thread of sync code."""
+    """This uses the handler of servers, because requests of the test client share one thread for sync code."""
     statuses: list[int] = []
 
     async def view(request: HttpRequest) -> HttpResponse:

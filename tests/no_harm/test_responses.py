@@ -1,4 +1,4 @@
-"""What a middleware may do to a response: add the headers that it is known for, and nothing else."""
+"""A middleware may add its own headers to a response, and change nothing else."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def _with_cookies(response: HttpResponse) -> HttpResponse:
 
 @pytest.mark.parametrize("method", ["get", "head", "options", "post"])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_a_response_is_the_same_but_for_the_headers_it_may_add(world: World, view: Any, method: str) -> None:
+def test_a_response_is_the_same_except_for_the_headers_it_may_add(world: World, view: Any, method: str) -> None:
     bare, judged = world.compare(world.view(view), method=method)
 
     assert judged == bare
 
 
-def test_the_response_is_the_very_object_that_the_view_returned(world: World) -> None:
+def test_the_response_is_the_object_that_the_view_returned(world: World) -> None:
     response = HttpResponse("hello")
 
     world.visit(world.view(lambda request: response), above=["no_harm.props.Probe"])
@@ -113,7 +113,7 @@ def test_a_second_request_with_the_etag_is_answered_304_as_without_it(world: Wor
 def test_a_compressed_response_is_the_same_to_the_byte(
     world: World, place: str, streaming: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Its padding against BREACH is random.
+    # GZipMiddleware adds random padding against BREACH.
     monkeypatch.setattr(GZipMiddleware, "max_random_bytes", 0)
     view = (
         stream(world, [b"hello" * 100, b"world" * 100], [])
@@ -138,7 +138,7 @@ def _post_with_token(world: World, view: Any, *, judged: bool, token: bool) -> A
 
 
 @pytest.mark.parametrize("token", [False, True], ids=["without token", "with token"])
-def test_forged_forms_are_refused_and_true_ones_taken_as_without_it(world: World, token: bool) -> None:
+def test_forged_forms_are_refused_and_others_accepted_as_without_it(world: World, token: bool) -> None:
     view = world.view(lambda request: HttpResponse(request.POST.get("csrfmiddlewaretoken", "")))
 
     bare, judged = (_post_with_token(world, view, judged=judged, token=token) for judged in (False, True))

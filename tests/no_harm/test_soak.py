@@ -1,8 +1,7 @@
 """
-Thousands of requests of every ending: nothing grows, nothing is lost, every count is right.
+Thousands of requests with every ending: nothing grows, nothing is lost, every count is right.
 
-2,000 of them with the other tests; ``NO_HARM_SOAK=100000`` before ``python -m pytest tests/no_harm/test_soak.py`` for
-more.
+The default is 2,000 requests. For more: ``NO_HARM_SOAK=100000 python -m pytest tests/no_harm/test_soak.py``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from obs_middleware.logs.filters import FoldDjangoRequests
 from obs_middleware.logs.formatters import JSONFormatter
 
 pytestmark = [
-    pytest.mark.skipif(not subject.IS_OURS, reason="the counts are ours"),
+    pytest.mark.skipif(not subject.IS_OURS, reason="needs the counts of this package"),
     pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume"),  # of a file, under ASGI
 ]
 
@@ -59,7 +58,7 @@ SETTINGS = {"EXCLUDE": ["ignored"], "QUIET": ["^/quiet"], "ENRICH": lambda reque
 
 
 class Lines(logging.Handler):
-    """Counts the request lines, as they would be shipped, and keeps none of them."""
+    """Count the request lines as they would be shipped, and keep none of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,11 +205,11 @@ def test_after_thousands_of_requests_nothing_has_grown_and_every_count_is_right(
             await _serve_asgi(application, number)
 
     def run(numbers: range) -> None:
-        # A context of its own, as the worker of a server has.
+        # A separate context, as the worker of a server has.
         if server == "wsgi":
             copy_context().run(serve, numbers)
         else:
-            # Not in debug mode, which would be most of the time, also where Python is.
+            # Not in debug mode, even if Python is: debug mode would take most of the time.
             copy_context().run(lambda: asyncio.run(serve_async(numbers), debug=False))
 
     urls = type("urls", (), {"urlpatterns": [path(name, _view(server)) for name in ("", "ignored", "quiet")]})
@@ -231,9 +230,9 @@ def test_after_thousands_of_requests_nothing_has_grown_and_every_count_is_right(
 
     assert in_flight() == []
     assert after[0] == before[0]
-    # However many requests: it is a few dozen, of caches that were still filling.
+    # A few dozen for any number of requests, because some caches are still filling.
     assert after[1] - before[1] < 150
-    # A kilobyte for each request would show; the allocator's own noise is some megabytes.
+    # A kilobyte per request would show. The noise of the allocator is some megabytes.
     assert after[2] - before[2] < 8_000_000 + amount * 100
     assert difference.pop("requests") == sum(difference.values()) == amount
     assert difference["written"] == lines.count > amount // 2
@@ -250,7 +249,7 @@ def _endings(server: str) -> tuple[str, ...]:
 
 
 def _resident_bytes() -> int:
-    """Return what the process occupies, or 0 where the system does not say."""
+    """Return the memory that the process occupies, or 0 if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""Streams and files: nothing is consumed, held back or sent in another way."""
+"""Streams and files are not consumed, held back or sent in another way."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_stream_keeps_its_class_and_its_attributes(world: World) -> None:
 
 
 class Closer:
-    """A body with a ``close``, which Django calls when the response is closed."""
+    """A body with a method ``close``, which Django calls when the response is closed."""
 
     def __init__(self, chunks: list[bytes]) -> None:
         self.chunks = iter(chunks)
@@ -107,8 +107,8 @@ def _with_closers(response: Any, order: list[str]) -> StreamingHttpResponse:
     return response  # type: ignore[no-any-return]  # Any in, Any out
 
 
-def test_a_stream_that_nobody_reads_is_closed_in_silence(world: World) -> None:
-    """A test that drops a response gets no exception at the next garbage collection."""
+def test_a_stream_that_nobody_reads_is_closed_silently(world: World) -> None:
+    """A test that drops the response gets no exception at the next garbage collection."""
     log: list[Any] = []
 
     world.serve(stream(world, [b"one"], log), Visit(take=0, fail_send_at=0))
@@ -117,7 +117,7 @@ def test_a_stream_that_nobody_reads_is_closed_in_silence(world: World) -> None:
 
 
 class Recording(FileWrapper):
-    """The server's own file wrapper, which sends the file by ``sendfile``."""
+    """The file wrapper of a server, which sends files by ``sendfile``."""
 
     files: list[Any] = []  # noqa: RUF012 -- emptied by the test
 
@@ -127,7 +127,7 @@ class Recording(FileWrapper):
 
 
 def test_a_file_goes_out_through_the_wrapper_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file itself, at its beginning: to wrap or to read it is to lose ``sendfile``."""
+    """The server gets the file itself, unread. Otherwise it could not use ``sendfile``."""
     world = World("sync")
     (tmp_path / "file.bin").write_bytes(b"x" * 10_000)
     file = (tmp_path / "file.bin").open("rb")

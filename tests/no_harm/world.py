@@ -1,4 +1,4 @@
-"""One site, visited with and without the middleware under test, in both worlds."""
+"""One site, visited with and without the middleware under test, in sync and async mode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ View = Callable[..., Any]
 
 
 class _AsyncClient(AsyncClient):
-    """A client whose header ``Host`` can be chosen; Django's adds a second one to it."""
+    """A client that sends the header ``Host`` of the test. Django's client sends a second one."""
 
     def _base_scope(self, **request: Any) -> dict[str, Any]:
         scope: dict[str, Any] = super()._base_scope(**request)  # type: ignore[misc]  # not in the stubs
@@ -34,7 +34,7 @@ class _AsyncClient(AsyncClient):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client sees of a response, without the headers that the middleware under test may add."""
+    """The parts of a response that a client sees, without the headers that the middleware under test may add."""
 
     status: int
     headers: dict[str, str]
@@ -92,7 +92,7 @@ class World:
         urls = type("urls", (), {"urlpatterns": [path(route, view)]})
         chain = self.chain(above, below, judged=judged)
         props.seen.clear()
-        # A new handler for each site: a client keeps the chain that it has loaded.
+        # A client keeps the chain that it has loaded, so reset it for each site.
         self.client.handler._middleware_chain = None
         with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=chain, **settings):
             yield
@@ -104,7 +104,7 @@ class World:
             self.response = call(url, **request)
             content = _content(self.response)
         else:
-            # On a loop of asyncio's own there is no thread for the database of the tests.
+            # asyncio.run() would have no thread for the database of the tests.
             content = (
                 asyncio.run(self._send(call, url, request))
                 if self.loop_here
@@ -202,7 +202,7 @@ def counted_queries() -> Iterator[list[str]]:
 
 
 def stream(world: World, chunks: Sequence[bytes], log: list[Any], error: BaseException | None = None) -> View:
-    """Return a view that streams *chunks*, notes in *log* how far it came, and raises *error* at the end."""
+    """Return a view that streams *chunks*, records its progress in *log*, and raises *error* at the end."""
 
     def produce() -> Iterator[bytes]:
         try:
