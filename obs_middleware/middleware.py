@@ -63,8 +63,8 @@ class TimingMiddleware(Generic[Result]):
 
     Under WSGI, or above a sync-only middleware, you get an instance of a sync twin of the class, so that no request
     changes threads. A subclass may override `begin` and `finish`. A ``__call__`` of a subclass or a mixin is never
-    bypassed: its ``super().__call__`` is sync or async as it is itself, and Django adapts it to the other mode. An
-    async one costs a thread change for each request under WSGI.
+    bypassed. If it is sync, its ``super().__call__`` is sync; if it is async, that is async. Django adapts it to the
+    other mode, which costs a thread change for each request.
 
     Args:
         get_response: The next layer, a function or a coroutine function.

@@ -71,17 +71,19 @@ GUARDS = {
     "RequestEvent.set_target",
     "new_request_id",
 }
+"""Functions that are not made to raise."""
 
 LINELESS = {
     # The output of the line, and a function that even the fallback of a formatter needs.
     "LineWriter._write",
     "dumps",
 }
+"""Functions whose failure may cost the line."""
 
 TWICE = {
     "Timestamps.text",
-    # Called in the shortcut and, when that has failed, again by the chain; the request decides which is
-    # first, and only the chain's failure is worth a report.
+    # The shortcut calls them first, and the chain again if the shortcut has failed. Only a failure in the chain is
+    # reported.
     "ChainFormatter._head",
     "RequestEvent.context",
     "RequestEvent.line",
@@ -94,9 +96,10 @@ TWICE = {
     "Walk.__init__",
     "Walk.value",
 }
+"""Functions whose failure is reported or not, depending on the request."""
 
 SILENT = {
-    # A shortcut that fails, whatever fails in it, is not taken: the chain calls the same functions again.
+    # If they fail, the shortcut is not used. The chain calls the same functions again.
     "Shortcut.line",
     "Shortcut._learn_name",
     "_is_finite",
@@ -106,7 +109,7 @@ SILENT = {
     "_check_integers",
     "encode_text",
     "is_whole",
-    # A value that cannot be shown is shown by the name of its type, and that is all there is to say.
+    # If they fail, the line shows the type of the value instead.
     "Walk._mapping",
     "Walk._may_add",
     "Walk._may_open",
@@ -115,6 +118,7 @@ SILENT = {
     "plain_key",
     "clean_text",
 }
+"""Functions whose failure is not reported."""
 
 
 def test_every_name_in_these_lists_is_a_function_of_the_package() -> None:
