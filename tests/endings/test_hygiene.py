@@ -102,6 +102,24 @@ def test_a_request_that_a_view_makes_has_its_own_line(outside: bool, lines: Capt
     assert not [line for line in lines.logs if line["logger"] == "obs_middleware"]
 
 
+@pytest.mark.parametrize("outside", [False, True], ids=["inside", "observed"])
+def test_a_request_that_an_async_view_makes_has_its_own_line(outside: bool, lines: CapturedRequests) -> None:
+    """The inner request has a scope too, but not the one that `observed` has opened the outer event for."""
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        if request.GET.get("inner"):
+            return HttpResponse("inner", status=202)
+        return HttpResponse(b"of " + (await AsyncClient().get("/?inner=1")).content)
+
+    with site(view, [OURS]):
+        visit = visit_asgi(Visit(), outside=outside)
+
+    assert visit.content == b"of inner"
+    inner, outer = lines
+    assert (inner["status"], outer["status"]) == (202, 200)
+    assert inner["request_id"] != outer["request_id"]
+
+
 def test_what_django_logs_after_the_middleware_still_carries_the_id(get: Get, lines: CapturedRequests) -> None:
     """Django's "Not Found" comes late. A handler that does not fold prints it."""
     stream = io.StringIO()
