@@ -17,7 +17,7 @@ from conftest import Get, Site
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from endings.drivers import OURS, Visit, scope_of, site, visit_asgi, visit_wsgi
 
 from obs_middleware import bind, get_request_id
