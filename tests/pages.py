@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from obs_middleware.read.figures import Lines, Quantiles, ReportData
+from obs_middleware.read.answers import Lines, Quantiles
+from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
 
 VOID = {"input", "link", "meta"}

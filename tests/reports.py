@@ -12,18 +12,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from obs_middleware.read.figures import (
-    Bin,
-    Count,
-    ErrorRow,
-    HeatMap,
-    Lines,
-    Quantiles,
-    ReportData,
-    RouteRow,
-    Slice,
-    SlowRequest,
-)
+from obs_middleware.read.answers import Bin, Count, ErrorRow, Group, HeatMap, Lines, Quantiles, Slice, SlowRequest
+from obs_middleware.read.show.page.data import ReportData
 
 START = dt.datetime(2026, 11, 23, 6, tzinfo=dt.UTC)
 HOURS = 18
@@ -192,11 +182,11 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
         routes=tuple(
             sorted(
                 (
-                    RouteRow(
-                        method,
-                        route,
+                    Group(
+                        (method, route),
                         len(rows),
                         sum(one.outcome == "error" for one in rows),
+                        sum(one.seconds for one in rows),
                         sum(one.seconds for one in rows) / total,
                         quantiles(one.seconds for one in rows),
                     )
@@ -267,7 +257,7 @@ HOSTILE = (
 def hostile() -> ReportData:
     """Return the report of the shop with a hostile value in every text."""
 
-    def texts(row: RouteRow | SlowRequest | ErrorRow, turn: int) -> dict[str, Any]:
+    def texts(row: SlowRequest | ErrorRow, turn: int) -> dict[str, Any]:
         return {
             field.name: HOSTILE[(turn + place) % len(HOSTILE)]
             for place, field in enumerate(dataclasses.fields(row))
@@ -283,7 +273,10 @@ def hostile() -> ReportData:
         statuses=tuple(Count(text, 1) for text in HOSTILE),
         outcomes=tuple(Count(text, 1) for text in HOSTILE),
         lines=Lines(9, 9, kinds=tuple(Count(text, 1) for text in HOSTILE)),
-        routes=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.routes)),
+        routes=tuple(
+            dataclasses.replace(row, keys=(HOSTILE[turn % len(HOSTILE)], HOSTILE[(turn + 1) % len(HOSTILE)]))
+            for turn, row in enumerate(data.routes)
+        ),
         slowest=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.slowest)),
         failures=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.failures * 3)),
     )

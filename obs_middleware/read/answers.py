@@ -1,8 +1,7 @@
 """
 The answers to questions about requests, from files or from an index.
 
-Read. Plain data without behaviour, and `Requests`, which answers the questions. An unknown value is None, never 0;
-durations are in seconds, times in UTC.
+Plain data, and the protocol `Requests`. An unknown value is None, never 0; durations are in seconds, times in UTC.
 """
 
 from __future__ import annotations
@@ -10,14 +9,174 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Lines, Quantiles, Slice, SlowRequest
+__all__ = [
+    "FAILED_OUTCOMES",
+    "FAILED_STATUS",
+    "FEW",
+    "Bin",
+    "Change",
+    "Count",
+    "ErrorRow",
+    "Group",
+    "Groups",
+    "HeatMap",
+    "Lines",
+    "Overview",
+    "Quantiles",
+    "Requests",
+    "Slice",
+    "SlowRequest",
+    "Verdict",
+]
 
-__all__ = ["FEW", "Change", "Group", "Groups", "Overview", "Requests", "Verdict"]
+FEW: Final = 20
+"""With fewer requests than this, a p95 is close to the maximum. Such figures are marked as not reliable."""
 
-FEW = 20
-"""Below so many requests a p95 is little more than the largest of them; such figures are marked."""
+FAILED_OUTCOMES: Final = ("error", "stream_error", "lost")
+FAILED_STATUS: Final = 500
+"""A request failed if it has one of these outcomes, or this status or a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """
+    How many there are of one kind.
+
+    Attributes:
+        name: What is counted: a kind of line, an outcome, a class of status such as ``2xx``.
+    """
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """
+    The lines that were read, all of them.
+
+    Attributes:
+        read: All lines, whatever they are.
+        requests: Those that are the line of a request, and counted in the report.
+        filtered: Request lines that the filters left out.
+        kinds: What the lines are: the formats and schemas that were found, other log lines, foreign lines that were
+            skipped, damaged ones.
+    """
+
+    read: int
+    requests: int
+    filtered: int = 0
+    kinds: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """
+    Quantiles of durations, in seconds; exact, if whoever computed them does not say otherwise.
+
+    Attributes:
+        n: How many durations they were taken from; lines, not weighted by anything. With 0 the others are None.
+        mean: The arithmetic mean.
+    """
+
+    n: int
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+    mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """
+    A bar of the histogram: the durations from *low* up to *high*, in seconds, the latter excluded.
+
+    The bars are given in rising order, without gaps, on a logarithmic scale: each is as many times as wide as the one
+    before. Empty ones are given too.
+    """
+
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """
+    How many requests took how long when.
+
+    Attributes:
+        times: Where the columns begin, and where the last ends: one more than there are columns.
+        durations: Where the rows begin, in seconds, rising, on a logarithmic scale, and where the last ends.
+        counts: For each column the counts of its rows.
+    """
+
+    times: tuple[dt.datetime, ...]
+    durations: tuple[float, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """
+    A stretch of the time span; those in which nothing happened are given too.
+
+    Attributes:
+        requests: Requests, weighted by their sample rate if they have one.
+        errors: Those of them that failed; None when the lines do not say.
+        durations: The durations in it.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    requests: int
+    errors: int | None
+    durations: Quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequest:
+    """One request, as its line has it; what the line does not say is None. The units are those of the line."""
+
+    duration_seconds: float
+    timestamp: dt.datetime | None = None
+    method: str | None = None
+    path: str | None = None
+    route: str | None = None
+    status: int | None = None
+    outcome: str | None = None
+    db_seconds: float | None = None
+    db_queries: int | None = None
+    request_id: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """
+    Failed requests that have type, status, method and route in common.
+
+    Attributes:
+        count: How many, weighted by their sample rate if they have one.
+        error_message: That of the newest of them.
+        last_seen: When the newest was written.
+        request_id: Id of the newest, to look for.
+    """
+
+    count: int
+    error_type: str | None = None
+    error_message: str | None = None
+    status: int | None = None
+    outcome: str | None = None
+    method: str | None = None
+    route: str | None = None
+    last_seen: dt.datetime | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.index.access import add_engine
 from obs_middleware.read.show.text import FORMATS
-from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import add_filters
 
 __all__ = ["add_by", "add_files", "add_format", "add_limit", "add_local_files", "add_memory", "by_of", "whole_number"]
@@ -61,11 +61,11 @@ def by_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     Return the names of the fields in ``--by``, each once.
 
     Raises:
-        BadExpression: ``--by`` names no field.
+        ExpressionError: ``--by`` names no field.
     """
     fields = tuple(dict.fromkeys(field.strip() for field in arguments.by.split(",") if field.strip()))
     if not fields:
-        raise BadExpression(
+        raise ExpressionError(
             f"invalid --by {arguments.by!r}: name at least one field, for example route or method,status"
         )
     return tuple(_SHORT_NAMES.get(field, field) for field in fields)

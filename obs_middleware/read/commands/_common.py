@@ -18,15 +18,15 @@ from typing import Any, Final, Protocol, TypeVar
 import duckdb
 
 from obs_middleware.read.answers import Change, Requests
+from obs_middleware.read.errors import SourceError, UsageError
 from obs_middleware.read.files.requests import FileRequests, changes
-from obs_middleware.read.files.sources import BadSource, Source, find_sources, scratch_folder
+from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import check_predicate, connect, matching_lines, read_log
 from obs_middleware.read.index.access import access_of
 from obs_middleware.read.show.numbers import count
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition, Every, predicate
-from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import condition_of
 
 __all__ = [
@@ -69,7 +69,7 @@ class Session(Protocol):
             fields: The fields that you are going to ask for.
 
         Raises:
-            BadSource: No request passes the filters.
+            SourceError: No request passes the filters.
         """
 
     def changes(
@@ -113,7 +113,7 @@ class FileSession:
         Read the files that match *names*. Every call fills a new table.
 
         Raises:
-            BadSource: There is no request line, or none passes the filters.
+            SourceError: There is no request line, or none passes the filters.
         """
         self._tables.append(f"requests_{len(self._tables)}")
         sources = self.sources(names)
@@ -122,8 +122,8 @@ class FileSession:
         if not log.requests:
             where = ", ".join(log.sources)
             if log.filtered:
-                raise BadSource(f"{where}: none of the {count(log.filtered)} request lines passes the filters")
-            raise BadSource(f"{where}: no request line among {count(log.lines)} lines")
+                raise SourceError(f"{where}: none of the {count(log.filtered)} request lines passes the filters")
+            raise SourceError(f"{where}: no request line among {count(log.lines)} lines")
         return FileRequests(log, self._tables[-1])
 
     def changes(
@@ -168,7 +168,7 @@ def session(arguments: argparse.Namespace) -> Iterator[Session]:
             yield opened
         return
     from obs_middleware.read.index.client import Engine  # noqa: PLC0415 -- needs the extra `opensearch`
-    from obs_middleware.read.index.requests import EngineSession  # noqa: PLC0415 -- as above
+    from obs_middleware.read.index.session import EngineSession  # noqa: PLC0415 -- as above
 
     now = dt.datetime.now(dt.UTC)
     condition = condition_of(arguments, now)
@@ -195,7 +195,7 @@ def answered_in(
     try:
         with opener(arguments) as opened:
             return answer(arguments, opened)
-    except (BadSource, BadExpression) as error:
+    except UsageError as error:
         print(f"obs-middleware: {inert(str(error))}", file=sys.stderr)
     except duckdb.Error as error:
         print(f"obs-middleware: DuckDB error: {inert(str(error).splitlines()[0])}", file=sys.stderr)

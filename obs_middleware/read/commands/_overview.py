@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from obs_middleware.read.answers import FEW, Groups, Overview, Requests
-from obs_middleware.read.figures import Quantiles
+from obs_middleware.read.answers import FEW, Groups, Overview, Quantiles, Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import FEW_NOTE
 

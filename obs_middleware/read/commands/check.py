@@ -14,11 +14,11 @@ from obs_middleware.read.answers import Overview, Verdict
 from obs_middleware.read.commands._arguments import add_files, add_format, whole_number
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
+from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.files.requests import STATS_FIELDS
-from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.show.numbers import count, duration, percent
 from obs_middleware.read.show.text import Answer, Column, Table, plain, show
-from obs_middleware.read.where.expression import BadExpression, seconds_of
+from obs_middleware.read.where.expression import seconds_of
 
 __all__ = ["configure", "run"]
 
@@ -54,9 +54,9 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     everything = requests.overview()
     n = everything.durations.n
     if n < arguments.least:
-        raise BadSource(f"there are {count(n)} requests, and --least asks for {count(arguments.least)}")
+        raise SourceError(f"there are {count(n)} requests, and --least asks for {count(arguments.least)}")
     if "errors" in limits and everything.errors is None:
-        raise BadSource("--errors cannot be checked: these lines have a duration but no status")
+        raise SourceError("--errors cannot be checked: these lines have a duration but no status")
     verdicts = tuple(Verdict(figure, limit, _value(everything, figure), n) for figure, limit in limits.items())
     broken = [verdict for verdict in verdicts if not verdict.kept]
     columns = (
@@ -79,7 +79,7 @@ def _limits(arguments: argparse.Namespace) -> dict[str, float]:
     if arguments.errors is not None:
         limits["errors"] = _share(arguments.errors)
     if not limits:
-        raise BadExpression("there is no limit to check: give one, for example --p95 300ms or --errors 1%")
+        raise ExpressionError("there is no limit to check: give one, for example --p95 300ms or --errors 1%")
     return limits
 
 
@@ -94,7 +94,7 @@ def _share(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text.strip())
     share = None if match is None else float(match[1]) / (100 if match[2] else 1)
     if share is None or share > 1:
-        raise BadExpression(f"invalid --errors {text!r}: use a percentage (1%) or a share from 0 to 1 (0.01)")
+        raise ExpressionError(f"invalid --errors {text!r}: use a percentage (1%) or a share from 0 to 1 (0.01)")
     return share
 
 

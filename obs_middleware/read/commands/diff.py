@@ -6,14 +6,15 @@ import argparse
 from typing import Any
 
 from obs_middleware.read.answers import FEW, Change
+from obs_middleware.read.bootstrap import CONFIDENCE, DRAWS
 from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of
-from obs_middleware.read.files.requests import CONFIDENCE, DRAWS, STATS_FIELDS
+from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.index.access import add_engine
 from obs_middleware.read.show.numbers import count, duration
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
-from obs_middleware.read.where.expression import BadExpression
 from obs_middleware.read.where.options import add_filters
 
 __all__ = ["configure", "run"]
@@ -73,12 +74,12 @@ def _sides(arguments: argparse.Namespace) -> list[str]:
     sides: list[str] = arguments.sides
     if arguments.opensearch is None:
         if len(sides) != len(_SIDES):
-            raise BadExpression(f"diff compares two logs, BEFORE and AFTER, and you named {len(sides)}")
+            raise ExpressionError(f"diff compares two logs, BEFORE and AFTER, and you named {len(sides)}")
         return sides
     if len(arguments.index) == len(_SIDES) and not sides:
         return list(arguments.index)
     if len(arguments.index) != 1 or len(sides) != len(_SIDES):
-        raise BadExpression(
+        raise ExpressionError(
             "diff compares two sides: give two --index, or one --index and two expressions, "
             "for example \"version = '1.1'\" \"version = '1.2'\""
         )

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from obs_middleware.read.answers import Group, Requests
+from obs_middleware.read.answers import Requests
 from obs_middleware.read.commands._arguments import add_files
 from obs_middleware.read.commands._common import Session, answered
-from obs_middleware.read.figures import ReportData, RouteRow
+from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS
-from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
 from obs_middleware.read.where.options import said
 
@@ -61,7 +61,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     try:
         Path(arguments.output).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise BadSource(f"{arguments.output}: {error.strerror}") from error
+        raise SourceError(f"{arguments.output}: {error.strerror}") from error
     print(f"{arguments.output} written", file=sys.stderr)
     return 0
 
@@ -108,15 +108,10 @@ def page_data(
         histogram=everything.histogram,
         heat_map=requests.heat_map(max(span / _COLUMNS, 0.001)),
         course=requests.course(step) if everything.first is not None else (),
-        routes=tuple(_route(row) for row in routes.rows),
-        other_routes=_route(replace(routes.rest, keys=(None, None))) if routes.rest else None,
+        routes=routes.rows,
+        other_routes=replace(routes.rest, keys=(None, None)) if routes.rest else None,
         routes_total=routes.total,
         slowest=requests.slowest(_SLOWEST),
         failures=broken,
         failures_total=kinds,
     )
-
-
-def _route(row: Group) -> RouteRow:
-    method, route = row.keys
-    return RouteRow(method, route, row.requests, row.errors, row.share, row.durations)

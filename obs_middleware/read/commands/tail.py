@@ -20,11 +20,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from obs_middleware.read.answers import FEW
+from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, FEW
 from obs_middleware.read.commands._arguments import add_local_files, whole_number
 from obs_middleware.read.commands._common import FileSession, answered_in, file_session
+from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.follow import Follower, PipeFollower
-from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.files.table import line_rows
 from obs_middleware.read.schemas import quoted
 from obs_middleware.read.show.numbers import count, duration, percent, rate
@@ -185,7 +185,7 @@ class _Screen:
 def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
     names = arguments.files or ["-"]
     if names == ["-"] and sys.stdin.isatty():
-        raise BadSource("there is no log to follow: name a log file, or pipe one in")
+        raise SourceError("there is no log to follow: name a log file, or pipe one in")
     found: list[Follower | PipeFollower] = []
     for name in names:
         if name == "-":
@@ -195,9 +195,9 @@ def _followers(arguments: argparse.Namespace) -> list[Follower | PipeFollower]:
         try:
             kind = path.stat().st_mode
         except (OSError, ValueError) as error:
-            raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+            raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
         if stat.S_ISDIR(kind):
-            raise BadSource(f"{name}: is a directory, not a log file")
+            raise SourceError(f"{name}: is a directory, not a log file")
         found.append(Follower(path, arguments.lines))
     return found
 
@@ -206,13 +206,13 @@ def _read(followers: Sequence[Follower | PipeFollower]) -> list[str]:
     try:
         return [line for follower in followers for line in follower.read()]
     except OSError as error:
-        raise BadSource(f"{error.filename or 'input'}: {error.strerror}") from error
+        raise SourceError(f"{error.filename or 'input'}: {error.strerror}") from error
 
 
 def _failed(fields: dict[str, Any]) -> bool | None:
     if fields["status"] is None and fields["outcome"] is None:
         return None
-    return (fields["status"] or 0) >= 500 or fields["outcome"] in {"error", "stream_error", "lost"}
+    return (fields["status"] or 0) >= FAILED_STATUS or fields["outcome"] in FAILED_OUTCOMES
 
 
 def _request(fields: dict[str, Any]) -> Text:

@@ -6,16 +6,15 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from obs_middleware.read.answers import FEW, Overview, Requests
+from obs_middleware.read.answers import FEW, Overview, Requests, Slice
 from obs_middleware.read.commands._arguments import add_files, add_format
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import head_of, notes_of
-from obs_middleware.read.figures import Slice
+from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.files.requests import STATS_FIELDS
-from obs_middleware.read.files.sources import BadSource
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, blocks, show
-from obs_middleware.read.where.expression import BadExpression, seconds_of
+from obs_middleware.read.where.expression import seconds_of
 
 __all__ = ["configure", "run", "sensible_step"]
 
@@ -63,17 +62,17 @@ def _wanted(arguments: argparse.Namespace) -> float | None:
         return None
     seconds = seconds_of(arguments.every)
     if not 0.001 <= seconds <= _LONGEST:
-        raise BadExpression(f"invalid --every {arguments.every!r}: use a length from 1ms to 36500d, for example 1m")
+        raise ExpressionError(f"invalid --every {arguments.every!r}: use a length from 1ms to 36500d, for example 1m")
     return seconds
 
 
 def _step(wanted: float | None, arguments: argparse.Namespace, requests: Requests, everything: Overview) -> float:
     if everything.first is None or everything.last is None:
-        raise BadSource(f"{', '.join(requests.sources)}: no line has a timestamp, so there is no course over time")
+        raise SourceError(f"{', '.join(requests.sources)}: no line has a timestamp, so there is no course over time")
     span = (everything.last - everything.first).total_seconds()
     step = wanted or sensible_step(span)
     if span / step > requests.most_slices:
-        raise BadExpression(
+        raise ExpressionError(
             f"invalid --every {arguments.every!r}: it makes {count(span / step)} slices of this log, and the limit is "
             f"{count(requests.most_slices)}; use a longer time, or narrow the log with --since and --until"
         )

@@ -9,17 +9,32 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
-from obs_middleware.read.answers import FEW, Change, Group, Groups, Overview
-from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Lines, Quantiles, Slice, SlowRequest
+from obs_middleware.read.answers import (
+    FAILED_OUTCOMES,
+    FAILED_STATUS,
+    FEW,
+    Bin,
+    Change,
+    Count,
+    ErrorRow,
+    Group,
+    Groups,
+    HeatMap,
+    Lines,
+    Overview,
+    Quantiles,
+    Slice,
+    SlowRequest,
+)
+from obs_middleware.read.bootstrap import DRAWS, FIGURES, interval_of, ranks_of
 from obs_middleware.read.files.table import Log
-from obs_middleware.read.schemas import quoted
+from obs_middleware.read.schemas import literal, quoted
 from obs_middleware.read.show.numbers import count
 
 __all__ = [
@@ -34,7 +49,6 @@ __all__ = [
     "histogram",
     "outcomes",
     "overview",
-    "ranks_of",
     "service",
     "slowest",
 ]
@@ -42,7 +56,10 @@ __all__ = [
 Connection = duckdb.DuckDBPyConnection
 
 WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
-FAILED: Final = "(coalesce(status >= 500, false) OR coalesce(outcome IN ('error', 'stream_error', 'lost'), false))"
+FAILED: Final = (
+    f"(coalesce(status >= {FAILED_STATUS}, false)"
+    f" OR coalesce(outcome IN ({', '.join(map(literal, FAILED_OUTCOMES))}), false))"
+)
 TELLS: Final = "(status IS NOT NULL OR outcome IS NOT NULL)"
 QUANTILES: Final = """count(duration_seconds),
     quantile_cont(duration_seconds, [0.5, 0.9, 0.95, 0.99, 0.999]), max(duration_seconds), avg(duration_seconds)"""
@@ -215,12 +232,6 @@ def course(connection: Connection, every: float, table: str = "requests") -> tup
     return tuple(slices)
 
 
-FIGURES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-DRAWS: Final = 2_000
-CONFIDENCE: Final = 0.99
-_SEED: Final = 8
-
-
 def changes(
     connection: Connection, by: Sequence[str], before: str, after: str, limit: int | None = None
 ) -> tuple[Change, ...]:
@@ -252,9 +263,7 @@ def changes(
         for figure in FIGURES:
             low = high = None
             if drawn is not None:
-                differences = sorted(b - a for a, b in zip(drawn[0][figure], drawn[1][figure], strict=True))
-                tail = round((1 - CONFIDENCE) / 2 * DRAWS)
-                low, high = differences[tail], differences[-1 - tail]
+                low, high = interval_of(b - a for a, b in zip(drawn[0][figure], drawn[1][figure], strict=True))
             was, now = (getattr(group.durations, figure) if group else None for group in (old, new))
             found.append(Change(keys, figure, n_old, n_new, was, now, low, high))
     return tuple(found)
@@ -271,16 +280,6 @@ def _drawn(
         list(keys),
     ).fetchone() or ([],)
     return {figure: values[number * DRAWS : (number + 1) * DRAWS] for number, figure in enumerate(FIGURES)}
-
-
-def ranks_of(n: int, seed: str) -> dict[str, list[float]]:
-    """Return where, from 0 to 1, each figure lies among *n* durations, in `DRAWS` bootstrap samples of them."""
-    dice = random.Random(f"{_SEED} {seed}")  # noqa: S311 -- the same answer every time is wanted
-    drawn = {}
-    for figure, share in FIGURES.items():
-        rank = min(math.floor(share * (n - 1)) + 1, n)
-        drawn[figure] = [dice.betavariate(rank, n - rank + 1) for _ in range(DRAWS)]
-    return drawn
 
 
 def outcomes(connection: Connection, table: str = "requests") -> tuple[Count, ...]:

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
+from obs_middleware.read.errors import SourceError
 from obs_middleware.read.schemas import ALL_SCHEMAS
 
-__all__ = ["BadSource", "Source", "find_sources", "scratch_folder", "without_long_lines"]
+__all__ = ["Source", "find_sources", "scratch_folder", "without_long_lines"]
 
 MOST_BYTES_OF_A_LINE: Final = 1 << 20
 """The lines of this package are less than a tenth as long."""
@@ -37,10 +38,6 @@ _MARKS: Final = {
     "datadog": (b'"status":"',),
     "gcp": (b'"severity":"',),
 }
-
-
-class BadSource(Exception):  # noqa: N818 -- said to a user
-    """What was named cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,12 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
         stdin: Standard input; None for that of the process.
 
     Raises:
-        BadSource: A name matches nothing that can be read.
+        SourceError: A name matches nothing that can be read.
     """
     wanted = list(names)
     if not wanted:
         if stdin is None and sys.stdin is not None and sys.stdin.isatty():
-            raise BadSource("name a log file, or pipe one in")
+            raise SourceError("name a log file, or pipe one in")
         wanted = ["-"]
     found: list[Source] = []
     for name in wanted:
@@ -103,7 +100,7 @@ def _expand(name: str) -> list[str]:
     if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
         matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
         if not matching:
-            raise BadSource(f"{name}: no file matches")
+            raise SourceError(f"{name}: no file matches")
         return sorted(matching, key=lambda one: (Path(one).stat().st_mtime_ns, one))
     return [name]
 
@@ -113,13 +110,13 @@ def _named(name: str, scratch: Path) -> Source:
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise BadSource(f"{name}: is a directory; name the files in it: {name.rstrip('/')}/*.log*")
+            raise SourceError(f"{name}: is a directory; name the files in it: {name.rstrip('/')}/*.log*")
         if not stat.S_ISREG(kind):
             with path.open("rb") as pipe:
                 return _piped(pipe, name, scratch)
         return _looked_at(name, path.absolute())
     except (OSError, ValueError) as error:
-        raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
@@ -128,7 +125,7 @@ def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
         with os.fdopen(descriptor, "wb") as copy:
             shutil.copyfileobj(stream, copy, 1 << 20)
     except OSError as error:
-        raise BadSource(f"{name}: {error.strerror}, while it was copied to {scratch}") from error
+        raise SourceError(f"{name}: {error.strerror}, while it was copied to {scratch}") from error
     return _looked_at(name, Path(path))
 
 
@@ -180,7 +177,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
         count: Called with the number of lines that were left out.
 
     Raises:
-        BadSource: Not even that can be read.
+        SourceError: Not even that can be read.
     """
     left_out = 0
     descriptor, path = tempfile.mkstemp(dir=scratch)
@@ -197,7 +194,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
                     inside = not ends
         except (OSError, EOFError, zlib.error) as error:
             if not copy.tell():
-                raise BadSource(f"{source.name}: {error}") from error
+                raise SourceError(f"{source.name}: {error}") from error
             left_out += 1  # the one in which it breaks off
     count(left_out)
     return Source(source.name, Path(path), "none", source.schemas)
@@ -207,5 +204,5 @@ def _opened(source: Source) -> IO[bytes]:
     if source.compression == "gzip":
         return cast("IO[bytes]", gzip.open(source.path))
     if source.compression == "zstd":
-        raise BadSource(f"{source.name}: the archive is damaged")
+        raise SourceError(f"{source.name}: the archive is damaged")
     return source.path.open("rb")

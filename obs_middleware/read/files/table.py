@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import duckdb
 
-from obs_middleware.read.files.sources import BadSource, Source, without_long_lines
+from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.files.sources import Source, without_long_lines
 from obs_middleware.read.schemas import (
     ALL_SCHEMAS,
     TIME,
@@ -33,7 +34,6 @@ from obs_middleware.read.schemas import (
     type_text,
 )
 from obs_middleware.read.where.conditions import Predicate
-from obs_middleware.read.where.expression import BadExpression
 
 __all__ = ["Log", "check_predicate", "connect", "line_rows", "matching_lines", "read_log"]
 
@@ -94,7 +94,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         memory: What it may use, such as ``2GiB``; None for `MEMORY`.
 
     Raises:
-        BadExpression: *memory* is no size.
+        ExpressionError: *memory* is no size.
     """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -108,7 +108,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         try:
             connection.execute(f"SET memory_limit = {literal(memory or MEMORY)}")
         except duckdb.Error as error:
-            raise BadExpression(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB).") from error
+            raise ExpressionError(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB).") from error
         yield connection
     finally:
         connection.close()
@@ -119,7 +119,7 @@ def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate)
     Try *predicate* before anything is read.
 
     Raises:
-        BadExpression: DuckDB rejects it, for example a regular expression that RE2 does not support.
+        ExpressionError: DuckDB rejects it, for example a regular expression that RE2 does not support.
     """
     columns = [
         f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
@@ -133,7 +133,7 @@ def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate)
             list(predicate.parameters),
         )
     except duckdb.Error as error:
-        raise BadExpression(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
+        raise ExpressionError(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
 
 
 def read_log(  # noqa: PLR0913 -- each is needed
@@ -148,7 +148,7 @@ def read_log(  # noqa: PLR0913 -- each is needed
     Read *sources* and keep *fields* of the requests that *predicate* lets pass, in *table*.
 
     Raises:
-        BadSource: One of them cannot be read.
+        SourceError: One of them cannot be read.
     """
     reading = _Reading(connection, sorted({"duration_seconds", *fields}), predicate, scratch, table)
     reading.run(sources)
@@ -221,7 +221,7 @@ class _Reading:
                 self._read_whole([copy])
             except duckdb.Error as again:
                 _explain(again)
-                raise BadSource(f"{copy.name}: {str(again).splitlines()[0]}") from again
+                raise SourceError(f"{copy.name}: {str(again).splitlines()[0]}") from again
 
     def _leave_out(self, lines: int) -> None:
         self.left_out += lines
@@ -271,7 +271,7 @@ class _Reading:
 def _explain(error: duckdb.Error) -> None:
     """Raise what a user can do something about; return for all that a copy of the file may mend."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        raise BadSource("there is not enough memory for this, disk included; allow more: --memory 4GiB") from error
+        raise SourceError("there is not enough memory for this, disk included; allow more: --memory 4GiB") from error
 
 
 def _kind(predicate: Predicate) -> str:
@@ -496,7 +496,7 @@ def matching_lines(  # noqa: PLR0913 -- as above
         by_time: Whether they come in the order of their timestamps instead.
 
     Raises:
-        BadSource: A file cannot be read.
+        SourceError: A file cannot be read.
     """
     connection.execute("SET preserve_insertion_order = true")
     if not by_time:
@@ -532,7 +532,7 @@ def _matching(
     except duckdb.Error as error:
         _explain(error)
         if source.path.parent == scratch and source.compression == "none":
-            raise BadSource(f"{source.name}: {str(error).splitlines()[0]}") from error
+            raise SourceError(f"{source.name}: {str(error).splitlines()[0]}") from error
         copy = without_long_lines(source, scratch, lambda _: None)
         yield from _matching(connection, copy, predicate, scratch, containing)
         return

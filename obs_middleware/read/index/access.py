@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from obs_middleware.read.files.sources import BadSource
-from obs_middleware.read.where.expression import BadExpression, seconds_of
+from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.where.expression import seconds_of
 
 __all__ = ["Access", "access_of", "add_engine"]
 
@@ -81,22 +81,22 @@ def access_of(arguments: argparse.Namespace) -> Access | None:
     Return how to reach the search engine that the options name; None if they name none.
 
     Raises:
-        BadExpression: One of them makes no sense, or one is missing.
-        BadSource: A file cannot be read.
+        ExpressionError: One of them makes no sense, or one is missing.
+        SourceError: A file cannot be read.
     """
     if arguments.opensearch is None:
         used = [name for name in ("index", "user", "api_key", "ca_certs", "insecure") if getattr(arguments, name)]
         if used:
-            raise BadExpression(f"--{used[0].replace('_', '-')} is for a search engine: name it, --opensearch URL.")
+            raise ExpressionError(f"--{used[0].replace('_', '-')} is for a search engine: name it, --opensearch URL.")
         return None
     if getattr(arguments, "files", None):
-        raise BadExpression("--opensearch is asked instead of files: name one or the other.")
+        raise ExpressionError("--opensearch is asked instead of files: name one or the other.")
     if not arguments.index:
-        raise BadExpression("--opensearch needs an --index: a name or a pattern, such as logs-shop-*.")
+        raise ExpressionError("--opensearch needs an --index: a name or a pattern, such as logs-shop-*.")
     url, port = _url(arguments.opensearch)
     if arguments.ca_certs is not None:
         if url.scheme != "https":
-            raise BadExpression("--ca-certs is for an https:// URL.")
+            raise ExpressionError("--ca-certs is for an https:// URL.")
         _contents(arguments.ca_certs)
     user, api_key = _secrets(arguments, url)
     return Access(
@@ -124,7 +124,7 @@ def _url(text: str) -> tuple[SplitResult, int]:
         url, port = urlsplit(""), None
     if url.scheme not in _PORTS or not url.hostname or url.query or url.fragment:
         # Not repeated: it may hold a password.
-        raise BadExpression("--opensearch is no URL; expected such as https://logs.example:9200.")
+        raise ExpressionError("--opensearch is no URL; expected such as https://logs.example:9200.")
     return url, port or _PORTS[url.scheme]
 
 
@@ -133,7 +133,7 @@ def _secrets(arguments: argparse.Namespace, url: SplitResult) -> tuple[tuple[str
     if url.username is not None:
         return (unquote(url.username), unquote(url.password or "") or os.environ.get(PASSWORD, "")), None
     if arguments.user is not None and arguments.api_key is not None:
-        raise BadExpression("--user and --api-key: one of them is enough.")
+        raise ExpressionError("--user and --api-key: one of them is enough.")
     if arguments.user is not None:
         return _user(arguments.user, "--user"), None
     if arguments.api_key is not None:
@@ -147,10 +147,10 @@ def _secrets(arguments: argparse.Namespace, url: SplitResult) -> tuple[tuple[str
 
 def _user(name: str, where: str) -> tuple[str, str]:
     if ":" in name:
-        raise BadExpression(f"{where} is a name only; the password is in the environment, {PASSWORD}.")
+        raise ExpressionError(f"{where} is a name only; the password is in the environment, {PASSWORD}.")
     password = os.environ.get(PASSWORD)
     if password is None:
-        raise BadExpression(f"{where} needs a password: in the environment, {PASSWORD}.")
+        raise ExpressionError(f"{where} needs a password: in the environment, {PASSWORD}.")
     return name, password
 
 
@@ -158,7 +158,7 @@ def _encoded(key: str, where: str) -> str:
     """Return a key as the header has it: as Elasticsearch gives it as ``encoded``, or made of ``id:api_key``."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise BadExpression(f"{where} holds no API key: one line of ASCII was expected.")
+        raise ExpressionError(f"{where} holds no API key: one line of ASCII was expected.")
     return base64.b64encode(key.encode()).decode() if ":" in key else key
 
 
@@ -166,4 +166,4 @@ def _contents(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise BadSource(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error

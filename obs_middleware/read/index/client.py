@@ -16,11 +16,10 @@ from typing import Any, Final, Self
 import opensearchpy
 from opensearchpy import exceptions
 
-from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.dsl import NUMBERS, TIMES, IndexField
 from obs_middleware.read.schemas import OWN, PLACES, TYPES
-from obs_middleware.read.where.expression import BadExpression
 
 __all__ = ["Engine", "Fields"]
 
@@ -75,7 +74,7 @@ class Engine:
         Run a search and return the answer. A partial answer (failed shards, timeout) raises.
 
         Raises:
-            BadSource: There is none.
+            SourceError: There is none.
         """
         with self._explained(index):
             answer: dict[str, Any] = self._client.search(
@@ -84,9 +83,9 @@ class Engine:
                 params={"allow_no_indices": "false", "allow_partial_search_results": "false"},
             )
         if not {"_shards", "hits"} <= set(answer):
-            raise BadSource(f"{self.url}: {_FOREIGN}")
+            raise SourceError(f"{self.url}: {_FOREIGN}")
         if answer.get("timed_out") or answer["_shards"]["failed"]:
-            raise BadSource(f"{self.url}/{index}: the engine answered for a part of its shards only")
+            raise SourceError(f"{self.url}/{index}: the engine answered for a part of its shards only")
         return answer
 
     def count(self, index: str, query: Mapping[str, Any]) -> int:
@@ -94,7 +93,7 @@ class Engine:
         Return how many documents *query* finds.
 
         Raises:
-            BadSource: The engine does not say.
+            SourceError: The engine does not say.
         """
         with self._explained(index):
             found: int = self._client.count(index=index, body={"query": query}, params={"allow_no_indices": "false"})[
@@ -107,16 +106,16 @@ class Engine:
         Return the fields of the package in *index*, and those of the application that *own* names.
 
         Raises:
-            BadSource: There is no such index, or it does not hold lines of the schema ``ecs``.
+            SourceError: There is no such index, or it does not hold lines of the schema ``ecs``.
         """
         names = [*_ECS.values(), *(name for field in own for name in _names(field)), "event_id"]
         wanted = dict.fromkeys([*names, *(f"{name}.keyword" for name in names)])
         with self._explained(index):
             answer = self._client.field_caps(index=index, params={"fields": ",".join(wanted)})
         if not {"indices", "fields"} <= set(answer):
-            raise BadSource(f"{self.url}: {_FOREIGN}")
+            raise SourceError(f"{self.url}: {_FOREIGN}")
         if not answer["indices"]:
-            raise BadSource(f"{self.url}: no such index: {index}")
+            raise SourceError(f"{self.url}: no such index: {index}")
         return Fields(f"{self.url}/{index}", answer["fields"])
 
     @contextmanager
@@ -127,21 +126,21 @@ class Engine:
             yield
         except exceptions.ConnectionTimeout as error:
             seconds = self._access.timeout_seconds
-            raise BadSource(f"{url}: no answer within {seconds:g} s; allow more: --timeout 5m") from error
+            raise SourceError(f"{url}: no answer within {seconds:g} s; allow more: --timeout 5m") from error
         except exceptions.SSLError as error:
-            raise BadSource(f"{url}: {_cause(error)}; name who signed it: --ca-certs FILE") from error
+            raise SourceError(f"{url}: {_cause(error)}; name who signed it: --ca-certs FILE") from error
         except exceptions.ConnectionError as error:
-            raise BadSource(f"{url}: cannot be reached: {_cause(error)}") from error
+            raise SourceError(f"{url}: cannot be reached: {_cause(error)}") from error
         except exceptions.AuthenticationException as error:
-            raise BadSource(f"{url}: 401, {_unknown(self._access)}") from error
+            raise SourceError(f"{url}: 401, {_unknown(self._access)}") from error
         except exceptions.AuthorizationException as error:
-            raise BadSource(f"{url}: 403, {_who(self._access)} may not read {index}") from error
+            raise SourceError(f"{url}: 403, {_who(self._access)} may not read {index}") from error
         except exceptions.NotFoundError as error:
-            raise BadSource(f"{url}: no such index: {index}") from error
+            raise SourceError(f"{url}: no such index: {index}") from error
         except exceptions.TransportError as error:
-            raise BadSource(f"{url}: {error.status_code}, {_reason(error)}") from error
+            raise SourceError(f"{url}: {error.status_code}, {_reason(error)}") from error
         except exceptions.SerializationError as error:
-            raise BadSource(f"{url}: {_FOREIGN}") from error
+            raise SourceError(f"{url}: {_FOREIGN}") from error
 
 
 def _cause(error: exceptions.ConnectionError) -> str:
@@ -196,7 +195,7 @@ class Fields:
         capabilities: As the engine gives them: field -> type -> what can be done with it.
 
     Raises:
-        BadSource: There is no duration or no time, or it has a wrong type.
+        SourceError: There is no duration or no time, or it has a wrong type.
     """
 
     def __init__(self, where: str, capabilities: Mapping[str, Mapping[str, Any]]) -> None:
@@ -205,25 +204,25 @@ class Fields:
         for field, types in _NEEDED.items():
             found = self.find(field)
             if found is None:
-                raise BadSource(f"{where}: no request line: there is no field {_ECS[field]} of the schema ecs")
+                raise SourceError(f"{where}: no request line: there is no field {_ECS[field]} of the schema ecs")
             if found.type not in types:
-                raise BadSource(f"{where}: {_ECS[field]} is {found.type}; {_CURE}")
+                raise SourceError(f"{where}: {_ECS[field]} is {found.type}; {_CURE}")
 
     def find(self, field: str) -> IndexField | None:
         """
         Return where *field* is; None for one of the package that the index has not.
 
         Raises:
-            BadSource: Its type differs from index to index.
-            BadExpression: The package does not have it and no line has it; or it is in two places.
+            SourceError: Its type differs from index to index.
+            ExpressionError: The package does not have it and no line has it; or it is in two places.
         """
         if field in TYPES:
             return self._named(_ECS[field], nanoseconds=field in _NANOSECONDS)
         found = [one for one in map(self._named, _names(field)) if one is not None]
         if not found:
-            raise BadExpression(f"{field}: {self._where} has no such field; looked for {', '.join(_names(field))}.")
+            raise ExpressionError(f"{field}: {self._where} has no such field; looked for {', '.join(_names(field))}.")
         if len(found) > 1:
-            raise BadExpression(f"{field}: may be {' or '.join(one.name for one in found)}; name it in full.")
+            raise ExpressionError(f"{field}: may be {' or '.join(one.name for one in found)}; name it in full.")
         return found[0]
 
     def name(self, field: str) -> str:
@@ -236,13 +235,13 @@ class Fields:
         Return the same, if lines can be grouped by it.
 
         Raises:
-            BadSource: They cannot.
+            SourceError: They cannot.
         """
         found = self.find(field)
         if found is None:
             return None
         if found.type in _FULL_TEXT or not self._capabilities[found.name][found.type]["aggregatable"]:
-            raise BadSource(f"{self._where}: {found.name} is {found.type}, and cannot be grouped by; {_CURE}")
+            raise SourceError(f"{self._where}: {found.name} is {found.type}, and cannot be grouped by; {_CURE}")
         return found
 
     def tie(self) -> IndexField | None:
@@ -253,7 +252,7 @@ class Fields:
     def _named(self, name: str, *, nanoseconds: bool = False) -> IndexField | None:
         types = [kind for kind in self._capabilities.get(name, {}) if kind not in {"object", "unmapped"}]
         if len(types) > 1 and not _alike(types):
-            raise BadSource(f"{self._where}: {name} is {' here and '.join(sorted(types))} there; {_CURE}")
+            raise SourceError(f"{self._where}: {name} is {' here and '.join(sorted(types))} there; {_CURE}")
         if not types:
             return None
         # The search engine's default type for text is full text, with a keyword beside it.

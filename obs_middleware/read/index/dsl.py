@@ -1,7 +1,7 @@
 """
 Conditions in the query language of Elasticsearch and OpenSearch.
 
-Read. A condition that cannot be said there is a `BadExpression`; it is never said only in part. Null is what it is in
+Read. A condition that cannot be said there is a `ExpressionError`; it is never said only in part. Null is what it is in
 SQL: where a field is missing, neither a comparison nor its opposite holds.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
-from obs_middleware.read.where.expression import BadExpression
 
 __all__ = ["IndexField", "Query", "lucene", "query"]
 
@@ -60,7 +60,7 @@ def query(condition: Condition, find: Find) -> Query:
         find: Returns the index's field for a field of the package. None if no line has it: it counts as null.
 
     Raises:
-        BadExpression: It cannot be said.
+        ExpressionError: It cannot be said.
     """
     return _query(condition, find, holds=True)
 
@@ -89,7 +89,9 @@ def _compared(condition: Compared, operator: str, found: IndexField) -> Query:
         return {"bool": {"filter": [{"exists": {"field": found.name}}], "must_not": [opposite]}}
     if operator == "~":
         if found.type not in TEXTS:
-            raise BadExpression(f"{condition.field} is {found.type} in the index: no regular expression can be tried.")
+            raise ExpressionError(
+                f"{condition.field} is {found.type} in the index: no regular expression can match it."
+            )
         return {"regexp": {found.name: {"value": lucene(str(condition.value)), "flags": "NONE"}}}
     value = _value(condition, operator, found)
     if operator == "=":
@@ -111,7 +113,7 @@ def _value(condition: Compared, operator: str, found: IndexField) -> str | float
             return round(number * 1e9) if found.nanoseconds else int(number) if number.is_integer() else number
         case float(number) if found.type in TEXTS and operator == "=" and number.is_integer():
             return str(int(number))
-    raise BadExpression(
+    raise ExpressionError(
         f"{condition.field} is {found.type} in the index, where {operator} {condition.value!r} cannot be asked."
     )
 
@@ -120,7 +122,7 @@ def _time(field: str, text: str) -> str:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise BadExpression(f"{field} is compared with a time, not with {text!r}.") from None
+        raise ExpressionError(f"{field} is compared with a time, not with {text!r}.") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
 
 
@@ -141,7 +143,7 @@ def lucene(pattern: str) -> str:
     Taken are characters, ``.``, sets, ``\d``, ``\w``, groups, ``|``, repetitions, and ``^`` and ``$`` at the two ends.
 
     Raises:
-        BadExpression: There is more in it than that.
+        ExpressionError: There is more in it than that.
     """
     inner = pattern.removeprefix("^")
     starts = inner != pattern
@@ -174,5 +176,5 @@ def _piece(match: re.Match[str]) -> str:
     return character if character.isalnum() or character.isspace() else f"\\{character}"
 
 
-def _unsayable(pattern: str, cure: str = "a search engine knows no such expression") -> BadExpression:
-    return BadExpression(f"{pattern!r} cannot be asked: {cure}.")
+def _unsayable(pattern: str, cure: str = "a search engine knows no such expression") -> ExpressionError:
+    return ExpressionError(f"{pattern!r} cannot be asked: {cure}.")

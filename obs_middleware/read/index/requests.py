@@ -9,25 +9,33 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json
 import math
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from obs_middleware.read.answers import FEW, Change, Group, Groups, Overview, Requests
-from obs_middleware.read.figures import Bin, Count, ErrorRow, HeatMap, Quantiles, Slice, SlowRequest
-from obs_middleware.read.files.requests import CONFIDENCE, DRAWS, FIGURES, PER_DECADE, SLOW_FIELDS, ranks_of
-from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.answers import (
+    FAILED_OUTCOMES,
+    FAILED_STATUS,
+    Bin,
+    Count,
+    ErrorRow,
+    Group,
+    Groups,
+    HeatMap,
+    Overview,
+    Quantiles,
+    Slice,
+    SlowRequest,
+)
+from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.files.requests import PER_DECADE, SLOW_FIELDS
 from obs_middleware.read.index.client import Engine, Fields
-from obs_middleware.read.index.dsl import IndexField, Query, query
+from obs_middleware.read.index.dsl import IndexField, Query
 from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.show.numbers import count
-from obs_middleware.read.where.conditions import Condition, Every, fields_of
-from obs_middleware.read.where.expression import BadExpression, parse
 
-__all__ = ["COMPRESSION", "EngineRequests", "EngineSession", "rank_error"]
+__all__ = ["COMPRESSION", "EngineRequests", "order", "rank_error"]
 
 COMPRESSION: Final = 1_000
 """Of the t-digest; an engine takes 100 if nobody asks, and is ten times as far off then."""
@@ -38,14 +46,11 @@ MOST_GROUPS: Final = 100_000
 MOST_HITS: Final = 10_000
 """What an engine gives at most in one answer (``index.max_result_window``)."""
 
-_PAGE: Final = 1_000
+PAGE: Final = 1_000
 _DIGESTS: Final = 50
 """Groups whose percentiles are asked for at once; each digest takes memory of the engine."""
 _RATES: Final = 1_000
-_LOOKED_UP: Final = 200
-"""Of the ranks that are drawn, those that are looked up."""
 
-_FAILED: Final = ("error", "stream_error", "lost")
 _SHARES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -70,137 +75,10 @@ APPROXIMATE: Final = "approximate, by the engine (t-digest): off by one rank or,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSession:
-    """
-    One run of a command that asks a search engine.
-
-    Attributes:
-        indices: Names or patterns.
-        condition: The filters.
-        now: The moment from which ``--since 2h`` counts back.
-    """
-
-    engine: Engine
-    indices: tuple[str, ...]
-    condition: Condition
-    now: dt.datetime
-
-    def requests(self, names: Sequence[str], fields: Iterable[str]) -> EngineRequests:
-        """
-        Return the requests that the filters let pass.
-
-        Args:
-            names: Nothing; or, of a comparison, one of the indices or an expression that tells the side.
-            fields: What is asked of them.
-
-        Raises:
-            BadSource: There is none.
-        """
-        index, condition = ",".join(self.indices), self.condition
-        for name in names:
-            if name in self.indices:
-                index = name
-            else:
-                condition = Every((parse(name), condition))
-        wanted = {*fields, *fields_of(condition)}
-        found = self.engine.fields(index, wanted - {*TYPES})
-        return EngineRequests(self.engine, index, found, query(condition, found.find))
-
-    def changes(
-        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
-    ) -> tuple[Change, ...]:
-        """
-        Return how p50, p95 and p99 of each group differ, and the interval that `CONFIDENCE` of the differences are in.
-
-        As for files it is that of bootstrap samples: ranks are drawn, and the engine says the durations there. The
-        error of a digest is drawn too: a change that it might explain is not called one.
-        """
-        old, new = (side for side in (before, after) if isinstance(side, EngineRequests))
-        ranked = [side.ranking(by) for side in (old, new)]
-        together = {
-            keys: max(one[keys].seconds for one in ranked if keys in one) for keys in {**ranked[0], **ranked[1]}
-        }
-        order = sorted(together, key=lambda keys: (-together[keys], [key or "" for key in keys]))[:limit]
-        rows = []
-        for side, ranking in zip((old, new), ranked, strict=True):
-            kept = [ranking[keys] for keys in order if keys in ranking]
-            rows.append({group.keys: group for group in side.figures(by, kept, None)})
-        found = []
-        for keys in order:
-            sides = [one.get(keys) for one in rows]
-            counts = [0 if group is None else group.durations.n for group in sides]
-            drawn = None
-            if min(counts) >= FEW:
-                drawn = [
-                    side.durations_at(by, ranking[keys], _ranks(n, f"{name} {keys}"))
-                    for side, ranking, n, name in zip((old, new), ranked, counts, ("before", "after"), strict=True)
-                ]
-            for figure in FIGURES:
-                low, high = (None, None) if drawn is None else _interval(drawn[0][figure], drawn[1][figure])
-                was, now = (getattr(group.durations, figure) if group else None for group in sides)
-                found.append(Change(keys, figure, counts[0], counts[1], was, now, low, high))
-        return tuple(found)
-
-    def lines(
-        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
-    ) -> Iterator[str]:
-        """
-        Yield the lines that *condition* and the filters let pass, as the index holds them, in the order of time.
-
-        The other arguments are those of files, and have nothing to say here.
-        """
-        del names, containing, by_time
-        index, wanted, fields = self._wanted(condition)
-        body = {"size": _PAGE, "query": wanted, "sort": _order(fields), "track_total_hits": False}
-        after: dict[str, Any] = {}
-        while hits := self.engine.search(index, {**body, **after})["hits"]["hits"]:
-            yield from (_line(hit.get("_source", {})) for hit in hits)
-            after = {"search_after": hits[-1]["sort"]}
-
-    def count(self, condition: Condition, names: Sequence[str]) -> int:
-        """Return how many lines `lines` would yield."""
-        del names
-        index, wanted, _ = self._wanted(condition)
-        return self.engine.count(index, wanted)
-
-    def _wanted(self, condition: Condition) -> tuple[str, Query, Fields]:
-        index, both = ",".join(self.indices), Every((condition, self.condition))
-        fields = self.engine.fields(index, fields_of(both) - {*TYPES})
-        return index, query(both, fields.find), fields
-
-
-def _order(fields: Fields) -> list[dict[str, str]]:
+def order(fields: Fields) -> list[dict[str, str]]:
+    """Return the sort order by time, then by a field that no two lines share, if the index has one."""
     tie = fields.tie()
     return [{"@timestamp": "asc"}, *([{tie.name: "asc"}] if tie else [])]
-
-
-def _line(source: Mapping[str, Any]) -> str:
-    text = json.dumps(source, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a character, which only an escape can say
-        return json.dumps(source, separators=(",", ":"))
-    return text
-
-
-def _ranks(n: int, seed: str) -> dict[str, list[float]]:
-    """Return, rising, the ranks from 0 to 1 that are looked up for each figure: every tenth of those drawn."""
-    dice = random.Random(seed)  # noqa: S311 -- the same answer every time is wanted
-    found = {}
-    for figure, ranks in ranks_of(n, seed).items():
-        error = rank_error(FIGURES[figure])
-        moved = sorted(min(max(rank + dice.uniform(-error, error), 0.0), 1.0) for rank in ranks)
-        step = DRAWS // _LOOKED_UP
-        found[figure] = moved[step // 2 :: step]
-    return found
-
-
-def _interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
-    """Return where the middle `CONFIDENCE` of all differences lies."""
-    differences = sorted(new - old for old in before for new in after)
-    tail = round((1 - CONFIDENCE) / 2 * len(differences))
-    return differences[tail], differences[-1 - tail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +101,7 @@ class EngineRequests:
         filters: What the requests must be, beside being requests.
 
     Raises:
-        BadSource: There is none.
+        SourceError: There is none.
     """
 
     def __init__(self, engine: Engine, index: str, fields: Fields, filters: Query) -> None:
@@ -243,13 +121,13 @@ class EngineRequests:
         if not self._n:
             some = engine.count(index, {"bool": {"filter": requests}})
             where = self.sources[0]
-            raise BadSource(
+            raise SourceError(
                 f"{where}: none of the {count(some)} request lines passes the filters"
                 if some
                 else f"{where}: no request line"
             )
         if answer["rates"].get("sum_other_doc_count"):
-            raise BadSource(f"{self.sources[0]}: there are more than {count(_RATES)} different sample rates")
+            raise SourceError(f"{self.sources[0]}: there are more than {count(_RATES)} different sample rates")
         self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
         self._first, self._last = (_moment(answer[name]["value"]) for name in ("first", "last"))
 
@@ -309,7 +187,7 @@ class EngineRequests:
         Return requests by the fields *by*, those first that took the most time together.
 
         Raises:
-            BadSource: There are too many, or the index cannot group by it.
+            SourceError: There are too many, or the index cannot group by it.
         """
         ranking = sorted(self.ranking(by).values(), key=lambda one: (-one.seconds, [key or "" for key in one.keys]))
         everything = math.fsum(one.seconds for one in ranking)
@@ -327,11 +205,11 @@ class EngineRequests:
         Return the requests that took longest.
 
         Raises:
-            BadExpression: They are more than an engine gives.
+            ExpressionError: They are more than an engine gives.
         """
         if limit > MOST_HITS:
-            raise BadExpression(f"--limit {limit}: a search engine gives {count(MOST_HITS)} at most.")
-        sort = [{self._duration: "desc"}, *_order(self._fields)]
+            raise ExpressionError(f"--limit {limit}: a search engine gives {count(MOST_HITS)} at most.")
+        sort = [{self._duration: "desc"}, *order(self._fields)]
         body = {
             "size": limit,
             "query": self._query,
@@ -457,8 +335,8 @@ class EngineRequests:
         return {"doc_count": answer["hits"]["total"]["value"], **answer["aggregations"]}
 
     def _failed(self) -> Query:
-        status = {"range": {self._names["status"]: {"gte": 500}}}
-        outcome = {"terms": {self._names["outcome"]: list(_FAILED)}}
+        status = {"range": {self._names["status"]: {"gte": FAILED_STATUS}}}
+        outcome = {"terms": {self._names["outcome"]: list(FAILED_OUTCOMES)}}
         return {"bool": {"should": [status, outcome], "minimum_should_match": 1}}
 
     def _weights(self, aggregations: Query) -> Query:
@@ -491,7 +369,7 @@ class EngineRequests:
 
     def _by(self, by: Sequence[str]) -> list[IndexField | None]:
         if "timestamp" in by:
-            raise BadExpression("--by timestamp: the command time shows the course over time.")
+            raise ExpressionError("--by timestamp: the command time shows the course over time.")
         return [self._fields.summed_up(field) for field in by]
 
     def _group(self, by: Sequence[str], raw: Sequence[Any]) -> Query:
@@ -517,7 +395,7 @@ class EngineRequests:
             yield answer, nothing, nothing
             return
         sources = [{name: {"terms": {"field": one.name, "missing_bucket": True}}} for name, one in known.items()]
-        groups: dict[str, Any] = {"size": _PAGE, "sources": sources}
+        groups: dict[str, Any] = {"size": PAGE, "sources": sources}
         total = 0
         while True:
             answer = self._ask({"groups": {"composite": groups, "aggs": aggregations}}, also)["groups"]
@@ -525,10 +403,10 @@ class EngineRequests:
                 raw = tuple(bucket["key"].get(f"k{number}") for number in range(len(by)))
                 yield bucket, tuple(map(_text, fields, raw)), raw
             total += len(answer["buckets"])
-            if "after_key" not in answer or len(answer["buckets"]) < _PAGE:
+            if "after_key" not in answer or len(answer["buckets"]) < PAGE:
                 return
             if total >= MOST_GROUPS:
-                raise BadSource(f"more than {count(MOST_GROUPS)} groups by {', '.join(by)}: narrow it down by a filter")
+                raise SourceError(f"more than {count(MOST_GROUPS)} groups by {', '.join(by)}: narrow it down")
             groups["after"] = answer["after_key"]
 
     # Parts of answers

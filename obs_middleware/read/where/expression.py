@@ -11,14 +11,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.schemas import type_of
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
 
-__all__ = ["BadExpression", "parse", "seconds_of"]
-
-
-class BadExpression(ValueError):  # noqa: N818 -- said to a user, who made no error of Python's
-    """The text is not an expression; the message says where."""
+__all__ = ["parse", "seconds_of"]
 
 
 _TOKEN: Final = re.compile(
@@ -55,7 +52,7 @@ def parse(text: str) -> Condition:
     number may have a unit of time, and is in seconds then.
 
     Raises:
-        BadExpression: *text* is not an expression.
+        ExpressionError: *text* is not an expression.
     """
     return _Parser(text).whole()
 
@@ -65,11 +62,11 @@ def seconds_of(text: str) -> float:
     Return the seconds that *text* says: ``300ms``, ``1.5s``, ``2m``, ``1h``; a bare number is in seconds.
 
     Raises:
-        BadExpression: *text* is no duration.
+        ExpressionError: *text* is no duration.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)?", text.strip())
     if match is None:
-        raise BadExpression(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h).")
+        raise ExpressionError(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h).")
     return float(match[1]) * {**_UNITS, "d": 86_400.0}[match[2] or "s"]
 
 
@@ -93,9 +90,9 @@ class _Parser:
         tokens.append(_Token("end", "", len(self._text)))
         return tokens
 
-    def _error(self, start: int, problem: str) -> BadExpression:
+    def _error(self, start: int, problem: str) -> ExpressionError:
         where = f"at the {'end' if start >= len(self._text) else f'character {start + 1}'}"
-        return BadExpression(f"{self._text!r}: {problem} ({where}).")
+        return ExpressionError(f"{self._text!r}: {problem} ({where}).")
 
     def whole(self) -> Condition:
         condition = self._either()

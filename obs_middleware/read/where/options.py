@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Some
-from obs_middleware.read.where.expression import BadExpression, parse, seconds_of
+from obs_middleware.read.where.expression import parse, seconds_of
 
 __all__ = ["add_filters", "condition_of", "said"]
 
@@ -41,7 +42,7 @@ def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
         now: From when ``15m`` counts back; None for now.
 
     Raises:
-        BadExpression: One of them says nothing that can be understood.
+        ExpressionError: One of them says nothing that can be understood.
     """
     now = now or dt.datetime.now(dt.UTC)
     conditions = [parse(text) for text in arguments.where or ()]
@@ -78,7 +79,7 @@ def _moment(name: str, text: str, now: dt.datetime) -> str:
         moment = dt.datetime.fromisoformat(text)
         return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
     except (ValueError, OverflowError):  # the latter: in no year of UTC
-        raise BadExpression(
+        raise ExpressionError(
             f"invalid --{name} {text!r}: use a UTC time (2026-11-02T10:00:00Z, 2026-11-02) or an age (15m, 2h, 1d)."
         ) from None
 
@@ -92,7 +93,7 @@ def _statuses(parts: Sequence[str]) -> Condition:
     for part in parts:
         match = _STATUS.fullmatch(part.strip())
         if match is None:
-            raise BadExpression(f"invalid --status {part!r}: use a status (404), a class (5xx) or a range (400-499).")
+            raise ExpressionError(f"invalid --status {part!r}: use a status (404), a class (5xx) or a range (400-499).")
         low, high = (
             (int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2]))
         )

@@ -19,8 +19,9 @@ import pytest
 from loglines import BARE, FORMATS, Event, events
 from paths import DOCS
 
+from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
-from obs_middleware.read.files.sources import BadSource, find_sources
+from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.files.table import Log, _not_opening_like, connect, matching_lines, read_log
 from obs_middleware.read.schemas import ALL_SCHEMAS
 from obs_middleware.read.where.conditions import Predicate, predicate
@@ -447,7 +448,7 @@ def test_a_damaged_archive_of_zstandard_is_a_message(read: Read, tmp_path: Path)
     path = tmp_path / "shop.log.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd" + b"nothing that could be unpacked" * 10)
 
-    with pytest.raises(BadSource, match=r"shop\.log\.zst: the archive is damaged"):
+    with pytest.raises(SourceError, match=r"shop\.log\.zst: the archive is damaged"):
         read(path)
 
 
@@ -475,7 +476,7 @@ def test_a_fifo_is_read(read: Read, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_a_message(name: str, message: str, read: Read, tmp_path: Path) -> None:
-    with pytest.raises(BadSource, match=message):
+    with pytest.raises(SourceError, match=message):
         read(f"{tmp_path}/{name}")
 
 
@@ -489,6 +490,26 @@ def test_a_sample_rate_weighs_counts_and_says_so(read: Read, tmp_path: Path) -> 
     found = overview(log.connection)
     assert (found.requests, found.durations.n, found.estimated) == (307, 37, True)
     assert sum(row.requests for row in groups(log.connection, ("view",)).rows) == pytest.approx(307, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "failed"),
+    [
+        (200, "error", 1),
+        (200, "stream_error", 1),
+        (200, "lost", 1),
+        (500, "ok", 1),
+        (499, "cancelled", 0),
+        (200, "aborted", 0),
+        (404, "ok", 0),
+    ],
+)
+def test_a_failure_is_a_status_from_500_or_one_of_three_outcomes(
+    status: int, outcome: str, failed: int, read: Read, tmp_path: Path
+) -> None:
+    line = {"level": "info", "message": "Request took 0.1000 seconds", "duration_seconds": 0.1}
+    log = read(write(tmp_path / "log", [json.dumps({**line, "status": status, "outcome": outcome})]))
+    assert overview(log.connection).errors == failed
 
 
 def test_groups_beyond_the_limit_are_one_row_with_exact_quantiles(read: Read, tmp_path: Path) -> None:

@@ -28,9 +28,8 @@ from cryptography.x509.oid import NameOID
 from loglines import FORMATS, events
 from shipping.parts import Engine, running_engine
 
-from obs_middleware.read.files.sources import BadSource
+from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.access import Access, access_of, add_engine
-from obs_middleware.read.where.expression import BadExpression
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
 INDEX = "logs-shop-prod"
@@ -385,14 +384,14 @@ def test_a_url_says_where_it_is(url: str, expected: Access) -> None:
     ],
 )
 def test_options_that_make_no_sense_are_a_message(arguments: list[str], message: str) -> None:
-    with pytest.raises(BadExpression, match=message) as caught:
+    with pytest.raises(ExpressionError, match=message) as caught:
         access_of(options(*arguments))
     assert "secret" not in str(caught.value)
 
 
 def test_a_file_that_is_missing_is_a_message(tmp_path: Path) -> None:
     for name in ("--api-key", "--ca-certs"):
-        with pytest.raises(BadSource, match="No such file"):
+        with pytest.raises(SourceError, match="No such file"):
             access_of(options("--opensearch", "https://a", "--index", "a", name, str(tmp_path / "missing")))
 
 

@@ -22,8 +22,9 @@ from console import Run
 from loglines import FORMATS, Event, events
 from shipping.parts import Engine, engine_name, is_percentile, running_engine
 
-from obs_middleware.read.figures import Quantiles
+from obs_middleware.read.answers import Quantiles
 from obs_middleware.read.index import requests as searching
+from obs_middleware.read.index import session
 from obs_middleware.read.index.requests import rank_error
 
 FIGURES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
@@ -555,8 +556,8 @@ def test_requests_without_a_time_are_counted(run: Run, engine: Engine, tmp_path:
 
 
 def test_half_a_character_is_printed_as_an_escape() -> None:
-    assert searching._line({"a": "ä"}) == '{"a":"ä"}'
-    assert searching._line({"a": "\ud800"}) == '{"a":"\\ud800"}'
+    assert session._line({"a": "ä"}) == '{"a":"ä"}'
+    assert session._line({"a": "\ud800"}) == '{"a":"\\ud800"}'
 
 
 def test_a_group_that_has_gone_since_it_was_found_has_no_durations() -> None:

@@ -10,8 +10,9 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.where.conditions import Every, predicate
-from obs_middleware.read.where.expression import BadExpression, parse, seconds_of
+from obs_middleware.read.where.expression import parse, seconds_of
 from obs_middleware.read.where.options import add_filters, condition_of, said
 
 ROW = {
@@ -94,7 +95,7 @@ def test_an_expression_means_what_it_says(text: str, expected: bool) -> None:
     ],
 )
 def test_what_is_no_expression_is_told_where(text: str, message: str) -> None:
-    with pytest.raises(BadExpression, match=message):
+    with pytest.raises(ExpressionError, match=message):
         parse(text)
 
 
@@ -102,7 +103,7 @@ def test_what_is_no_expression_is_told_where(text: str, message: str) -> None:
 def test_any_text_is_an_expression_or_a_message(text: str) -> None:
     try:
         found = predicate(parse(text))
-    except BadExpression:
+    except ExpressionError:
         return
     assert found.sql.count("?") >= len(found.parameters)
 
@@ -123,7 +124,7 @@ def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
 
 
 def test_what_is_no_duration_is_a_message() -> None:
-    with pytest.raises(BadExpression, match="use a number with a unit"):
+    with pytest.raises(ExpressionError, match="use a number with a unit"):
         seconds_of("soon")
 
 
@@ -163,7 +164,7 @@ def test_all_filters_have_to_hold(arguments: list[str], expected: bool) -> None:
 
 @pytest.mark.parametrize("arguments", [["--status", "ok"], ["--since", "yesterday"], ["--where", "1"]])
 def test_what_is_no_filter_is_a_message(arguments: list[str]) -> None:
-    with pytest.raises(BadExpression):
+    with pytest.raises(ExpressionError):
         condition_of(filters(*arguments))
 
 

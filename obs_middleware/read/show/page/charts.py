@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
-from obs_middleware.read.figures import Bin, HeatMap, Quantiles, Slice
+from obs_middleware.read.answers import Bin, HeatMap, Quantiles, Slice
 from obs_middleware.read.show.numbers import count, duration, interval, percent, rate
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis, round_up

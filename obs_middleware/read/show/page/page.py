@@ -17,12 +17,13 @@ import importlib.resources
 import re
 from typing import Final
 
-from obs_middleware.read.figures import ReportData
+from obs_middleware.read.answers import FEW
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate, span
 from obs_middleware.read.show.page import charts
+from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.inline import stacked
 from obs_middleware.read.show.page.markup import Markup, element, join, plain, raw, visible
-from obs_middleware.read.show.page.tables import MAX_ROWS, SMALL, table_of_failures, table_of_routes, table_of_slowest
+from obs_middleware.read.show.page.tables import MAX_ROWS, table_of_failures, table_of_routes, table_of_slowest
 
 __all__ = ["render"]
 
@@ -78,7 +79,7 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
         ("time", "Over time", _over_time(data)),
         ("durations", "Durations", _durations(data)),
     ]
-    few = any(row.durations.n < SMALL for row in data.routes)
+    few = any(row.durations.n < FEW for row in data.routes)
     found.append(
         (
             "routes",
@@ -89,7 +90,7 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
                 table_of_routes(data),
                 len(data.routes),
                 data.routes_total,
-                f"few: fewer than {SMALL} durations, so the quantiles above p50 are not reliable." if few else None,
+                f"few: fewer than {FEW} durations, so the quantiles above p50 are not reliable." if few else None,
             ),
         )
     )
@@ -179,7 +180,7 @@ def _overview(data: ReportData) -> Markup:
         ("Max", durations.max),
     ]
     n = f"n = {count(durations.n)}"
-    few = f"; fewer than {SMALL}: the high quantiles are not reliable" if durations.n < SMALL else ""
+    few = f"; fewer than {FEW}: the high quantiles are not reliable" if durations.n < FEW else ""
     mean = f", mean {duration(durations.mean)}" if durations.mean is not None else ""
     weighed = (
         "≈ The lines have a sample rate: requests and errors are weighted by it, quantiles are not."

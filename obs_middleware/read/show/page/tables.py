@@ -12,20 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from obs_middleware.read.figures import ErrorRow, ReportData, RouteRow, SlowRequest
+from obs_middleware.read.answers import FEW, ErrorRow, Group, SlowRequest
 from obs_middleware.read.show.numbers import MISSING, count, duration, moment, percent
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis
+from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.inline import bar, spread
 from obs_middleware.read.show.page.markup import Markup, element, join, visible
 
-__all__ = ["MAX_ROWS", "SMALL", "table_of_failures", "table_of_routes", "table_of_slowest"]
+__all__ = ["MAX_ROWS", "table_of_failures", "table_of_routes", "table_of_slowest"]
 
 MAX_ROWS: Final = 1000
 """Most rows of a table; the page says how many there are."""
-
-SMALL: Final = 20
-"""With fewer durations than this, the high quantiles are marked as not reliable."""
 
 _LOOKS: Final[Mapping[str | None, str]] = {None: "", "ok": "", "cancelled": " poor", "aborted": " poor"}
 """CSS class of an outcome; every other outcome is bad."""
@@ -75,12 +73,12 @@ def table_of_routes(data: ReportData) -> Markup:
     axis = DurationAxis([low * 0.8, max(high, low) * 1.1])
     weighted = any(row.requests != row.durations.n for row in every)
 
-    def quantile(name: str) -> Callable[[RouteRow], _Cell]:
-        return lambda row: _duration(getattr(row.durations, name), small=row.durations.n < SMALL and name != "p50")
+    def quantile(name: str) -> Callable[[Group], _Cell]:
+        return lambda row: _duration(getattr(row.durations, name), small=row.durations.n < FEW and name != "p50")
 
     columns = [
-        _Column("Method", lambda row: _text(row.method, "method")),
-        _Column("Route", lambda row: _Cell(_route(row.route), None, "path")),
+        _Column("Method", lambda row: _text(row.keys[0], "method")),
+        _Column("Route", lambda row: _Cell(_route(row.keys[1]), None, "path")),
         _Column(
             "Requests",
             lambda row: _number(row.requests) if weighted else _few(row.requests, row.durations.n),
@@ -167,15 +165,15 @@ def table_of_failures(data: ReportData) -> Markup:
 
 def _few(number: int, n: int) -> _Cell:
     """Return a number of requests, marked if there are only few durations, *n*."""
-    if n >= SMALL:
+    if n >= FEW:
         return _number(number)
     mark = element(
-        "abbr", "few", title=f"Fewer than {SMALL} durations: the high quantiles are not reliable", class_="few"
+        "abbr", "few", title=f"Fewer than {FEW} durations: the high quantiles are not reliable", class_="few"
     )
     return _Cell(join(mark, " ", count(number)), number, "number")
 
 
-def _table(name: str, columns: Sequence[_Column], rows: Sequence[Any], *, rest: RouteRow | None = None) -> Markup:
+def _table(name: str, columns: Sequence[_Column], rows: Sequence[Any], *, rest: Group | None = None) -> Markup:
     grid = [[column.cell(row) for column in columns] for row in rows]
     used = [index for index in range(len(columns)) if any(cells[index].shown is not None for cells in grid)]
     foot = None

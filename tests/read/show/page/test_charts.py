@@ -8,7 +8,7 @@ import datetime as dt
 from pages import BARE, parse
 from reports import shop
 
-from obs_middleware.read.figures import Bin, Count, HeatMap, Quantiles, RouteRow, Slice
+from obs_middleware.read.answers import Bin, Count, Group, HeatMap, Quantiles, Slice
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
@@ -39,7 +39,7 @@ def test_charts_of_one_request_are_drawn() -> None:
             Slice(NOON, NOON + second, 1, None, Quantiles(1, *[0.0] * 7)),
             Slice(NOON + second, NOON + 2 * second, 0, None, Quantiles(0)),
         ),
-        routes=(RouteRow("GET", "a/", 1, 0, None, Quantiles(1, *[0.0] * 7)),),
+        routes=(Group(("GET", "a/"), 1, 0, 0.0, None, Quantiles(1, *[0.0] * 7)),),
         statuses=(Count("2xx", 1), Count("5xx", 0)),
     )
 

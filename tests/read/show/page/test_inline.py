@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from obs_middleware.read.figures import Count, Quantiles
+from obs_middleware.read.answers import Count, Quantiles
 from obs_middleware.read.show.page.axes import DurationAxis
 from obs_middleware.read.show.page.inline import bar, spread, stacked
 

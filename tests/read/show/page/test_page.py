@@ -17,8 +17,9 @@ from pages import BARE, Page, parse
 from paths import ROOT
 from reports import HOSTILE, hostile, shop
 
-from obs_middleware.read.figures import Lines, Quantiles, ReportData
+from obs_middleware.read.answers import Lines, Quantiles
 from obs_middleware.read.show.numbers import MISSING
+from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -46,10 +47,11 @@ def test_the_same_data_gives_the_same_page() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "figures",
+        "answers",
         "show/numbers",
         "show/page/axes",
         "show/page/charts",
+        "show/page/data",
         "show/page/figure",
         "show/page/inline",
         "show/page/markup",

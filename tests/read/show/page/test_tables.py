@@ -8,7 +8,7 @@ import datetime as dt
 from pages import BARE, cells, parse
 from reports import shop
 
-from obs_middleware.read.figures import ErrorRow, Quantiles, RouteRow, SlowRequest
+from obs_middleware.read.answers import ErrorRow, Group, Quantiles, SlowRequest
 from obs_middleware.read.show.numbers import MISSING
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -23,7 +23,7 @@ def test_every_row_has_a_cell_for_every_heading() -> None:
 def test_the_tables_have_the_figures_of_the_data() -> None:
     data = shop()
     row = next(row for row in cells(data, "routes") if row["Route"] == "checkout/")
-    [checkout] = [one for one in data.routes if one.route == "checkout/"]
+    [checkout] = [one for one in data.routes if one.keys[1] == "checkout/"]
 
     assert row["Method"] == "POST"
     assert row["Requests"] == str(checkout.requests)
@@ -35,8 +35,8 @@ def test_the_tables_have_the_figures_of_the_data() -> None:
 
 
 def test_an_unknown_value_is_a_dash_and_not_0() -> None:
-    row = RouteRow(None, None, 3, None, None, Quantiles(3, 0.1))
-    full = RouteRow("GET", "a/", 3, 0, 0.5, Quantiles(3, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2))
+    row = Group((None, None), 3, None, 0.0, None, Quantiles(3, 0.1))
+    full = Group(("GET", "a/"), 3, 0, 0.0, 0.5, Quantiles(3, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2))
     slow = SlowRequest(0.2)
     failure = ErrorRow(1, status=500)
     data = dataclasses.replace(BARE, routes=(row, full), slowest=(slow,), failures=(failure, ErrorRow(2, "E", "m")))
@@ -67,7 +67,7 @@ def test_a_small_n_is_marked() -> None:
 
 
 def test_weighted_counts_are_marked_and_n_has_its_own_column() -> None:
-    row = RouteRow("GET", "a/", 400, 4, 1.0, Quantiles(40, *[0.1] * 7))
+    row = Group(("GET", "a/"), 400, 4, 0.0, 1.0, Quantiles(40, *[0.1] * 7))
     data = dataclasses.replace(BARE, requests=400, errors=4, estimated=True, routes=(row,))
 
     assert "≈ 400" in parse(data).text
@@ -77,8 +77,8 @@ def test_weighted_counts_are_marked_and_n_has_its_own_column() -> None:
 
 
 def test_tables_are_cut_at_a_thousand_rows_with_a_note() -> None:
-    rows = tuple(RouteRow("GET", f"r{number}/", 20, 0, 0.0, Quantiles(20, *[0.1] * 7)) for number in range(1200))
-    rest = RouteRow(None, None, 5000, 2, 0.4, Quantiles(5000, *[0.1] * 7))
+    rows = tuple(Group(("GET", f"r{number}/"), 20, 0, 0.0, 0.0, Quantiles(20, *[0.1] * 7)) for number in range(1200))
+    rest = Group((None, None), 5000, 2, 0.0, 0.4, Quantiles(5000, *[0.1] * 7))
     data = dataclasses.replace(BARE, routes=rows, other_routes=rest, routes_total=9000)
 
     shown = cells(data, "routes")
@@ -88,7 +88,7 @@ def test_tables_are_cut_at_a_thousand_rows_with_a_note() -> None:
 
 
 def test_the_root_route_has_a_name() -> None:
-    row = RouteRow("GET", "", 30, 0, 1.0, Quantiles(30, *[0.1] * 7))
+    row = Group(("GET", ""), 30, 0, 0.0, 1.0, Quantiles(30, *[0.1] * 7))
 
     assert cells(dataclasses.replace(BARE, routes=(row,)), "routes")[0]["Route"] == "(root)"
 
