@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,15 +135,19 @@ def test_hops_are_counted_without_any_middleware_too() -> None:
 
 
 def test_objects_of_coverage_are_not_counted() -> None:
-    """Only the methods of its collector are left out."""
-    tracer = type("Collector", (), {"lock_data": lambda self: None, "__module__": "coverage.collector"})()
-    own = type("Collector", (), {"lock_data": lambda self: None, "__module__": "not_coverage"})()
-    before = test_process.objects()
-    kept = [tracer.lock_data for _ in range(1000)]
-    uncounted = test_process.objects() - before
-    kept += [own.lock_data for _ in range(1000)]
-    counted = test_process.objects() - before
+    def collector(module: str) -> Any:
+        made = type("Collector", (), {"lock_data": lambda self: None, "__module__": module})()
+        made.data_lock = threading.Lock()
+        return made
 
-    assert len(kept) == 2000
-    assert uncounted < 100
-    assert counted > 900
+    tracer, own = collector("coverage.collector"), collector("not_coverage")
+    before = test_process.objects()
+    kept = [(one.lock_data, one.data_lock.acquire) for one in (tracer for _ in range(100))]
+    uncounted = test_process.objects() - before
+    kept += [(one.lock_data, one.data_lock.acquire) for one in (own for _ in range(100))]
+    counted = test_process.objects() - before - uncounted
+
+    assert len(kept) == 200
+    # The list and its pairs count; of the methods, only those of an object of ours.
+    assert uncounted < 150
+    assert counted > 250
