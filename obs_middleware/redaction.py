@@ -6,6 +6,8 @@ A leaf for two wings: `measure` hides secrets in query strings and headers, `log
 
 from __future__ import annotations
 
+import decimal
+import enum
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -19,24 +21,44 @@ DEFAULT_NAMES: Final = (
     "password",
     "passwd",
     "passphrase",
+    "passcode",
+    "pass",
     "pwd",
     "secret",
     "token",
     "jwt",
+    "bearer",
     "authorization",
     "auth",
     "credential",
+    "assertion",
+    "samlresponse",
     "cookie",
     "session",
     "sessionid",
+    "sid",
     "csrf",
+    "xsrf",
     "api_key",
     "access_key",
     "private_key",
+    "encryption_key",
+    "signing_key",
+    "psk",
     "signature",
     "sig",
+    "hmac",
+    "dsn",
+    "connection_string",
+    "database_url",
+    "redis_url",
+    "broker_url",
     "otp",
+    "totp",
     "pin",
+    "security_code",
+    "verification_code",
+    "recovery_code",
     "card_number",
     "credit_card",
     "cvv",
@@ -49,15 +71,39 @@ DEFAULT_NAMES: Final = (
 _SHORTEST_PART: Final = 5
 _MOST_REMEMBERED: Final = 4096
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_FIGURES: Final = ("_seconds", "_count")
-_ATTRIBUTE: Final = re.compile(r"""(?<![\w-])([\w-]++)['"]?(?:=|:[ ])""")
+_FIGURE_ENDINGS: Final = ("_seconds", "_count")
+_NUMBERS: Final = (int, float, decimal.Decimal, type(None))
+_NUMBER_IN_REPR: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|True|False|None")
+
+_ATTRIBUTE: Final = re.compile(r"""(?<![\w-])([\w-]++)\\*+['"]?[ ]?[=:][ ]?""")
 _ITS_VALUE: Final = re.compile(
-    r"""[bru]?'(?:[^'\\]|\\.)*+'?|[bru]?"(?:[^"\\]|\\.)*+"?|[\w.<]*+[\[({<].*|[^\s,)\]}>]*+""", re.DOTALL
+    r"""[bru]?'(?:[^'\\]|\\.)*+'?|[bru]?"(?:[^"\\]|\\.)*+"?|[\w.<]*+[\[({<].*"""
+    r"""|(?:(?![,\s][ ]?\\*+['"]?[\w-]++\\*+['"]?[=:]|[)\]}>](?:[,\s)\]}>]|$)).)*+""",
+    re.DOTALL,
 )
-"""A quoted string, a word, or anything with a bracket. The end of the last is unknown, so it takes the whole rest."""
+"""
+A quoted string, anything with a bracket, or text. The end of a bracket is unknown, so it takes the whole rest. A text
+may have several words, so it goes on until the next attribute or the last closing bracket.
+"""
 
 # Searched only where a name can begin, so that the cost grows linearly with the length of a value.
-_INNER_NAME: Final = re.compile(r"""(?<![^\s?&;=#:"'{}(),/])([^\s?&;=#:"'{}(),/]++)["']?\s*[=:]""")
+_INNER_NAME: Final = re.compile(
+    r"""(?<![^\s?&;=#:"'{}(),/])([^\s?&;=#:"'{}(),/]++)["']?\s*+[=:]\s*+(?:["']?([0-9]++)["']?(?=[\s&,}]|$))?"""
+)
+"""A name, and its value if that is a number."""
+
+_USER_INFO: Final = re.compile("//[^/]*@")
+_BAD_PORT: Final = re.compile(r"""//[^/\[?#&,"'\s]*:[^/?#&,"'\s]*[^/?#&,"'\s0-9]""")
+"""A host with a port that is not a number: the beginning of a password with a bare ``/``, ``?`` or ``#`` in it."""
+
+
+class _Rule(enum.Enum):
+    """Which values of a name are hidden."""
+
+    NONE = enum.auto()
+    ALL = enum.auto()
+    TEXTS = enum.auto()
+    """All but numbers, booleans and None."""
 
 
 class Secrets:
@@ -76,70 +122,101 @@ class Secrets:
         plain = {_plain(name) for name in names} - {""}
         self._parts = tuple(name for name in plain if len(name) >= _SHORTEST_PART)
         self._words = frozenset(name for name in plain if len(name) < _SHORTEST_PART)
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, _Rule] = {}
 
-    def hides(self, name: str) -> bool:
-        """Return whether the value of *name* must be hidden."""
+    def hides(self, name: str, value: object = "") -> bool:
+        """
+        Return whether *value* must be hidden under *name*.
+
+        ``timed("auth")`` adds two numbers, and ``prompt_tokens`` is the most common name with "token" in it. So the
+        name of a figure, ``auth_seconds``, ``auth_count`` or ``prompt_tokens``, does not hide a number, a boolean or
+        None. It does hide any other value.
+        """
         known = self._known.get(name)
         if known is None:
-            known = self._matches(name)
+            known = self._rule_of(name)
             if len(self._known) < _MOST_REMEMBERED:  # clients can send any number of names
                 self._known[name] = known
-        return known
+        if known is _Rule.TEXTS:
+            return not issubclass(type(value), _NUMBERS)  # isinstance() would evaluate a lazy object
+        return known is _Rule.ALL
 
-    def _matches(self, name: str) -> bool:
+    def hides_text(self, name: str, text: str) -> bool:
+        """Return whether *text*, which came as text, must be hidden under *name*. Digits count as a number."""
+        return self.hides(name, 0 if text.isdigit() and text.isascii() else text)
+
+    def _rule_of(self, name: str) -> _Rule:
         name = name[:1000]
-        # ``timed("auth")`` adds two numbers, which are not secret.
-        if name.endswith(_FIGURES):
-            return False
         plain = _plain(name)
-        # The number of tokens that a language model used is not secret, and the most common name with "token" in it.
-        if plain.endswith("tokens"):
-            plain = plain.removesuffix("tokens")
-        if any(part in plain for part in self._parts):
-            return True
-        return not self._words.isdisjoint(word.lower() for word in _WORDS.findall(name))
+        if not any(part in plain for part in self._parts) and self._words.isdisjoint(
+            word.lower() for word in _WORDS.findall(name)
+        ):
+            return _Rule.NONE
+        return _Rule.TEXTS if plain.endswith("tokens") or name.endswith(_FIGURE_ENDINGS) else _Rule.ALL
 
     def hide_in_query(self, query: str) -> str:
         """
         Return *query*, the part of a URL after ``?``, with the values of secret names hidden.
 
-        Names are decoded twice to compare them, but written as they came. The order and everything else stay. A value
-        that contains a secret name with a value, as a URL or JSON may, is hidden as a whole.
+        Names are decoded twice to compare them, but written as they came. The order and everything else stay. A name
+        may begin after ``&`` or ``;``, because servers differ. A value ends at ``&`` only, so that nothing of it is
+        left. A value is hidden as a whole if it contains a secret name with a value, as a URL or JSON may, or a URL
+        with a user.
         """
         if not query:
             return query
-        return "".join(self._hide_in_pair(pair) for pair in re.split("([&;])", query))
+        return "&".join(map(self._hide_in_pair, query.split("&")))
 
     def _hide_in_pair(self, pair: str) -> str:
-        name, equals, value = pair.partition("=")
-        if value and (self.hides(_decoded(name)) or self._has_secret(_decoded(value))):
-            return f"{name}{equals}{REDACTED}"
+        """Return *pair*, the text between two ``&``, with everything from its first secret value on hidden."""
+        start = 0
+        for part in pair.split(";"):
+            name, equals, value = part.partition("=")
+            if self._has_secret(name):
+                return f"{pair[:start]}{REDACTED}"
+            end = start + len(name) + len(equals)
+            if self._is_secret(name, rest := pair[end:]) or self._has_secret(value):
+                return f"{pair[:end]}{REDACTED}" if equals and rest else pair
+            start += len(part) + 1
         return pair
 
-    def _has_secret(self, value: str) -> bool:
-        return any(self.hides(name) for name in _INNER_NAME.findall(value))
+    def _is_secret(self, name: str, value: str) -> bool:
+        return self.hides_text(unquote_plus(unquote_plus(name)), value)
+
+    def _has_secret(self, text: str) -> bool:
+        """Return whether *text*, as it came or decoded once or twice, contains a secret."""
+        for _ in range(3):
+            if _USER_INFO.search(text) or _BAD_PORT.search(text):
+                return True
+            if any(self.hides_text(*found) for found in _INNER_NAME.findall(text)):
+                return True
+            decoded = unquote_plus(text)
+            if decoded == text:
+                return False
+            text = decoded
+        return False
 
     def hide_in_repr(self, text: str) -> str:
         """Return *text*, the ``repr()`` of an object, with the values of secret attributes and keys hidden."""
         parts: list[str] = []
         end = 0
         for match in _ATTRIBUTE.finditer(text):
-            if match.start() >= end and self.hides(match[1]):
-                value = _ITS_VALUE.match(text, match.end())
+            if match.start() < end or not self.hides(match[1]):
+                continue
+            found = _ITS_VALUE.match(text, match.end())
+            value_end = match.end() if found is None else found.end()
+            if self.hides(match[1], 0) or not _NUMBER_IN_REPR.fullmatch(text, match.end(), value_end):
                 parts += (text[end : match.end()], REDACTED)
-                end = match.end() if value is None else value.end()
+                end = value_end
         return "".join((*parts, text[end:])) if parts else text
 
     def hide_in_url(self, url: str) -> str:
         """Return *url* without fragment, user and password, and with the secrets in its query hidden."""
         address, mark, query = url.partition("#")[0].partition("?")
-        address = re.sub(r"//[^/@]*@", "//", address)
+        address = _USER_INFO.sub("//", address, count=1)
+        if _BAD_PORT.match(address, address.find("//") if "//" in address else 0):
+            return REDACTED
         return f"{address}{mark}{self.hide_in_query(query)}"
-
-
-def _decoded(text: str) -> str:
-    return unquote_plus(unquote_plus(text))
 
 
 def _plain(name: str) -> str:

@@ -7,6 +7,8 @@ import inspect
 import json
 import logging
 from collections.abc import Callable
+from decimal import Decimal
+from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
@@ -15,6 +17,7 @@ import pytest
 from conftest import Get, Site, respond
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
+from django.utils.functional import SimpleLazyObject
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +38,9 @@ SECRET = "hunter2"
         "Authorization", "Proxy-Authorization", "auth", "X-Auth", "Cookie", "Set-Cookie", "session", "sessionid",
         "api_key", "api-key", "apikey", "X-Api-Key", "APIKey", "card_number", "cardNumber", "credit_card", "cvv",
         "card_cvc", "pin", "card_pin", "otp", "sig", "X-Amz-Signature", "private_key", "jwt", "passphrase", "iban",
+        "pass", "user_pass", "passcode", "bearer", "dsn", "SENTRY_DSN", "database_url", "DATABASE_URL", "credentials",
+        "sid", "connect.sid", "X-XSRF", "SAMLResponse", "client_assertion", "totp", "psk", "connectionString",
+        "pass\u200bword", "tokens", "prompt_tokens", "access_tokens", "auth_seconds", "token_count", "secret_count",
     ],
 )  # fmt: skip
 def test_a_secret_name_is_known_in_every_spelling(name: str) -> None:
@@ -48,8 +54,7 @@ def test_a_secret_name_is_known_in_every_spelling(name: str) -> None:
         "author",
         "shipping",
         "signal",
-        "tokens",
-        "prompt_tokens",
+        "passenger",
         "design",
         "opinion",
         "key",
@@ -57,12 +62,45 @@ def test_a_secret_name_is_known_in_every_spelling(name: str) -> None:
         "",
         "id",
         "card",
-        "auth_seconds",
-        "token_count",
     ],
 )
 def test_an_ordinary_name_is_left_alone(name: str) -> None:
     assert not secrets.hides(name)
+
+
+@pytest.mark.parametrize("name", ["tokens", "prompt_tokens", "promptTokens", "auth_seconds", "token_count"])
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        (312, False), (0.25, False), (True, False), (None, False), (Decimal("0.25"), False),
+        (IntEnum("N", "A").A, False),
+        ("312", True), (SECRET, True), ([312], True), ({"a": 1}, True), (b"1", True), (object(), True),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_figure_hides_all_but_figures(name: str, value: object, hidden: bool) -> None:
+    assert secrets.hides(name, value) is hidden
+    assert secrets.hides("token", value)
+
+
+def test_whether_a_lazy_value_is_a_figure_is_decided_without_evaluating_it() -> None:
+    assert secrets.hides("tokens", SimpleLazyObject(lambda: pytest.fail("it was evaluated")))
+
+
+@pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
+@pytest.mark.parametrize("figures_first", [True, False])
+def test_a_figure_does_not_make_its_name_known_as_harmless(formatter: Any, figures_first: bool) -> None:
+    own = formatter()
+    texts = []
+    for value in (312, SECRET, [SECRET])[:: 1 if figures_first else -1]:
+        fields = {"access_tokens": value, "usage": {"token_count": value}, "pair": Usage(value)}
+        texts.append(own.format(logging.makeLogRecord({"msg": "x", **fields})))
+
+    assert SECRET not in "".join(texts)
+    assert texts[0 if figures_first else 2].count("312") == 3
+
+
+class Usage(NamedTuple):
+    prompt_tokens: Any
 
 
 @pytest.mark.parametrize(
@@ -76,6 +114,28 @@ def test_an_ordinary_name_is_left_alone(name: str) -> None:
         ("p%61ssword=x", "p%61ssword=[redacted]"),
         ("p%2561ssword=x", "p%2561ssword=[redacted]"),
         ("a=1;token=x", "a=1;token=[redacted]"),
+        ("token=abc;S3CRET&page=2", "token=[redacted]&page=2"),
+        ("token=;S3CRET&page=2", "token=[redacted]&page=2"),
+        ("a=1;token=x;y=z&page=2;b=3", "a=1;token=[redacted]&page=2;b=3"),
+        ("next=/login?token=x;y&page=2", "next=[redacted]&page=2"),
+        ("token%3Dhunter2&page=2", "[redacted]&page=2"),
+        ("token%253Dhunter2", "[redacted]"),
+        ("a=1;token%3Dhunter2;b", "a=1;[redacted]"),
+        ("a%26token%3Dhunter2=1", "[redacted]"),
+        ("redirect=https://user:pw@host/", "redirect=[redacted]"),
+        ("redirect=https%3A%2F%2Fuser%3Ap%2Fw%40host%2F", "redirect=[redacted]"),
+        ("redirect=https%253A%252F%252Fuser%253Ap%2540w%2540host%252F&a=1", "redirect=[redacted]&a=1"),
+        ("redirect=//user@host/", "redirect=[redacted]"),
+        ("next=https://host:80?a=x:y", "next=https://host:80?a=x:y"),
+        ('a={"b":"//host","c":1}', 'a={"b":"//host","c":1}'),
+        ("next=https://host/@user", "next=https://host/@user"),
+        ("reset_tokens=hunter2", "reset_tokens=[redacted]"),
+        ("secret_count=-1&max_tokens=312&a=1", "secret_count=[redacted]&max_tokens=312&a=1"),
+        ("max_tokens=312;S3CRET", "max_tokens=[redacted]"),
+        ("max_tokens=%33", "max_tokens=[redacted]"),
+        ("next=/a%3Fmax_tokens%3D312%26b%3D2", "next=/a%3Fmax_tokens%3D312%26b%3D2"),
+        ("next=/a%3Freset_tokens%3Dx312", "next=[redacted]"),
+        ('body={"max_tokens": 312, "a": 1}', 'body={"max_tokens": 312, "a": 1}'),
         ("token", "token"),
         ("token=", "token="),
         ("token=a=b", "token=[redacted]"),
@@ -97,6 +157,12 @@ def test_the_values_of_secrets_are_hidden_in_a_query(query: str, hidden: str) ->
     ("url", "hidden"),
     [
         ("https://u:p@host/x?token=1#frag", "https://host/x?token=[redacted]"),
+        ("https://user:p@ss@host/x", "https://host/x"),
+        ("https://user:p/w@host/x", REDACTED),
+        ("https://user:p#w@host/x", REDACTED),
+        ("https://user:p?w@host/x", REDACTED),
+        ("https://host:8080/@user?a=1", "https://host:8080/@user?a=1"),
+        ("https://[2001:db8::1]:80/x", "https://[2001:db8::1]:80/x"),
         ("https://host/x", "https://host/x"),
         ("/x?a=1", "/x?a=1"),
         ("", ""),
@@ -133,6 +199,16 @@ class Login:
     password: str
 
 
+class Shown:
+    """An object with a text of its own."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 class Account(NamedTuple):
     name: str
     password: str
@@ -148,10 +224,32 @@ class Account(NamedTuple):
         lambda: SimpleNamespace(password=SimpleNamespace(a=SECRET, b=SECRET)),
         lambda: SimpleNamespace(password=f"'\\\"{SECRET}"),
         lambda: SimpleNamespace(token=SECRET.encode()),
+        lambda: ValueError({"password": SECRET}),
+        lambda: ValueError("login failed", {"a": {"api_key": SECRET}}),
+        lambda: KeyError(Login("u", SECRET)),
+        lambda: {Shown(f"<password={SECRET}>"): 1},
+        lambda: Shown(f'{{"password":"{SECRET}"}}'),
+        lambda: Shown(json.dumps({"a": json.dumps({"password": SECRET})})),
         lambda: SimpleNamespace(a="x" * 50_000, token=SECRET),
         lambda: inspect.signature(lambda password=SECRET: None),
     ],
-    ids=["tuple", "attribute", "key", "list", "inner", "quotes", "bytes", "long", "signature"],
+    ids=[
+        "tuple",
+        "attribute",
+        "key",
+        "list",
+        "inner",
+        "quotes",
+        "bytes",
+        "exception",
+        "exception-deep",
+        "exception-object",
+        "dict-key",
+        "compact-json",
+        "json-in-json",
+        "long",
+        "signature",
+    ],
 )
 @pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
 def test_secrets_in_the_repr_of_an_object_are_hidden(
@@ -176,6 +274,14 @@ def test_a_repr_without_secrets_is_unchanged(text: str) -> None:
         ("{'token': None, 'a': 1}", "{'token': [redacted], 'a': 1}"),
         ("A(time=12:30, note='the token: none')", "A(time=12:30, note='the token: [redacted])"),
         ("password=", "password=[redacted]"),
+        ("<User password=correct horse battery age=3>", "<User password=[redacted] age=3>"),
+        ("<User password=correct, horse; battery>", "<User password=[redacted]>"),
+        ("[<User authorization=Bearer abc.def>, <User name=x>]", "[<User authorization=[redacted]>, <User name=x>]"),
+        ("<User password=a)b, name=x>", "<User password=[redacted], name=x>"),
+        ("A(prompt_tokens=312, access_tokens=['x'])", "A(prompt_tokens=312, access_tokens=[redacted]"),
+        ("A(token_count=-1.5e3, auth_seconds=None)", "A(token_count=-1.5e3, auth_seconds=None)"),
+        ("A(tokens=12ab, n=1)", "A(tokens=[redacted], n=1)"),
+        ("A(prompt_tokens=3 secret=x)", "A(prompt_tokens=3 secret=[redacted])"),
     ],
 )
 def test_the_values_of_secrets_are_hidden_in_a_repr(text: str, hidden: str) -> None:

@@ -61,7 +61,7 @@ def headers(meta: Mapping[str, Any], names: Sequence[tuple[str, str]], secrets: 
         secrets: The secret names.
     """
     found = {name: value for name, key in names if isinstance(value := meta.get(key), str)}
-    return {name: REDACTED if secrets.hides(name) else value for name, value in found.items()}
+    return {name: REDACTED if secrets.hides_text(name, value) else value for name, value in found.items()}
 
 
 def _user_agent(request: Any, _: Secrets) -> Any:

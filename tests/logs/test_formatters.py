@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import logging.config
 import re
@@ -175,6 +176,7 @@ def test_nothing_that_a_client_sends_can_forge_a_line_or_move_the_cursor(
 
 def test_controls_are_spelt_out() -> None:
     assert escape_controls("a\nb\x1b[2J\u202e\x85é") == r"a\nb\x1b[2J\u202e\x85é"
+    assert escape_controls("pay\u200bpal\ufeff\U000e0041") == r"pay\u200bpal\ufeff\U000e0041"
 
 
 def test_the_text_format_is_what_people_grep(configured: Any, get: Get) -> None:
@@ -185,16 +187,34 @@ def test_the_text_format_is_what_people_grep(configured: Any, get: Get) -> None:
     assert stream.getvalue().split(" ", 1)[1].startswith("INFO root Request took 0.")
 
 
-MARKS = {"\u061c", "\u200e", "\u200f"}
-DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# Unicode's Default_Ignorable_Code_Point that have another category than "Cf": fillers, joiners and reserved ones.
+FILLERS = {*map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164, 0xFFA0))}
+RESERVED = {*map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)))}
+SHOWN = {
+    *map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)))
+}
+"""Category "Cf", but with a glyph: signs around Arabic, Syriac, Kaithi and Egyptian numbers and words."""
 
 
-def test_no_character_that_moves_or_turns_anything_is_left() -> None:
+def test_no_character_without_a_glyph_is_left() -> None:
     """By the properties that Unicode gives them, not by our own list."""
     for character in map(chr, range(sys.maxunicode + 1)):
-        kind, direction = unicodedata.category(character), unicodedata.bidirectional(character)
-        spelt = kind in {"Cc", "Cs", "Zl", "Zp"} or direction in DIRECTIONS or character in MARKS
+        kind = unicodedata.category(character)
+        spelt = kind in {"Cc", "Cs", "Zl", "Zp"} or (kind == "Cf" and character not in SHOWN)
+        spelt = spelt or character in FILLERS or character in RESERVED
         assert (escape_controls(character) != character) is spelt, ascii(character)
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\u200d", "\u2060", "\ufeff", "\xad", "\U000e0041"])
+@pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
+def test_a_character_without_width_is_seen_on_the_line(formatter: Any, character: str) -> None:
+    record = logging.makeLogRecord({"msg": f"pay{character}pal", "who": f"pay{character}pal"})
+
+    line = formatter().format(record)
+
+    assert character not in line
+    if formatter is JSONFormatter:
+        assert json.loads(line)["who"] == f"pay{character}pal"
 
 
 def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ class Cleaner:
         for name, value in event_dict.items():
             key = keys.get(name)
             if key is None:
-                key, secret, fits = self._learn(name, event_dict)
+                key, secret, fits = self._learn(name, value, event_dict)
                 if secret:
                     value = REDACTED  # noqa: PLW2901 -- the value itself is never read
                 if not fits:
@@ -120,16 +120,19 @@ class Cleaner:
         walk.cuts.mark(fields)
         return fields, walk.cuts
 
-    def _learn(self, name: Any, event_dict: Mapping[Any, Any]) -> tuple[str, bool, bool]:
-        """Return the key for *name*, whether its value is secret, and whether the key equals the name."""
-        text = name if type(name) is str else as_key(name)
+    def _learn(self, name: Any, value: Any, event_dict: Mapping[Any, Any]) -> tuple[str, bool, bool]:
+        """Return the key for *name*, whether its *value* is secret, and whether the key equals the name."""
+        text = name if type(name) is str else as_key(name, self.secrets)
         text = text[:MOST_OF_A_NAME]
         if text == "message" and "event" not in event_dict:  # a processor such as EventRenamer has run
             return text, False, True
         key = own_name(plain_key(text))
-        secret = self.secrets.hides(text)
+        secret = self.secrets.hides(text, value)
         fits = key == name
-        if fits and not secret and len(self._keys) < _MOST_REMEMBERED:  # clients may cause any number of names
+        # Not the name of a figure, whose next value may be a text, which is hidden.
+        if (
+            fits and not self.secrets.hides(text) and len(self._keys) < _MOST_REMEMBERED
+        ):  # clients may cause any number of names
             self._keys[key] = key
             self._known.add(key)
         return key, secret, fits

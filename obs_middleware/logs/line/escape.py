@@ -1,8 +1,9 @@
 r"""
-Spell out the characters that JSON and terminals do not show: control characters and marks of the writing direction.
+Spell out the characters that JSON and terminals do not show: control characters and other invisible ones.
 
-Write, a leaf. Such a character can end a line for some readers, move the cursor, or make text read backwards. There is
-one list of these characters and two spellings: ``\x1b`` in text for people, ``\u2028`` in JSON.
+Write, a leaf. Such a character can end a line for some readers, move the cursor, make text read backwards, or make
+different texts look the same. There is one list of these characters and two spellings: ``\x1b`` in text for people,
+``\u2028`` in JSON.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ from typing import Final
 
 __all__ = ["escape_controls", "escape_json", "has_hidden", "takes_unicode", "to_ascii"]
 
-_HIDDEN: Final = "\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""A range for a regular expression: the characters that a JSON encoder leaves as they are."""
+_HIDDEN: Final = (
+    "\x7f-\x9f\u2028\u2029"  # controls and line ends
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""
+A range for a regular expression: the characters without a glyph that a JSON encoder leaves as they are. The list is
+Unicode's ``Default_Ignorable_Code_Point``, without U+FE00 to U+FE0F, which choose the look of an emoji.
+"""
 
 _HIDDEN_IN_JSON: Final = re.compile(f"[{_HIDDEN}]")
 _HIDDEN_IN_TEXT: Final = re.compile(f"[\0-\x1f{_HIDDEN}\ud800-\udfff]")
@@ -61,7 +69,9 @@ def takes_unicode(stream: str) -> bool:
 def _spell_for_people(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    if code < 0x100:
+        return _SHORT.get(character) or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _spell_for_json(match: re.Match[str]) -> str:

@@ -177,7 +177,7 @@ class Walk:
         if issubclass(kind, os.PathLike):
             return self._text(os.fsdecode(value))
         if issubclass(kind, BaseException):
-            return self._text(f"{kind.__name__}: {value}")
+            return self._repr(f"{kind.__name__}: {value}")
         if issubclass(kind, Mapping):
             return self._mapping(value.items(), len(value), depth, kind)
         if dataclasses.is_dataclass(kind):
@@ -188,7 +188,9 @@ class Walk:
         if issubclass(kind, HttpRequest) or kind.__repr__ is object.__repr__ or _has_items_to_fetch(kind):
             # repr() of a request has the query string, of a query set runs the query, of a bare object is an address.
             return _type_name(kind)
-        text = str.__str__(repr(value))
+        return self._repr(str.__str__(repr(value)))
+
+    def _repr(self, text: str) -> str:
         if self._shortens:
             text = text[:_MOST_OF_A_REPR]  # a longer text is cut anyway, and redacting it takes time
         return self._text(self._secrets.hide_in_repr(text))
@@ -215,7 +217,7 @@ class Walk:
                 items.append(f"... {len(value) - len(items)} more")
                 break
             name = names[len(items)] if len(items) < len(names) else ""
-            items.append(REDACTED if name and hides(name) else self.value(item, depth - 1))
+            items.append(REDACTED if name and hides(name, item) else self.value(item, depth - 1))
         return items
 
     def _mapping(self, pairs: Iterable[tuple[Any, Any]], count: int, depth: int, kind: type) -> Any:
@@ -229,9 +231,9 @@ class Walk:
                 self.cuts.add(self._name)
                 renamed.append(("_more", f"{count - len(result) - len(renamed)} more"))
                 break
-            name = key if type(key) is str else as_key(key)
+            name = key if type(key) is str else as_key(key, self._secrets)
             plain = plain_key(name)
-            clean = REDACTED if hides(name[:MOST_OF_A_NAME]) else self.value(item, depth - 1)
+            clean = REDACTED if hides(name[:MOST_OF_A_NAME], item) else self.value(item, depth - 1)
             if plain == name and plain not in result:
                 result[plain] = clean
             else:  # 1 and "1" are two keys in Python and one in JSON
@@ -250,9 +252,9 @@ class Walk:
         return self._left >= 0
 
 
-def as_key(key: Any) -> str:
-    """Return a key of any type as JSON text: ``null``, ``true``, ``1``; a tuple as a list."""
-    text = Walk(NO_SECRETS).value(key, 1)
+def as_key(key: Any, secrets: Secrets) -> str:
+    """Return a key of any type as JSON text: ``null``, ``true``, ``1``; a tuple as a list. Secrets in it are hidden."""
+    text = Walk(secrets).value(key, 1)
     return text if type(text) is str else json.dumps(text)
 
 
