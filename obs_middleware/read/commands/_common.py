@@ -19,14 +19,15 @@ import duckdb
 
 from obs_middleware.read.answers import Change, Requests
 from obs_middleware.read.errors import SourceError, UsageError
+from obs_middleware.read.files.predicate import check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests, changes
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
-from obs_middleware.read.files.table import check_predicate, connect, matching_lines, read_log
+from obs_middleware.read.files.table import connect, matching_lines, read_log
 from obs_middleware.read.index.access import access_of
 from obs_middleware.read.show.numbers import count
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
-from obs_middleware.read.where.conditions import Condition, Every, predicate
+from obs_middleware.read.where.conditions import Condition, Every
 from obs_middleware.read.where.options import condition_of
 
 __all__ = [

@@ -33,8 +33,8 @@ from obs_middleware.read.answers import (
     SlowRequest,
 )
 from obs_middleware.read.bootstrap import DRAWS, FIGURES, interval_of, ranks_of
+from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.table import Log
-from obs_middleware.read.schemas import literal, quoted
 from obs_middleware.read.show.numbers import count
 
 __all__ = [

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.schemas import ALL_SCHEMAS
+from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
 
 __all__ = ["Source", "find_sources", "scratch_folder", "without_long_lines"]
 
@@ -30,14 +30,6 @@ MOST_BYTES_OF_A_LINE: Final = 1 << 20
 
 _SAMPLE_BYTES: Final = 1 << 16
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-# A key in a sample is enough: too many schemas cost a moment, one too few a second reading.
-_MARKS: Final = {
-    "flat": (b'"level":', b'"duration_seconds":'),  # the latter also where other formatters write the fields
-    "ecs": (b'"@timestamp":',),
-    "otel": (b'"severity_text":',),
-    "datadog": (b'"status":"',),
-    "gcp": (b'"severity":"',),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +156,7 @@ def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
     if 2 * len(plain) <= len(lines):
         return ()
     text = b"\n".join(plain)
-    return tuple(schema for schema in ALL_SCHEMAS if any(mark in text for mark in _MARKS[schema])) or ALL_SCHEMAS
+    return tuple(name for name, schema in SCHEMAS.items() if any(mark in text for mark in schema.marks)) or ALL_SCHEMAS
 
 
 def without_long_lines(source: Source, scratch: Path, count: Callable[[int], None]) -> Source:

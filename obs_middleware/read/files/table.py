@@ -21,21 +21,12 @@ from typing import Any, Final
 import duckdb
 
 from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.files.columns import TIME, Columns, columns_of, expression_of, literal, quoted, type_text
+from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, without_long_lines
-from obs_middleware.read.schemas import (
-    ALL_SCHEMAS,
-    TIME,
-    Columns,
-    columns_of,
-    expression_of,
-    literal,
-    quoted,
-    type_of,
-    type_text,
-)
-from obs_middleware.read.where.conditions import Predicate
+from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, type_of
 
-__all__ = ["Log", "check_predicate", "connect", "line_rows", "matching_lines", "read_log"]
+__all__ = ["Log", "connect", "line_rows", "matching_lines", "read_log"]
 
 MEMORY: Final = "1500MiB"
 """What the engine may use before it puts things on disk; the process has some 100 MiB beside it."""
@@ -112,28 +103,6 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         yield connection
     finally:
         connection.close()
-
-
-def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate) -> None:
-    """
-    Try *predicate* before anything is read.
-
-    Raises:
-        ExpressionError: DuckDB rejects it, for example a regular expression that RE2 does not support.
-    """
-    columns = [
-        f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
-        for field in predicate.fields
-        if type_of(field) != "TIMESTAMP"
-    ]
-    columns += [f"now()::TIMESTAMP AS {quoted(field)}" for field in predicate.fields if type_of(field) == "TIMESTAMP"]
-    try:
-        connection.execute(
-            f"SELECT count(*) FROM (SELECT {', '.join(['1 AS one', *columns])}) WHERE {predicate.sql}",
-            list(predicate.parameters),
-        )
-    except duckdb.Error as error:
-        raise ExpressionError(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
 
 
 def read_log(  # noqa: PLR0913 -- each is needed
@@ -307,22 +276,13 @@ def _json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[st
     )
 
 
-_OPENINGS: Final = {
-    "flat": ('{"timestamp":"', '","level":"'),
-    "ecs": ('{"@timestamp":"', '","log.level":"'),
-    "otel": ('{"timestamp":"', '","severity_text":"'),
-    "datadog": ('{"timestamp":"', '","status":"'),
-    "gcp": ('{"time":"', '","severity":"'),
-}
-"""How a line of a schema begins, as the package writes it: what is before the time, and what is behind it."""
-
 _TIME_CHARACTERS: Final = len("2026-11-02T10:00:00.000000Z")
 
 
 def _not_opening_like(schemas: Iterable[str]) -> str:
     """Return the condition that a line does not look like one in one of *schemas*: `_json_rows` is done with those."""
     alike = []
-    for before, behind in map(_OPENINGS.__getitem__, schemas):
+    for before, behind in (SCHEMAS[name].opening for name in schemas):
         place = len(before) + _TIME_CHARACTERS + 1
         told = f"substr(line, {place}, {len(behind)}) = {literal(behind)}"
         alike.append(f"starts_with(line, {literal(before)}) AND {told}")

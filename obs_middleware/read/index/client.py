@@ -19,15 +19,17 @@ from opensearchpy import exceptions
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.dsl import NUMBERS, TIMES, IndexField
-from obs_middleware.read.schemas import OWN, PLACES, TYPES
+from obs_middleware.read.schemas import SCHEMAS, TYPES
 
 __all__ = ["Engine", "Fields"]
 
 _FOREIGN: Final = "the answer is not that of a search engine"
 _FULL_TEXT: Final = frozenset({"text", "match_only_text"})
-_ECS: Final = {field: ".".join(place.path) for field, place in PLACES["ecs"].items()}
-_NANOSECONDS: Final = frozenset(field for field, place in PLACES["ecs"].items() if place.form == "ns")
-_OWN: Final = tuple(".".join(path[:-1]) for path in OWN["ecs"] if path[0] != "obs")  # of `obs.extra` nothing is indexed
+_SCHEMA: Final = SCHEMAS["ecs"]
+_ECS: Final = {field: ".".join(place.path) for field, place in _SCHEMA.places.items()}
+_NANOSECONDS: Final = frozenset(field for field, place in _SCHEMA.places.items() if place.form == "ns")
+# `obs.extra` is not indexed.
+_OWN: Final = tuple(".".join(path[:-1]) for path in _SCHEMA.own if path[0] != "obs")
 _NEEDED: Final = {"duration_seconds": NUMBERS, "timestamp": TIMES}
 
 

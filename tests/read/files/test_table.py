@@ -20,11 +20,11 @@ from loglines import BARE, FORMATS, Event, events
 from paths import DOCS
 
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
 from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.files.table import Log, _not_opening_like, connect, matching_lines, read_log
 from obs_middleware.read.schemas import ALL_SCHEMAS
-from obs_middleware.read.where.conditions import Predicate, predicate
 from obs_middleware.read.where.expression import parse
 
 Read = Callable[..., Log]

@@ -11,7 +11,8 @@ import hypothesis.strategies as st
 import pytest
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.where.conditions import Every, predicate
+from obs_middleware.read.files.predicate import predicate
+from obs_middleware.read.where.conditions import Every
 from obs_middleware.read.where.expression import parse, seconds_of
 from obs_middleware.read.where.options import add_filters, condition_of, said
 

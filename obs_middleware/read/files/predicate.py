@@ -1,0 +1,94 @@
+"""
+The SQL of a condition: `predicate`.
+
+Read. Every name is a quoted identifier and every value a parameter, so text from a user is never part of the SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.files.columns import quoted
+from obs_middleware.read.schemas import type_of
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some, fields_of
+
+__all__ = ["Predicate", "check_predicate", "predicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """
+    A condition in SQL.
+
+    Attributes:
+        sql: A boolean expression over columns that have the names of the fields. Null counts as false.
+        parameters: The values of the question marks, in order.
+        fields: The fields in *sql*.
+    """
+
+    sql: str = "true"
+    parameters: tuple[str | float | bool, ...] = ()
+    fields: frozenset[str] = frozenset()
+
+
+def predicate(condition: Condition) -> Predicate:
+    """Return *condition* as SQL."""
+    parameters: list[str | float | bool] = []
+    sql = _sql(condition, parameters)
+    return Predicate(sql, tuple(parameters), fields_of(condition))
+
+
+def _sql(condition: Condition, parameters: list[str | float | bool]) -> str:
+    match condition:
+        case Compared():
+            return _compared(condition, parameters)
+        case Missing(field=field):
+            return f"({quoted(field)} IS NULL)"
+        case Not(of=inner):
+            return f"(NOT {_sql(inner, parameters)})"
+        case Every(of=parts):
+            return f"({' AND '.join(_sql(part, parameters) for part in parts) or 'true'})"
+        case Some(of=parts):
+            return f"({' OR '.join(_sql(part, parameters) for part in parts) or 'false'})"
+
+
+_UTC_OF_TEXT: Final = "(try_cast(? AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+
+
+def _compared(condition: Compared, parameters: list[str | float | bool]) -> str:
+    column, kind, value = quoted(condition.field), type_of(condition.field), condition.value
+    parameters.append(value)
+    if condition.operator in {"~", "!~"}:
+        negation = "NOT " if condition.operator == "!~" else ""
+        return f"({negation}regexp_matches({column}::VARCHAR, ?))"
+    if isinstance(value, bool):
+        column = f"try_cast({column} AS BOOLEAN)"
+    elif isinstance(value, float) and kind == "VARCHAR":
+        column = f"try_cast({column} AS DOUBLE)"
+    return f"({column} {condition.operator} {_UTC_OF_TEXT if kind == 'TIMESTAMP' else '?'})"
+
+
+def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate) -> None:
+    """
+    Try *predicate* before any line is read.
+
+    Raises:
+        ExpressionError: DuckDB rejects it, for example a regular expression that RE2 does not support.
+    """
+    columns = [
+        f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
+        for field in predicate.fields
+        if type_of(field) != "TIMESTAMP"
+    ]
+    columns += [f"now()::TIMESTAMP AS {quoted(field)}" for field in predicate.fields if type_of(field) == "TIMESTAMP"]
+    try:
+        connection.execute(
+            f"SELECT count(*) FROM (SELECT {', '.join(['1 AS one', *columns])}) WHERE {predicate.sql}",
+            list(predicate.parameters),
+        )
+    except duckdb.Error as error:
+        raise ExpressionError(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
