@@ -24,7 +24,13 @@ _FORMATTERS: Final[Mapping[Format, str]] = {
     "text": "obs_middleware.logs.formatters.TextFormatter",
 }
 _NONBLOCKING: Final = "obs_middleware.logs.handlers.NonBlockingHandler"
-_ACCESS_LOGS: Final = ("django.server", "uvicorn.access", "gunicorn.access", "granian.access")
+_ACCESS_LOGS: Final = (
+    "django.server",
+    "django.channels.server",  # runserver with daphne or Channels
+    "uvicorn.access",
+    "gunicorn.access",
+    "granian.access",
+)
 
 
 def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default

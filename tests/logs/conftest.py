@@ -16,7 +16,7 @@ from obs_middleware import logging_config
 @pytest.fixture(name="configured")
 def _configured() -> Iterator[Any]:
     """Apply a LOGGING dict, and give the text that it wrote; everything is put back afterwards."""
-    names = ("django", "django.server", "uvicorn.access", "gunicorn.access", "granian.access")
+    names = ("django", "django.server", "django.channels.server", "uvicorn.access", "gunicorn.access", "granian.access")
     kept = {name: (log := logging.getLogger(name), log.handlers[:], log.level, log.propagate) for name in names}
 
     def configure(**options: Any) -> io.StringIO:

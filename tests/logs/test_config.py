@@ -132,7 +132,9 @@ def test_a_django_record_without_our_request_passes(configured: Any) -> None:
     assert "secret" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["django.server", "uvicorn.access", "gunicorn.access", "granian.access"])
+@pytest.mark.parametrize(
+    "name", ["django.server", "django.channels.server", "uvicorn.access", "gunicorn.access", "granian.access"]
+)
 def test_access_logs_of_servers_are_silent(configured: Any, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     stream = configured()
     logging.getLogger(name).warning("GET / 404")
