@@ -39,6 +39,7 @@ from obs_middleware.logs.processors import (
     record_fields,
 )
 from obs_middleware.logs.schemas import Translation, schema_named
+from obs_middleware.logs.sinks.stream import is_terminal
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
@@ -325,8 +326,7 @@ class ConsoleFormatter(ChainFormatter):
         version: str | None = None,
         environment: str | None = None,
     ) -> None:
-        output = stream and getattr(sys, stream, None)
-        self._is_terminal = bool(output and output.isatty())
+        self._is_terminal = stream is not None and is_terminal(getattr(sys, stream, None))
         self._colors = self._is_terminal and not os.environ.get("NO_COLOR")
         super().__init__(
             processors=processors, service=service, version=version, environment=environment, stream=stream

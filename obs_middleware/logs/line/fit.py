@@ -27,7 +27,7 @@ def is_pipe(stream: str) -> bool:
     """Return whether *stream*, ``stdout`` or ``stderr``, is a pipe or FIFO."""
     try:
         return stat.S_ISFIFO(os.fstat(getattr(sys, stream).fileno()).st_mode)
-    except (AttributeError, OSError, ValueError):  # closed, replaced or missing
+    except Exception:  # noqa: BLE001 -- closed, missing, or replaced by an object that may raise anything
         return False
 
 

@@ -268,7 +268,7 @@ class NonBlockingHandler(UnlockedHandler):
     def _batch_bytes(self) -> int:
         try:
             return self._sink.batch_bytes()
-        except (OSError, ValueError):  # closed; the write reports it
+        except Exception:  # noqa: BLE001 -- a closed or foreign stream; the write reports it
             return 0
 
     def _take(self, most_bytes: int) -> list[_Line]:

@@ -15,7 +15,17 @@ import stat
 import sys
 from typing import Any, Final, Protocol
 
-__all__ = ["FULL_SECONDS", "MAY_PASS", "MOST_BYTES", "Sink", "StreamSink", "is_regular", "most_bytes", "wait_for"]
+__all__ = [
+    "FULL_SECONDS",
+    "MAY_PASS",
+    "MOST_BYTES",
+    "Sink",
+    "StreamSink",
+    "is_regular",
+    "is_terminal",
+    "most_bytes",
+    "wait_for",
+]
 
 FULL_SECONDS: Final = 1.0
 """How long to wait for room in a full pipe before the next try."""
@@ -84,12 +94,16 @@ class StreamSink:
         self.name = stream if isinstance(stream, str) else str(getattr(stream, "name", type(stream).__name__))
 
     def _descriptor(self) -> int | None:
-        """Return the descriptor. Ask each time: after a close, the same number may belong to another file."""
+        """
+        Return the descriptor, or None for a stream that has none, or only pretends to have one.
+
+        Ask each time: after a close, the same number may belong to another file.
+        """
         try:
-            descriptor: int = self._stream.fileno()
-        except (AttributeError, io.UnsupportedOperation):
+            descriptor = self._stream.fileno()
+        except Exception:  # noqa: BLE001 -- a foreign stream may raise anything; if it is closed, its write() says so
             return None
-        return descriptor
+        return descriptor if type(descriptor) is int and descriptor >= 0 else None
 
     def batch_bytes(self) -> int:
         """Return 64 KiB for a regular file or a stream without a descriptor, PIPE_BUF for everything else."""
@@ -108,7 +122,9 @@ class StreamSink:
         written: int | None = self._stream.write(data if self._is_binary else str(data, "utf-8"))
         if written is None and self._is_binary:
             raise BlockingIOError(errno.EAGAIN, "the stream takes nothing now")
-        self._stream.flush()
+        flush = getattr(self._stream, "flush", None)  # print() does not need one either
+        if flush is not None:
+            flush()
         return written if written is not None and self._is_binary else len(data)
 
     def wait(self, seconds: float) -> bool:
@@ -122,6 +138,14 @@ class StreamSink:
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the caller."""
+
+
+def is_terminal(stream: Any) -> bool:
+    """Return whether *stream* says that it is a terminal. A replaced ``sys.stdout`` may not even have the method."""
+    try:
+        return bool(stream.isatty())
+    except Exception:  # noqa: BLE001 -- closed, missing or foreign
+        return False
 
 
 def is_regular(descriptor: int) -> bool:

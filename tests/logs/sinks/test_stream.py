@@ -9,12 +9,14 @@ import os
 import select
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args
 
 import pytest
 from queued import Gate, Make, join_threads, log, sizes
 
-from obs_middleware import failures, stats
+from obs_middleware import failures, logging_config, stats
+from obs_middleware.logs.handlers import NonBlockingHandler
+from obs_middleware.logs.options import Format
 from obs_middleware.logs.sinks import nonblocking
 from obs_middleware.testing import CapturedRequests
 
@@ -163,3 +165,74 @@ def test_a_bug_in_a_sink_costs_its_batch_and_not_the_thread(
 
     assert gate.lines()[-1] == "kept"
     assert ("NonBlockingHandler" in dict(failures._reported)) == (error is ValueError)
+
+
+class Replaced:
+    """What some server or tool puts in the place of ``sys.stdout``: only `write` can be relied on."""
+
+    def __init__(self, fileno: Any = None, error: type[BaseException] | None = None) -> None:
+        self.written = ""
+        self._fileno = fileno
+        self._error = error
+
+    def write(self, text: str) -> None:
+        self.written += text
+
+    def fileno(self) -> Any:
+        if self._error is not None:
+            raise self._error("this log object is not associated with a file descriptor")
+        return self._fileno
+
+    def isatty(self) -> bool:
+        return bool(self.fileno())
+
+
+REPLACED: Final[dict[str, dict[str, Any]]] = {
+    "OSError": {"error": OSError},  # mod_wsgi
+    "NotImplementedError": {"error": NotImplementedError},
+    "KeyError": {"error": KeyError},
+    "minus one": {"fileno": -1},
+    "None": {"fileno": None},
+    "text": {"fileno": "1"},
+    "True": {"fileno": True},
+}
+
+
+@pytest.mark.parametrize("kind", REPLACED)
+def test_a_stream_without_a_usable_descriptor_is_written_with_its_own_write(make: Make, kind: str) -> None:
+    stream = Replaced(**REPLACED[kind])
+    handler = make(stream)
+    before = stats()
+    log(*range(20))
+    handler.flush()
+
+    assert stream.written.split() == [str(number) for number in range(20)]
+    assert stats()["sink_written"] - before["sink_written"] == 20
+
+
+def test_a_descriptor_that_is_closed_costs_its_lines_and_not_the_thread(make: Make) -> None:
+    handler = make(Replaced(fileno=999_999))
+    before = stats()
+    log("x", "y")
+    handler.flush()
+
+    assert stats()["sink_dropped"] - before["sink_dropped"] == 2
+
+
+@pytest.mark.parametrize("format_", get_args(Format))
+@pytest.mark.parametrize("kind", [*REPLACED, "no method at all", "missing"])
+@pytest.mark.usefixtures("on_sigterm")
+def test_the_site_starts_with_every_stdout(kind: str, format_: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = None if kind == "missing" else Replaced(**REPLACED.get(kind, {"fileno": None}))
+    if kind == "no method at all":
+        monkeypatch.delattr(Replaced, "isatty")
+        monkeypatch.delattr(Replaced, "fileno")
+    monkeypatch.setattr(sys, "stdout", stream)
+    config = logging_config(format=format_, nonblocking=True)
+    config["loggers"] = {}
+    logging.config.dictConfig(config)
+    (handler,) = [one for one in logging.getLogger().handlers if isinstance(one, NonBlockingHandler)]
+    logging.getLogger("site").info("hello")
+    handler.close()
+
+    assert stream is None or "hello" in stream.written
