@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.config
 import os
@@ -20,7 +19,6 @@ from loglines import written
 from obs_middleware import logging_config
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.handlers import LineFileHandler
-from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import parse_line
 
@@ -53,61 +51,6 @@ def test_the_json_line_is_strict_and_in_order(configured: Any, get: Get) -> None
     assert list(line)[:5] == ["timestamp", "level", "logger", "message", "event_id"]
     assert (line["service"], line["version"], line["environment"]) == ("shop", "1.2", "test")
     assert set(line) <= set(FIELDS)
-
-
-@pytest.mark.parametrize(
-    ("created", "text"),
-    [
-        (0.0, "1970-01-01T00:00:00.000000Z"),
-        (0.9999994, "1970-01-01T00:00:00.999999Z"),
-        (0.9999995, "1970-01-01T00:00:01.000000Z"),
-        (0.99999951, "1970-01-01T00:00:01.000000Z"),
-        (-0.25, "1970-01-01T00:00:00.000000Z"),
-        (1_700_000_000.9999998, "2023-11-14T22:13:21.000000Z"),
-        (float("nan"), "1970-01-01T00:00:00.000000Z"),
-        (float("inf"), "1970-01-01T00:00:00.000000Z"),
-        (1e300, "1970-01-01T00:00:00.000000Z"),
-        (9_223_372_035.5, "2262-04-11T23:47:15.500000Z"),
-        (9_223_372_036.5, "1970-01-01T00:00:00.000000Z"),
-    ],
-)
-def test_a_timestamp_is_that_of_the_nearest_microsecond(created: float, text: str) -> None:
-    timestamps = Timestamps()
-
-    assert [timestamps.text(created) for _ in range(2)] == [text] * 2
-    assert timestamps.text(1_700_000_000.25) == "2023-11-14T22:13:20.250000Z"
-    assert timestamps.text(created) == text
-
-
-def test_timestamps_are_in_order() -> None:
-    timestamps = Timestamps()
-    moments = [1_700_000_000 + number / 7_000_003 for number in range(14_000_000, 7_000_000, -997)]
-
-    texts = [timestamps.text(moment) for moment in moments]
-
-    assert texts == sorted(texts, reverse=True)
-
-
-def test_a_timestamp_is_rfc_3339_with_six_digits_in_utc() -> None:
-    record = logging.makeLogRecord({"msg": "x", "created": 1_700_000_000.000001})
-
-    assert json.loads(JSONFormatter().format(record))["timestamp"] == "2023-11-14T22:13:20.000001Z"
-
-
-def test_every_event_id_is_different(configured: Any) -> None:
-    stream = configured()
-    for _ in range(10):
-        logger.info("x")
-
-    assert len({parse_line(line)["event_id"] for line in written(stream)}) == 10
-
-
-def test_two_handlers_write_the_same_line_under_one_id() -> None:
-    record = logging.makeLogRecord({"msg": "x"})
-
-    first, second = (json.loads(JSONFormatter().format(record)) for _ in range(2))
-
-    assert first == second
 
 
 def test_mail_to_the_administrators_goes_out(configured: Any, get: Get) -> None:
@@ -208,3 +151,10 @@ def test_importing_us_reads_no_settings_and_configures_nothing() -> None:
         "from django.conf import settings\nassert not settings.configured\nassert not logging.getLogger().handlers"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60, env=WITHOUT_SETTINGS)
+
+
+def test_a_level_alone_leaves_django_its_mail() -> None:
+    loggers = logging_config(loggers={"django": "WARNING", "uvicorn.access": "INFO"})["loggers"]
+
+    assert loggers["django"] == {"handlers": ["mail_admins"], "level": "WARNING", "propagate": True}
+    assert loggers["uvicorn.access"] == {"level": "INFO"}

@@ -1,4 +1,4 @@
-"""`obs_middleware.logs.filters.RequestContextFilter`: the same facts for formatters that are not ours, as published."""
+"""`obs_middleware.logs.filters.RequestContextFilter`: our fields for the formatters of other packages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 
 import ecs_logging
 import pytest
-from conftest import Site
+from conftest import Get, Site
 from django.http import HttpRequest, HttpResponse
 from hostile import EXAMPLES, explosion, lazy_user, names, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loglines import written
 from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.msgspec import MsgspecFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from obs_middleware import bind
 from obs_middleware.logs.filters import RequestContextFilter
+from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
@@ -165,3 +167,84 @@ def test_no_hostile_event_breaks_a_published_formatter(name: str, bound: dict[st
 
     assert line["request_id"] == "id"
     assert "\n" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_context_filter_of_another_handler_leaves_no_copy_on_our_line(site: Site, fails: bool) -> None:
+    """It puts the fields on the record, which all handlers share."""
+    ours: list[dict[str, Any]] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ours.append(parse_line(self.format(record)))
+
+    first, second = Collect(), Collect()
+    first.setFormatter(JsonFormatter())
+    first.addFilter(RequestContextFilter())
+    second.setFormatter(JSONFormatter())
+
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(cart_id="C-1")
+        logger.warning("x", extra={"status": "paid"})
+        if fails:
+            raise ValueError("no")
+        return HttpResponse()
+
+    logging.getLogger().handlers[:] = [first, second]
+    site.get(view)
+
+    _, inside, _, request_line = [line for line in ours if line.get("message") == "x" or "Request took" in str(line)]
+    assert (inside["cart_id"], inside["app_status"]) == ("C-1", "paid")
+    assert request_line["status"] == (500 if fails else 200)
+    assert [name for name in request_line if name.startswith("app_")] == []
+    assert [name for name in inside if name.startswith("app_")] == ["app_status"]
+
+
+def with_handler(formatter: logging.Formatter) -> io.StringIO:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    handler.addFilter(RequestContextFilter())
+    logging.getLogger().addHandler(handler)
+    return stream
+
+
+@pytest.mark.parametrize(
+    "formatter", [JsonFormatter, OrjsonFormatter, MsgspecFormatter], ids=["json", "orjson", "msgspec"]
+)
+def test_python_json_logger_prints_the_fields(formatter: Any, get: Get, lines: CapturedRequests) -> None:
+    stream = with_handler(formatter("{message}{levelname}{name}", style="{"))
+
+    get("/talk/")
+
+    before, _, line = (parse_line(text) for text in written(stream) if "cart" in text or "before" in text)
+    assert line["message"] == lines[0]["message"]
+    assert (line["status"], line["path"], line["cart"]) == (200, "/talk/", 7)
+    assert line["request_id"] == before["request_id"] == lines[0]["request_id"]
+    assert line["event_id"] == lines[0]["event_id"]
+
+
+def test_ecs_logging_prints_the_fields(get: Get, lines: CapturedRequests) -> None:
+    stream = with_handler(ecs_logging.StdlibFormatter())
+
+    get("/talk/")
+
+    line = json.loads(written(stream)[-1])
+    assert (line["status"], line["request_id"]) == (200, lines[0]["request_id"])
+
+
+def test_a_foreign_formatter_gets_the_exception_and_only_safe_values(
+    get: Get, site: Site, lines: CapturedRequests
+) -> None:
+    stream = with_handler(JsonFormatter("{message}", style="{"))
+
+    def view(request: HttpRequest) -> HttpResponse:
+        bind(name="clash", nan=float("nan"), request=request)
+        raise ValueError("no good")
+
+    site.get(view, "/?token=secret")
+
+    line = [parse_line(text) for text in written(stream)][-1]
+    assert (line["app_name"], line["nan"], line["error_type"]) == ("clash", None, "ValueError")
+    assert line["exc_info"].count("ValueError: no good") == 1
+    assert "secret" not in json.dumps(line)

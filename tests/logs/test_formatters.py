@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
-import logging.config
-import re
 import sys
-import unicodedata
 from typing import Any
 
 import pytest
 import structlog
-from conftest import Get, respond
+from conftest import Site, respond
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from loglines import written
+from records import line_of, record_of
 
-from obs_middleware import bind, structlog_config
+from obs_middleware import logging_config, structlog_config
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
-from obs_middleware.logs.line.escape import escape_controls
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
-HOSTILE = "a\nb\r\x1b[2J\u2028\x00\x85\u202e%s {} \" '"
-
-
-# Records into lines
 
 
 def test_extra_becomes_fields_and_cannot_take_a_name_of_ours(configured: Any) -> None:
@@ -147,76 +139,6 @@ def test_a_processor_may_be_a_dotted_path() -> None:
     assert formatter.format(logging.makeLogRecord({"msg": "x"}))
 
 
-# Formats for people
-
-
-@pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
-def test_nothing_that_a_client_sends_can_forge_a_line_or_move_the_cursor(
-    formatter: Any, lines: CapturedRequests
-) -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter())
-    logging.getLogger().addHandler(handler)
-
-    def view(request: HttpRequest) -> HttpResponse:
-        bind(**{HOSTILE: HOSTILE, "value": HOSTILE})
-        logger.info("%s", HOSTILE)
-        logger.info(HOSTILE)
-        return HttpResponse()
-
-    request = RequestFactory().get("/")
-    request.path = HOSTILE
-    respond(view, request)
-
-    text = stream.getvalue()
-    assert text.count("\n") == 3
-    assert not set(text) & set("\r\x1b\x00")
-
-
-def test_controls_are_spelt_out() -> None:
-    assert escape_controls("a\nb\x1b[2J\u202e\x85é") == r"a\nb\x1b[2J\u202e\x85é"
-    assert escape_controls("pay\u200bpal\ufeff\U000e0041") == r"pay\u200bpal\ufeff\U000e0041"
-
-
-def test_the_text_format_is_what_people_grep(configured: Any, get: Get) -> None:
-    stream = configured(format="text")
-
-    get("/ok/")
-
-    assert stream.getvalue().split(" ", 1)[1].startswith("INFO root Request took 0.")
-
-
-# Unicode's Default_Ignorable_Code_Point that have another category than "Cf": fillers, joiners and reserved ones.
-FILLERS = {*map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164, 0xFFA0))}
-RESERVED = {*map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)))}
-SHOWN = {
-    *map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)))
-}
-"""Category "Cf", but with a glyph: signs around Arabic, Syriac, Kaithi and Egyptian numbers and words."""
-
-
-def test_no_character_without_a_glyph_is_left() -> None:
-    """By the properties that Unicode gives them, not by our own list."""
-    for character in map(chr, range(sys.maxunicode + 1)):
-        kind = unicodedata.category(character)
-        spelt = kind in {"Cc", "Cs", "Zl", "Zp"} or (kind == "Cf" and character not in SHOWN)
-        spelt = spelt or character in FILLERS or character in RESERVED
-        assert (escape_controls(character) != character) is spelt, ascii(character)
-
-
-@pytest.mark.parametrize("character", ["\u200b", "\u200d", "\u2060", "\ufeff", "\xad", "\U000e0041"])
-@pytest.mark.parametrize("formatter", [JSONFormatter, ConsoleFormatter, LogfmtFormatter])
-def test_a_character_without_width_is_seen_on_the_line(formatter: Any, character: str) -> None:
-    record = logging.makeLogRecord({"msg": f"pay{character}pal", "who": f"pay{character}pal"})
-
-    line = formatter().format(record)
-
-    assert character not in line
-    if formatter is JSONFormatter:
-        assert json.loads(line)["who"] == f"pay{character}pal"
-
-
 def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     record = logging.makeLogRecord({"msg": "x", "levelno": 20, "levelname": "INFO"})
     monkeypatch.setattr("sys.stdout", io.StringIO())
@@ -229,31 +151,109 @@ def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
     assert ("\x1b[" in plain, "\x1b[" in coloured, "\x1b[" in refused) == (False, True, False)
 
 
-@pytest.mark.parametrize("colour", [True, False])
-def test_a_line_that_is_wider_than_the_terminal_goes_on_below(colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {f"field_{number}": "x" * number for number in range(20)}
-    record = logging.makeLogRecord({"msg": "Sent", "levelno": 20, "levelname": "INFO", "name": "site", **fields})
-    monkeypatch.setattr("sys.stdout", io.StringIO())
-    piped = ConsoleFormatter().format(record)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setenv("NO_COLOR", "" if colour else "1")
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", ConsoleFormatter().format(record)).split("\n")
-    monkeypatch.setenv("COLUMNS", "2000")
-    wide = ConsoleFormatter().format(record)
+@pytest.mark.parametrize("stack", ["production", {"a": 1}, ["web"]], ids=str)
+def test_a_stack_that_is_none_of_code_is_the_applications(stack: Any) -> None:
+    line = line_of(msg={"event": "deploy", "stack": stack})
 
-    assert "\n" not in piped
-    assert "\n" not in wide
-    assert len(shown) > 3
-    assert max(map(len, shown)) <= 60
-    assert all(line.startswith("    ") for line in shown[1:])
-    assert " ".join(" ".join(shown).split()) == " ".join(piped.split())
+    assert line["stack"] == stack
+    assert "stack_info" not in line
 
 
-def test_logfmt_has_the_fields_of_the_event(configured: Any, get: Get) -> None:
-    stream = configured(format="logfmt")
+def test_the_stack_that_structlog_makes_is_stack_info(lines: CapturedRequests) -> None:
+    structlog.configure(**structlog_config())
 
-    get("/ok/")
+    structlog.get_logger("site").warning("x", stack_info=True)
 
-    text = stream.getvalue()
-    assert all(part in text for part in ('message="Request took 0.', " status=200 ", " method=GET ", " route=ok/ "))
+    assert lines.logs[0]["stack_info"].startswith("Stack (most recent call last)")
+    assert "stack" not in lines.logs[0]
+
+
+def test_a_wish_for_a_stack_that_nobody_made_is_no_text_of_one() -> None:
+    line = line_of(msg={"event": "x", "stack_info": True})
+
+    assert "stack_info" not in line
+    assert line["app_stack_info"] is True
+
+
+def test_structlogs_own_processors_leave_no_second_level() -> None:
+    line = line_of(msg={"event": "x", "level": "info", "logger": "site"})
+
+    assert not any(name.startswith("app_") for name in line)
+
+
+@pytest.mark.parametrize("formatter", [JSONFormatter(), LogfmtFormatter(), TextFormatter()], ids=type)
+def test_an_exception_that_was_formatted_in_another_process_is_on_the_line(formatter: logging.Formatter) -> None:
+    record = record_of(exc_text="Traceback\nValueError: far away")
+
+    assert "far away" in formatter.format(record)
+
+
+def _raising(*_: Any) -> Any:
+    raise RuntimeError("in the processor")
+
+
+def test_a_processor_that_raises_costs_no_exception(lines: CapturedRequests) -> None:
+    """Neither that of the line, nor its own, which is reported through the same formatter."""
+    handler = logging.StreamHandler()
+    written: list[dict[str, Any]] = []
+    handler.setFormatter(JSONFormatter(processors=[_raising]))
+    handler.emit = lambda record: written.append(parse_line(handler.format(record)))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+
+    try:
+        raise ZeroDivisionError("by zero")
+    except ZeroDivisionError:
+        logger.exception("bad")
+
+    reported, line = written
+    assert (line["error_type"], line["format_error"]) == ("ZeroDivisionError", "RuntimeError")
+    assert "by zero" in line["stack_trace"]
+    assert (reported["error_type"], reported["error_message"]) == ("RuntimeError", "in the processor")
+
+
+def test_a_processor_that_raises_costs_no_exception_of_a_request(site: Site) -> None:
+    written: list[dict[str, Any]] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(parse_line(self.format(record)))
+
+    handler = Collect()
+    handler.setFormatter(JSONFormatter(processors=[_raising]))
+    logging.getLogger().handlers[:] = [handler]
+
+    def view(request: HttpRequest) -> HttpResponse:
+        raise ValueError("no good")
+
+    site.get(view)
+
+    line = next(line for line in written if "Request took" in line["message"])
+    assert (line["status"], line["error_type"], line["error_message"]) == (500, "ValueError", "no good")
+
+
+def test_arguments_that_do_not_fit_cost_no_exception() -> None:
+    try:
+        raise ZeroDivisionError("by zero")
+    except ZeroDivisionError:
+        line = line_of(msg="no stock for %d", args=("C-1",), exc_info=sys.exc_info())
+
+    assert (line["error_type"], line["format_error"]) == ("ZeroDivisionError", "TypeError")
+
+
+def test_the_console_format_in_a_file_has_neither_colour_nor_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    config = logging_config(format="console", file="app.log")["formatters"]["obs"]
+    del config["()"]
+
+    text = ConsoleFormatter(**config).format(logging.makeLogRecord({"msg": "x" * 300, "order": 7}))
+
+    assert "\x1b" not in text
+    assert "\n" not in text
+
+
+def test_constants_are_texts_in_the_line() -> None:
+    line = parse_line(
+        JSONFormatter(service='a"b', version="\0", environment="x" * 3_000).format(logging.makeLogRecord({}))
+    )
+
+    assert (line["service"], line["version"], len(line["environment"])) == ('a"b', "\ufffd", 1_024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import logging.config
 import os
 import re
 import subprocess
@@ -26,7 +27,7 @@ from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.vocabulary import FIELDS
-from obs_middleware.testing import parse_line
+from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
 
@@ -374,3 +375,21 @@ def test_many_names_are_counted() -> None:
     cuts.mark(event)
 
     assert event["truncated_fields"] == [*(f"key{number}" for number in range(10)), "... 2 more"]
+
+
+@pytest.mark.parametrize("unseen", ["\u2028", "\x9b", "\u202e"], ids=ascii)
+def test_a_text_that_must_shrink_to_its_core_does(unseen: str, lines: CapturedRequests) -> None:
+    formatter = TextFormatter(max_bytes=2_048)
+    record = logging.makeLogRecord({"msg": unseen * 4_000, "name": unseen * 3_000})
+
+    text = formatter.format(record)
+
+    assert len(text.encode()) < 2_048
+    assert lines.logs == []  # no failure is reported
+
+
+@pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
+def test_a_long_name_of_a_logger_is_cut_in_every_schema(schema: SchemaName) -> None:
+    record = logging.makeLogRecord({"msg": "x", "name": "n" * 9_000})
+
+    assert len(JSONFormatter(schema=schema).format(record)) < 3_000

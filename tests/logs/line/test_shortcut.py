@@ -66,3 +66,29 @@ def test_nul_is_replaced_in_a_line_that_the_shortcut_may_take() -> None:
     assert formatter._shortcut.line(record("a-b"), formatter._cleaner) is not None
 
     assert parse_line(formatter.format(record("a\0b")))["message"] == "a\ufffdb"
+
+
+logger = logging.getLogger("site")
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "x" * 3_000, "\0", "\ud800", "é"], ids=repr)
+def test_the_name_of_a_logger_is_a_text_in_the_line(name: str) -> None:
+    chained = JSONFormatter(processors=[lambda logger, method_name, event_dict: event_dict])
+    record = logging.makeLogRecord({"msg": "x", "name": name})
+    formatter = JSONFormatter()
+    shortcut = formatter._shortcut
+    assert shortcut is not None
+
+    for _ in range(2):
+        assert parse_line(formatter.format(record)) == parse_line(chained.format(record))
+    assert len(shortcut._names) <= 1
+
+
+def test_names_of_loggers_without_end_are_not_all_remembered() -> None:
+    formatter = JSONFormatter()
+    shortcut = formatter._shortcut
+    assert shortcut is not None
+    for number in range(2_000):
+        formatter.format(logging.makeLogRecord({"msg": "x", "name": f"logger{number}"}))
+
+    assert len(shortcut._names) <= 1_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import logging.config
 import os
 import select
 import sys
