@@ -60,6 +60,7 @@ class Settings:
             slow.
         quiet_seconds: How long a quiet path stays silent after a line.
         sample_rate: The share of ordinary requests that is written, from 0 to 1.
+        sample_secret: Decides, with the request id, which requests are sampled. None: ``SECRET_KEY``.
         slow_seconds: A request that takes this long is slow. None: no request is.
         level: None for always INFO, "status", or a callable ``(status, duration_seconds, outcome) -> level``.
         logger: Name of the logger that gets the request line. None: the root logger.
@@ -82,6 +83,7 @@ class Settings:
     quiet: Sequence[str] = ()
     quiet_seconds: float = 300
     sample_rate: float = 1.0
+    sample_secret: str | None = None
     slow_seconds: float | None = None
     level: str | Callable[..., Any] | None = None
     logger: str | None = None
@@ -215,6 +217,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "SAMPLE_RATE": Expected(
         lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1 (0.2 keeps one request in five)"
     ),
+    "SAMPLE_SECRET": Expected(lambda value: value is None or isinstance(value, str), "a text, or None"),
     "SLOW_SECONDS": Expected(_is_seconds_or_none, "a number of seconds above 0, or None"),
     "LEVEL": Expected(
         lambda value: value is None or value == "status" or _is_path_or_callable(value),

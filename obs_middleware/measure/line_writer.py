@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from obs_middleware import counters
-from obs_middleware.conf import Settings, resolve
+from obs_middleware.conf import Settings, django_setting, resolve
 from obs_middleware.counters import COUNTS
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event
@@ -39,6 +39,7 @@ class LineWriter:
             quiet_seconds=settings.quiet_seconds,
             sample_rate=settings.sample_rate,
             slow_seconds=settings.slow_seconds,
+            sample_secret=settings.sample_secret or str(django_setting("SECRET_KEY", "")),
         )
         self._keeps_all = self._policy.keeps_all
         self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)

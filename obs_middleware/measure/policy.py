@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from obs_middleware.measure.event import RequestEvent
 
-__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "merged_rule", "rule_of"]
+__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "merged_rule", "rule_of", "sampling_key"]
 
 Level = Callable[[int | None, float, str], int | str]
 """A function of ``(status, duration_seconds, outcome)`` that returns a logging level, as number or name."""
@@ -59,13 +59,24 @@ class Mark(NamedTuple):
     said: Mapping[str, Any]
 
 
-def keeps(request_id: str, rate: float) -> bool:
-    """Return whether sampling at *rate* keeps the request with this id. Every service gets the same answer."""
+def sampling_key(secret: str) -> bytes:
+    """Return the key of `keeps` for *secret*. It tells nothing about the secret, and differs from its other uses."""
+    data = secret.encode("utf-8", "replace")
+    return hashlib.blake2b(data, digest_size=32, person=b"obs_middleware").digest() if secret else b""
+
+
+def keeps(request_id: str, rate: float, key: bytes = b"") -> bool:
+    """
+    Return whether sampling at *rate* keeps the request with this id.
+
+    Every service with the same *key* gets the same answer. A client that does not know the key cannot choose an id that
+    is left out.
+    """
     if rate >= 1:
         return True
     if rate <= 0:
         return False
-    digest = hashlib.blake2b(request_id.encode("utf-8", "replace"), digest_size=8).digest()
+    digest = hashlib.blake2b(request_id.encode("utf-8", "replace"), digest_size=8, key=key).digest()
     return int.from_bytes(digest, "big") < rate * 2**64
 
 
@@ -96,9 +107,10 @@ class Policy:
         quiet_seconds: How long a quiet path stays silent after a line.
         sample_rate: The share of ordinary requests that is written, from 0 to 1.
         slow_seconds: A request that takes this long is slow. None: no request is.
+        sample_secret: Decides, with the request id, which requests are sampled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one for each setting, by keyword
         self,
         *,
         exclude: Sequence[str] = (),
@@ -106,10 +118,12 @@ class Policy:
         quiet_seconds: float = 300,
         sample_rate: float = 1.0,
         slow_seconds: float | None = None,
+        sample_secret: str = "",
     ) -> None:
         self._exclude = [re.compile(pattern).search for pattern in exclude]
         self._quiet = [(pattern, re.compile(pattern).search) for pattern in quiet]
         self._sample_rate = sample_rate
+        self._sample_key = sampling_key(sample_secret)
         self._slow_seconds = slow_seconds
         self._silences = _Silences(quiet_seconds)
         self.keeps_all = not exclude and not quiet and sample_rate >= 1 and slow_seconds is None
@@ -145,7 +159,7 @@ class Policy:
             return "written"
         rate = self._sample_rate if rule is None or rule.rate is None else rule.rate
         if rate < 1:
-            if not keeps(event.request_id, rate):
+            if not keeps(event.request_id, rate, self._sample_key):
                 return "sampled_out"
             event.note("sample_rate", rate)
         return "written"

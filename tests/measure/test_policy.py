@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_middleware.measure.event import RequestEvent
-from obs_middleware.measure.policy import Policy, Rule, keeps, level_by_status
+from obs_middleware.measure.policy import Policy, Rule, keeps, level_by_status, sampling_key
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests
 
@@ -164,7 +164,8 @@ def test_sampling_keeps_every_bad_request_and_weighs_the_rest(lines: CapturedReq
     assert count["written"] == len(lines)
 
 
-# Computed once by hand: the BLAKE2b hash of the id in 8 bytes, most significant byte first, as a share of 2**64.
+# Computed once by hand: the BLAKE2b hash of the id in 8 bytes, most significant byte first, as a share of 2**64. First
+# without a key, then with that of the secret "one": its BLAKE2b hash in 32 bytes for the person "obs_middleware".
 SHARES = {
     "9f8d05b4c6f14e3ab1d2c3e4f5a60718": 0.2087,
     "0": 0.5163,
@@ -175,11 +176,46 @@ SHARES = {
 }
 
 
-@pytest.mark.parametrize("request_id", SHARES)
-def test_every_service_and_release_keeps_the_same_ids(request_id: str) -> None:
-    """Pinned: with another hash or byte order, services would keep different parts of one trace."""
-    assert not keeps(request_id, SHARES[request_id] - 0.0001)
-    assert keeps(request_id, SHARES[request_id] + 0.0001)
+SHARES_OF_SECRET = {
+    "9f8d05b4c6f14e3ab1d2c3e4f5a60718": 0.3917,
+    "é": 0.8860,
+    "r-17": 0.1364,
+}
+
+
+@pytest.mark.parametrize(("secret", "shares"), [("", SHARES), ("one", SHARES_OF_SECRET)])
+def test_every_service_and_release_keeps_the_same_ids(secret: str, shares: dict[str, float]) -> None:
+    """Pinned: with another hash, key or byte order, services would keep different parts of one trace."""
+    for request_id, share in shares.items():
+        assert not keeps(request_id, share - 0.0001, sampling_key(secret))
+        assert keeps(request_id, share + 0.0001, sampling_key(secret))
+
+
+def sampled_out(**settings: Any) -> frozenset[str]:
+    """Return the ids, of 40 that a client chose, of which no request has a line."""
+    with override_settings(**settings), capture_requests() as lines:
+        middleware: Any = TimingMiddleware(lambda request: HttpResponse(status=404))
+        ids = [f"scan{number}" for number in range(40)]
+        for request_id in ids * 3:
+            middleware(RequestFactory().get("/wp-admin/", headers={"X-Request-ID": request_id}))
+    return frozenset(ids) - {line["request_id"] for line in lines}
+
+
+def test_a_client_cannot_choose_an_id_that_is_left_out() -> None:
+    half = {"SAMPLE_RATE": 0.5}
+    one = sampled_out(SECRET_KEY="one", OBS_MIDDLEWARE=half)
+    other = sampled_out(SECRET_KEY="other", OBS_MIDDLEWARE=half)
+
+    assert one != other
+    assert 0 < len(one) < 40  # a request is kept or left out by its id, or a trace would have holes
+
+
+def test_services_with_different_keys_keep_the_same_traces_if_they_share_a_secret() -> None:
+    shared = {"SAMPLE_RATE": 0.5, "SAMPLE_SECRET": "shared"}
+    one = sampled_out(SECRET_KEY="one", OBS_MIDDLEWARE=shared)
+
+    assert one == sampled_out(SECRET_KEY="other", OBS_MIDDLEWARE=shared)
+    assert one == sampled_out(SECRET_KEY="shared", OBS_MIDDLEWARE={"SAMPLE_RATE": 0.5})
 
 
 @given(st.text(max_size=128), st.floats(0, 1), st.floats(0, 1))
