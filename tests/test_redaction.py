@@ -73,7 +73,7 @@ def test_an_ordinary_name_is_left_alone(name: str) -> None:
     ("value", "hidden"),
     [
         (312, False), (0.25, False), (True, False), (None, False), (Decimal("0.25"), False),
-        (IntEnum("N", "A").A, False),
+        (IntEnum("N", "A")(1), False),
         ("312", True), (SECRET, True), ([312], True), ({"a": 1}, True), (b"1", True), (object(), True),
     ],
 )  # fmt: skip
