@@ -1,4 +1,4 @@
-"""Simulate a disk that is full for a while."""
+"""For tests of handlers that write to a file: a disk that is full for a while."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import errno
 import os
 from collections.abc import Callable
 from typing import Any
+
+Write = Callable[..., bool]
+"""Logs a text with a handler that writes to a file; returns whether the handler took it."""
 
 
 def short_of_room(*sizes: int, meanwhile: Callable[[], object] = lambda: None) -> Callable[[int, Any], int]:

@@ -1,10 +1,9 @@
-"""The queue of `NonBlockingHandler` at a fork, at exit and on SIGTERM."""
+"""`obs_middleware.logs.sinks.nonblocking` at the end of a process: the queue is written, and nobody waits for ever."""
 
 from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,38 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from queued import PATIENCE, Gate, Make, forking, join_threads, log
+from queued import Gate, Make, join_threads, log
 
 from obs_middleware import stats
-from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.logs.sinks import nonblocking
-
-
-@forking
-def test_a_child_process_writes_its_own_lines_and_none_of_its_parent(make: Make, tmp_path: Path, gate: Gate) -> None:
-    path = tmp_path / "log"
-    to_file = make(file=path)
-    to_gate = make(gate, capacity=2)
-    log("parent", "parent")
-    to_file.flush()
-    assert gate.waiting.wait(PATIENCE)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            gate.opened.set()
-            assert stats()["sink_depth"] == stats()["sink_written"] == 0
-            log("child")
-            to_gate.flush()
-            to_file.close()
-            code = 0 if gate.lines() == ["child"] and stats()["sink_written"] == 2 else 2
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    gate.opened.set()
-
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert path.read_text() == "parent\nparent\nchild\n"
 
 
 def test_what_is_logged_when_no_thread_can_be_started_is_written_by_the_caller(
@@ -153,64 +124,3 @@ def test_all_is_written_when_the_process_ends(kind: str) -> None:
     expected = [f"line {number}" for number in range(5000 if kind == "busy" else 0)]
     assert result.stdout.splitlines() == [*expected, "while the interpreter ends"]
     assert result.stderr == ""
-
-
-def test_sigterm_empties_the_queue_before_the_server_hears_of_it(make: Make, gate: Gate, on_sigterm: Any) -> None:
-    heard: list[list[str]] = []
-    on_sigterm(lambda *_: heard.append(gate.lines()))
-    make(gate, flush_on_sigterm=True)
-    log("one", "two")
-    assert gate.waiting.wait(PATIENCE)
-    gate.opened.set()
-    signal.raise_signal(signal.SIGTERM)
-    log("three")
-
-    assert heard == [["one", "two"]]
-    assert gate.lines() == ["one", "two", "three"]
-
-
-def test_sigterm_still_ends_a_process_that_does_not_handle_it(
-    make: Make, on_sigterm: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_sigterm(signal.SIG_DFL)
-    output = io.StringIO()
-    make(output, flush_on_sigterm=True)
-    log("one")
-    sent: list[Any] = []
-    raise_signal = signal.raise_signal
-    monkeypatch.setattr("signal.raise_signal", lambda number: sent.append((number, signal.getsignal(number))))
-    raise_signal(signal.SIGTERM)
-
-    assert output.getvalue() == "one\n"
-    assert sent == [(signal.SIGTERM, signal.SIG_DFL)]
-
-
-@pytest.mark.parametrize(("before", "asked"), [(signal.SIG_IGN, True), (signal.SIG_DFL, False)])
-def test_sigterm_is_left_alone_where_it_is_ignored_or_nobody_asked(
-    make: Make, on_sigterm: Any, before: Any, asked: bool
-) -> None:
-    on_sigterm(before)
-    make(io.StringIO(), flush_on_sigterm=asked)
-
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_sigterm_is_left_alone_outside_the_main_thread(make: Make, on_sigterm: Any) -> None:
-    def before(*_: Any) -> None:
-        raise NotImplementedError
-
-    on_sigterm(before)
-    thread = threading.Thread(target=make, args=[io.StringIO()], kwargs={"flush_on_sigterm": True})
-    thread.start()
-    thread.join()
-
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_sigterm_reaches_the_server_when_the_handler_is_no_more(on_sigterm: Any) -> None:
-    heard: list[int] = []
-    on_sigterm(lambda number, _: heard.append(number))
-    NonBlockingHandler(stream=io.StringIO(), flush_on_sigterm=True).close()
-    signal.raise_signal(signal.SIGTERM)
-
-    assert heard == [signal.SIGTERM]
