@@ -10,29 +10,23 @@ import argparse
 import datetime as dt
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import duckdb
 
 from obs_middleware.read.answers import Change, Requests
-from obs_middleware.read.errors import SourceError, UsageError
-from obs_middleware.read.files.predicate import check_predicate, predicate
-from obs_middleware.read.files.requests import FileRequests, changes
-from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
-from obs_middleware.read.files.table import connect, matching_lines, read_log
+from obs_middleware.read.errors import UsageError
+from obs_middleware.read.files.session import FileSession, open_files
 from obs_middleware.read.index.access import access_of
-from obs_middleware.read.show.numbers import count
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
-from obs_middleware.read.where.conditions import Condition, Every
+from obs_middleware.read.where.conditions import Condition
 from obs_middleware.read.where.options import condition_of
 
 __all__ = [
     "NOTHING_FOUND",
-    "FileSession",
     "Session",
     "answered",
     "answered_in",
@@ -87,94 +81,21 @@ class Session(Protocol):
         """Count the lines that `lines` would yield."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSession:
-    """
-    One run of a command over files: a DuckDB connection and a folder for data that does not fit into memory.
-
-    Attributes:
-        connection: The connection to DuckDB.
-        scratch: The folder.
-        condition: The filters.
-        now: The time that ``--since 2h`` counts back from.
-    """
-
-    connection: duckdb.DuckDBPyConnection
-    scratch: Path
-    condition: Condition
-    now: dt.datetime
-    _tables: list[str] = field(default_factory=list)
-
-    def sources(self, names: Iterable[str]) -> list[Source]:
-        """Return the files that match *names*; see `find_sources`."""
-        return find_sources(names, self.scratch)
-
-    def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
-        """
-        Read the files that match *names*. Every call fills a new table.
-
-        Raises:
-            SourceError: There is no request line, or none passes the filters.
-        """
-        self._tables.append(f"requests_{len(self._tables)}")
-        sources = self.sources(names)
-        with working(self.connection, "Reading"):
-            log = read_log(self.connection, sources, fields, predicate(self.condition), self.scratch, self._tables[-1])
-        if not log.requests:
-            where = ", ".join(log.sources)
-            if log.filtered:
-                raise SourceError(f"{where}: none of the {count(log.filtered)} request lines passes the filters")
-            raise SourceError(f"{where}: no request line among {count(log.lines)} lines")
-        return FileRequests(log, self._tables[-1])
-
-    def changes(
-        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
-    ) -> tuple[Change, ...]:
-        """Compare the groups of two results of `requests`."""
-        old, new = (side.table for side in (before, after) if isinstance(side, FileRequests))
-        return changes(self.connection, by, old, new, limit)
-
-    def lines(
-        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
-    ) -> Iterator[str]:
-        """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
-        wanted = predicate(Every((condition, self.condition)))
-        check_predicate(self.connection, wanted)
-        sources = self.sources(names)
-        yield from matching_lines(
-            self.connection, sources, wanted, self.scratch, containing=containing, by_time=by_time
-        )
-
-    def count(self, condition: Condition, names: Sequence[str]) -> int:
-        """Count the lines that `lines` would yield."""
-        return sum(1 for _ in self.lines(condition, names))
-
-
-@contextmanager
-def file_session(arguments: argparse.Namespace) -> Iterator[FileSession]:
+def file_session(arguments: argparse.Namespace) -> AbstractContextManager[FileSession]:
     """Open a `FileSession` for *arguments*."""
     now = dt.datetime.now(dt.UTC)
-    condition = condition_of(arguments, now)
-    with scratch_folder() as scratch, connect(scratch, arguments.memory) as connection:
-        check_predicate(connection, predicate(condition))
-        yield FileSession(connection, scratch, condition, now)
+    return open_files(condition_of(arguments, now), now, arguments.memory, partial(working, what="Reading"))
 
 
-@contextmanager
-def session(arguments: argparse.Namespace) -> Iterator[Session]:
+def session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
     """Open a `Session` for *arguments*: for the search engine that they name, or else for files."""
     access = access_of(arguments)
     if access is None:
-        with file_session(arguments) as opened:
-            yield opened
-        return
-    from obs_middleware.read.index.client import Engine  # noqa: PLC0415 -- needs the extra `opensearch`
-    from obs_middleware.read.index.session import EngineSession  # noqa: PLC0415 -- as above
+        return file_session(arguments)
+    from obs_middleware.read.index.session import open_index  # noqa: PLC0415 -- needs the extra `opensearch`
 
     now = dt.datetime.now(dt.UTC)
-    condition = condition_of(arguments, now)
-    with Engine(access) as engine:
-        yield EngineSession(engine, tuple(arguments.index), condition, now)
+    return open_index(access, tuple(arguments.index), condition_of(arguments, now), now)
 
 
 def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace, Session], int]) -> int:

@@ -22,12 +22,13 @@ from rich.text import Text
 
 from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, FEW
 from obs_middleware.read.commands._arguments import add_local_files, whole_number
-from obs_middleware.read.commands._common import FileSession, answered_in, file_session
+from obs_middleware.read.commands._common import answered_in, file_session
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.columns import quoted
 from obs_middleware.read.files.follow import Follower, PipeFollower
+from obs_middleware.read.files.lines import line_rows
 from obs_middleware.read.files.predicate import predicate
-from obs_middleware.read.files.table import line_rows
+from obs_middleware.read.files.session import FileSession
 from obs_middleware.read.show.numbers import count, duration, percent, rate
 from obs_middleware.read.show.text import console, inert
 from obs_middleware.read.where.expression import seconds_of

@@ -6,11 +6,13 @@ import datetime as dt
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from obs_middleware.read.answers import FEW, Change, Requests
 from obs_middleware.read.bootstrap import DRAWS, FIGURES, interval_of, ranks_of
+from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.client import Engine, Fields
 from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.requests import PAGE, EngineRequests, order, rank_error
@@ -18,7 +20,7 @@ from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition, Every, fields_of
 from obs_middleware.read.where.expression import parse
 
-__all__ = ["EngineSession"]
+__all__ = ["EngineSession", "open_index"]
 
 _LOOKED_UP: Final = 200
 """Of the ranks that are drawn, those that are looked up."""
@@ -122,6 +124,15 @@ class EngineSession:
         index, both = ",".join(self.indices), Every((condition, self.condition))
         fields = self.engine.fields(index, fields_of(both) - {*TYPES})
         return index, query(both, fields.find), fields
+
+
+@contextmanager
+def open_index(
+    access: Access, indices: tuple[str, ...], condition: Condition, now: dt.datetime
+) -> Iterator[EngineSession]:
+    """Open a session with the search engine that *access* names; the connection is closed at the end of the block."""
+    with Engine(access) as engine:
+        yield EngineSession(engine, indices, condition, now)
 
 
 def _line(source: Mapping[str, Any]) -> str:

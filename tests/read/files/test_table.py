@@ -20,10 +20,11 @@ from loglines import BARE, FORMATS, Event, events
 from paths import DOCS
 
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.lines import matching_lines, not_opening_like
 from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
 from obs_middleware.read.files.sources import find_sources
-from obs_middleware.read.files.table import Log, _not_opening_like, connect, matching_lines, read_log
+from obs_middleware.read.files.table import Log, connect, read_log
 from obs_middleware.read.schemas import ALL_SCHEMAS
 from obs_middleware.read.where.expression import parse
 
@@ -195,7 +196,7 @@ def test_a_second_look_leaves_out_the_lines_of_the_schemas_that_are_known(
     event = events(1)[0]
     lines = {name: FORMATS[name](event) for name in ALL_SCHEMAS}
     lines["half"] = lines[schema][:150]
-    condition = _not_opening_like([schema])
+    condition = not_opening_like([schema])
 
     looked_at = {
         name

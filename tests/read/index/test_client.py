@@ -331,7 +331,7 @@ def test_types_that_differ_from_index_to_index_are_a_message(run: Run) -> None:
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("client", "requests"):
+    for name in ("client", "requests", "session"):
         monkeypatch.delitem(sys.modules, f"obs_middleware.read.index.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "opensearchpy", None)
 

@@ -1,0 +1,293 @@
+"""
+SQL over lines: `json_rows` and `line_rows` turn lines into rows of fields, `matching_lines` yields lines unchanged.
+
+Read. The rows have the fields, ``_obs_request``, and ``_obs_unclear``: whether another look at the line is needed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.columns import TIME, Columns, columns_of, expression_of, literal, quoted, type_text
+from obs_middleware.read.files.predicate import Predicate
+from obs_middleware.read.files.sources import Source, without_long_lines
+from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, type_of
+
+__all__ = ["json_rows", "line_rows", "lines_of", "matching_lines", "not_opening_like", "raise_if_out_of_memory"]
+
+_ALWAYS: Final = ("level", "message", "outcome", "duration_seconds")
+_TOOK: Final = r"Request took ([0-9]+\.[0-9]+) seconds"
+_COLOUR: Final = r"\x1b\[[0-9;]*m"
+# A client chooses much of the text of other lines. Where the message is known, the text must be the whole message;
+# elsewhere it must be separate from the text before it, and nothing may follow.
+_MESSAGE: Final = f"^{_TOOK}$"
+_APART: Final = rf"(?:^|[\s:\])}}>\x{{FEFF}}]|{_COLOUR})"
+_LAST: Final = rf"{_APART}{_TOOK}(?:\s|{_COLOUR})*$"
+_OUR_HEAD: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z [A-Z]+ \S+ "
+"""The text before the message in a line of the format ``text``."""
+_STAMP: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+_LINE_OF_OURS: Final = rf"^{_STAMP} ([A-Z]+) \S+ "
+_PAIR: Final = r'([^ =]+)=("(?:[^"\\]|\\.)*"|[^ ]*)'
+
+
+def json_rows(fields: frozenset[str], group: list[Source], schemas: Sequence[str]) -> str:
+    """Return rows for files of JSON. All fields of a line that is not JSON are null."""
+    needed = sorted({*_ALWAYS, *fields})
+    columns = columns_of(needed, schemas)
+    named = {field: expression_of(field, schemas, columns) for field in needed}
+    seed = f"regexp_extract({named['message']}, {literal(_MESSAGE)}, 1)"
+    seconds = named["duration_seconds"]
+    named["duration_seconds"] = f"coalesce({seconds}, CASE WHEN {seconds} IS NULL THEN try_cast({seed} AS DOUBLE) END)"
+    own = named["outcome"]
+    # CASE searches the text only where it must. If only some schemas are read, a line in another schema must not count
+    # as a request without fields.
+    bare = f"CASE WHEN {own} IS NULL THEN {seed} <> '' ELSE false END"
+    everything = tuple(schemas) == ALL_SCHEMAS
+    named["_obs_request"] = f"{own} IS NOT NULL OR {bare}" if everything else f"{own} IS NOT NULL"
+    named["_obs_unclear"] = "false" if everything else bare
+    keys = ", ".join(f"{literal(key)}: {literal(type_text(node))}" for key, node in columns.items())
+    return (
+        f"SELECT {_select(named)} FROM read_json({_paths(group)}, format = 'newline_delimited', ignore_errors = true,"
+        f" compression = {literal(group[0].compression)}, columns = {{{keys}}})"
+    )
+
+
+_TIME_CHARACTERS: Final = len("2026-11-02T10:00:00.000000Z")
+
+
+def not_opening_like(schemas: Iterable[str]) -> str:
+    """Return the condition that a line does not begin like *schemas*, whose lines `json_rows` has read."""
+    alike = []
+    for before, behind in (SCHEMAS[name].opening for name in schemas):
+        place = len(before) + _TIME_CHARACTERS + 1
+        same = f"substr(line, {place}, {len(behind)}) = {literal(behind)}"
+        alike.append(f"starts_with(line, {literal(before)}) AND {same}")
+    return f"NOT (ends_with(line, '}}') AND ({' OR '.join(alike)}))"
+
+
+def lines_of(group: list[Source], condition: str = "true") -> str:
+    """Return rows with one column, ``line``."""
+    # Three control characters in a row as delimiter, so that a line stays in one column.
+    return (
+        f"SELECT line FROM read_csv({_paths(group)}, columns = {{'line': 'VARCHAR'}}, delim = {_DELIMITER},"
+        f" quote = '', escape = '', header = false, auto_detect = false, strict_mode = false, ignore_errors = true,"
+        f" compression = {literal(group[0].compression)}) WHERE line IS NOT NULL AND ({condition})"
+    )
+
+
+_DELIMITER: Final = "'\x1f\x1e\x1f'"
+
+
+def line_rows(
+    fields: frozenset[str], lines: str, *, keep: bool = False, unless_known_as: Sequence[str] | None = None
+) -> str:
+    """
+    Return rows for lines of any kind: JSON, text or logfmt, also with what a container adds around them.
+
+    Args:
+        fields: The fields of the rows, beside ``_obs_request``, ``level``, ``outcome`` and ``duration_seconds``.
+        lines: SQL of a query with the column ``line``.
+        keep: Whether the rows contain the line too, as ``_obs_line``.
+        unless_known_as: A line that `json_rows` understands with these schemas is no request here and has no level.
+    """
+    needed = sorted({*_ALWAYS, *fields})
+    columns = columns_of(needed, ALL_SCHEMAS)
+    structure = literal(json.dumps(_structure(columns)))
+    of_json = {field: expression_of(field, ALL_SCHEMAS, columns, "j.") for field in needed}
+    named = {field: f"coalesce({of_json[field]}, {_of_text(field)})" for field in needed}
+    if "message" not in fields:
+        del named["message"]
+    if "level" not in fields:
+        # Then it only separates other log lines from text that is no log line.
+        named["level"] = f"CASE WHEN seed = '' THEN {named['level']} END"
+    named["duration_seconds"] = f"coalesce({named['duration_seconds']}, try_cast(seed AS DOUBLE))"
+    named["_obs_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL"
+    named["_obs_unclear"] = "false"
+    if keep:
+        named["_obs_line"] = "line"
+    docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
+    inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
+    missing = " OR ".join(f"{of_json[field]} IS NULL" for field in ("outcome", "duration_seconds"))
+    if unless_known_as is not None:
+        # Not in WHERE: DuckDB would test it on every line, before cheaper tests that exclude most lines.
+        known = _known(unless_known_as, columns)
+        named["_obs_request"] = f"({named['_obs_request']}) AND NOT {known}"
+        named["level"] = f"CASE WHEN NOT {known} THEN {named['level']} END"
+    return f"""
+        WITH raw AS ({lines}),
+        unwrapped AS (SELECT line, {inner} AS inner_line FROM raw),
+        opened AS (SELECT *, {_start_of("inner_line", '{"')} AS start FROM unwrapped),
+        parsed AS (
+            SELECT *, CASE WHEN start > 0 AND ends_with(rtrim(inner_line), '}}')
+                THEN TRY(json_transform(substr(inner_line, start), {structure})) END AS j,
+                CASE WHEN start = 0 THEN inner_line END AS text
+            FROM opened
+        ),
+        cut AS (
+            SELECT *, CASE WHEN contains(text, 'timestamp=') THEN {_start_of("text", "timestamp=")} ELSE 0 END AS pair
+            FROM parsed
+        ),
+        paired AS (
+            SELECT *, CASE WHEN pair > 0 THEN regexp_extract_all(text[pair:], {literal(_PAIR)}, 1) END AS keys,
+                CASE WHEN pair > 0 THEN regexp_extract_all(text[pair:], {literal(_PAIR)}, 2) END AS items
+            FROM cut
+        ),
+        timed AS (
+            SELECT *, CASE
+                WHEN text IS NULL
+                THEN CASE WHEN {missing} THEN regexp_extract({of_json["message"]}, {literal(_MESSAGE)}, 1) END
+                WHEN keys IS NOT NULL THEN regexp_extract({_value_of("message")}, {literal(_MESSAGE)}, 1)
+                WHEN contains(text, 'Request took ') AND NOT regexp_matches(text, {literal(_OUR_HEAD + ".+" + _TOOK)})
+                THEN regexp_extract(text, {literal(_LAST)}, 1) END AS said,
+                coalesce(said, '') AS seed
+            FROM paired
+        )
+        SELECT {_select(named)} FROM timed"""
+
+
+def _start_of(column: str, mark: str) -> str:
+    """Return the SQL for the position of *mark* behind a wrapper, or 0 if it is only part of a text."""
+    at = f"strpos({column}, {literal(mark)})"
+    before = f"{column}[:{at} - 1]"
+    apart = f"regexp_matches({before}, {literal(_APART + '$')}) AND NOT regexp_matches({before}, {literal(_OUR_HEAD)})"
+    return f"CASE WHEN {at} <= 1 OR {apart} THEN {at} ELSE 0 END"
+
+
+def _known(schemas: Sequence[str], columns: Columns) -> str:
+    """Return the condition that `json_rows` understands a line with *schemas*, none of them unclear."""
+    found = [f"{expression_of(field, schemas, columns, 'j.')} IS NOT NULL" for field in ("outcome", "level")]
+    if tuple(schemas) == ALL_SCHEMAS:
+        found.append("seed <> ''")
+    return (
+        "coalesce(j IS NOT NULL AND inner_line = line AND starts_with(ltrim(line), '{')"
+        f" AND ({' OR '.join(found)}), false)"
+    )
+
+
+def _of_text(field: str) -> str:
+    """Return the SQL for *field* in a line of text or logfmt."""
+    value = _value_of(field)
+    # CASE, so that no regular expression runs where there is no text, or where the first word is enough.
+    if field == "timestamp":
+        word = "split_part(text, ' ', 1)"
+        is_ours = f"ends_with({word}, 'Z') AND {word} BETWEEN '1970' AND '2200'"
+        first = f"CASE WHEN {is_ours} THEN TRY_CAST({word} AS TIMESTAMP) END"
+        stamp = f"regexp_extract(text, {literal(_STAMP)})"
+        return (
+            f"CASE WHEN keys IS NOT NULL THEN {TIME.format(value)}"
+            f" WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
+        )
+    if field == "level":
+        word = f"nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), '')"
+        return f"CASE WHEN keys IS NOT NULL THEN {value} WHEN text[5] = '-' THEN {word} END"
+    if field == "message":
+        return (
+            f"CASE WHEN keys IS NULL AND text[5] = '-' THEN regexp_replace(text, {literal(_LINE_OF_OURS)}, '')"
+            f" WHEN keys IS NULL THEN text ELSE {value} END"
+        )
+    return f"try_cast({value} AS {type_of(field)})"
+
+
+def _value_of(key: str) -> str:
+    """Return the SQL for the value of *key* in a line of logfmt."""
+    raw = f"items[list_position(keys, {literal(key)})]"
+    return (
+        f"CASE WHEN keys IS NULL THEN NULL WHEN starts_with({raw}, '\"')"
+        f" THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\') WHEN {raw} <> '' THEN {raw} END"
+    )
+
+
+def _structure(node: Any) -> Any:
+    return node if isinstance(node, str) else {key: _structure(inner) for key, inner in node.items()}
+
+
+def _select(named: dict[str, str]) -> str:
+    return ", ".join(f"{expression} AS {quoted(name)}" for name, expression in named.items())
+
+
+def _paths(group: Iterable[Source]) -> str:
+    """Return a list of file names, with brackets around the characters that DuckDB reads as patterns."""
+    escaped = (re.sub(r"([\[*?])", r"[\1]", str(source.path)) for source in group)
+    return "[" + ", ".join(literal(path) for path in escaped) + "]"
+
+
+def matching_lines(  # noqa: PLR0913 -- each is needed
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    predicate: Predicate,
+    scratch: Path,
+    *,
+    containing: str | None = None,
+    by_time: bool = False,
+) -> Iterator[str]:
+    """
+    Yield the original lines that match *predicate*, in the order of the files.
+
+    Args:
+        connection: The connection to DuckDB.
+        sources: The files.
+        predicate: The condition.
+        scratch: Folder for copies of damaged files.
+        containing: A text that every match contains, to exclude other lines cheaply.
+        by_time: Whether the lines come in the order of their timestamps instead.
+
+    Raises:
+        SourceError: A file cannot be read.
+    """
+    connection.execute("SET preserve_insertion_order = true")
+    if not by_time:
+        for source in sources:
+            for line, _ in _matching(connection, source, predicate, scratch, containing):
+                yield line
+        return
+    found = [pair for source in sources for pair in _matching(connection, source, predicate, scratch, containing)]
+    # A line without a time stays behind the line before it.
+    latest, keyed = dt.datetime.min, []  # noqa: DTZ901 -- times from DuckDB are UTC, without a zone
+    for line, when in found:
+        latest = when or latest
+        keyed.append((latest, line))
+    yield from (line for _, line in sorted(keyed, key=lambda pair: pair[0]))
+
+
+def _matching(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    predicate: Predicate,
+    scratch: Path,
+    containing: str | None,
+) -> Iterator[tuple[str, dt.datetime | None]]:
+    fields = frozenset({"timestamp", *predicate.fields})
+    condition, parameters = ("true", []) if containing is None else ("contains(line, ?)", [containing])
+    rows = line_rows(fields, lines_of([source], condition), keep=True)
+    try:
+        result = connection.execute(
+            f'SELECT _obs_line, "timestamp" FROM ({rows})'
+            f" WHERE (_obs_request OR level IS NOT NULL) AND ({predicate.sql})",
+            [*parameters, *predicate.parameters],
+        )
+    except duckdb.Error as error:
+        raise_if_out_of_memory(error)
+        if source.path.parent == scratch and source.compression == "none":
+            raise SourceError(f"{source.name}: {str(error).splitlines()[0]}") from error
+        copy = without_long_lines(source, scratch, lambda _: None)
+        yield from _matching(connection, copy, predicate, scratch, containing)
+        return
+    while batch := result.fetchmany(_BATCH):
+        yield from batch
+
+
+_BATCH: Final = 1_000
+
+
+def raise_if_out_of_memory(error: duckdb.Error) -> None:
+    """Raise `SourceError` if memory was short. A copy of the file may mend any other error."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        raise SourceError("not enough memory and disk space: allow more, for example --memory 4GiB") from error

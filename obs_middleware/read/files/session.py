@@ -1,0 +1,110 @@
+"""One run of a command over files."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from obs_middleware.read.answers import Change, Requests
+from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.lines import matching_lines
+from obs_middleware.read.files.predicate import check_predicate, predicate
+from obs_middleware.read.files.requests import FileRequests, changes
+from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
+from obs_middleware.read.files.table import connect, read_log
+from obs_middleware.read.where.conditions import Condition, Every
+
+__all__ = ["FileSession", "open_files"]
+
+Watch = Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSession:
+    """
+    One run of a command over files: a DuckDB connection and a folder for data that does not fit into memory.
+
+    Attributes:
+        connection: The connection to DuckDB.
+        scratch: The folder.
+        condition: The filters.
+        now: The time that ``--since 2h`` counts back from.
+        watch: Called with the connection; the result is entered while files are read, to show the progress.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    scratch: Path
+    condition: Condition
+    now: dt.datetime
+    watch: Watch = nullcontext
+    _tables: list[str] = field(default_factory=list)
+
+    def sources(self, names: Iterable[str]) -> list[Source]:
+        """Return the files that match *names*; see `find_sources`."""
+        return find_sources(names, self.scratch)
+
+    def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
+        """
+        Read the files that match *names*. Every call fills a new table.
+
+        Raises:
+            SourceError: There is no request line, or none passes the filters.
+        """
+        self._tables.append(f"requests_{len(self._tables)}")
+        sources = self.sources(names)
+        with self.watch(self.connection):
+            log = read_log(self.connection, sources, fields, predicate(self.condition), self.scratch, self._tables[-1])
+        if not log.requests:
+            where = ", ".join(log.sources)
+            if log.filtered:
+                raise SourceError(f"{where}: none of the {log.filtered:,} request lines passes the filters")
+            raise SourceError(f"{where}: no request line among {log.lines:,} lines")
+        return FileRequests(log, self._tables[-1])
+
+    def changes(
+        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
+    ) -> tuple[Change, ...]:
+        """Compare the groups of two results of `requests`."""
+        old, new = (side.table for side in (before, after) if isinstance(side, FileRequests))
+        return changes(self.connection, by, old, new, limit)
+
+    def lines(
+        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
+    ) -> Iterator[str]:
+        """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
+        wanted = predicate(Every((condition, self.condition)))
+        check_predicate(self.connection, wanted)
+        sources = self.sources(names)
+        yield from matching_lines(
+            self.connection, sources, wanted, self.scratch, containing=containing, by_time=by_time
+        )
+
+    def count(self, condition: Condition, names: Sequence[str]) -> int:
+        """Count the lines that `lines` would yield."""
+        return sum(1 for _ in self.lines(condition, names))
+
+
+@contextmanager
+def open_files(
+    condition: Condition, now: dt.datetime, memory: str | None = None, watch: Watch = nullcontext
+) -> Iterator[FileSession]:
+    """
+    Open a `FileSession`, whose database and folder exist until the end of the block.
+
+    Args:
+        condition: The filters.
+        now: The time that ``--since 2h`` counts back from.
+        memory: Memory that DuckDB may use; see `connect`.
+        watch: Shows the progress; see `FileSession`.
+
+    Raises:
+        ExpressionError: *memory* is not a size, or DuckDB rejects *condition*.
+    """
+    with scratch_folder() as scratch, connect(scratch, memory) as connection:
+        check_predicate(connection, predicate(condition))
+        yield FileSession(connection, scratch, condition, now, watch)
