@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k name" selects some
 # The tests that measure time run last and on their own.
 test-full: $(VENV)/.dev ## Run the tests that have a size at full size, for example every night
 	OBS_HOSTILE_EVENTS=100000 NO_HARM_SOAK=100000 $(BIN)/python -m pytest -n auto --dist load \
-		tests/logs/schemas/test_hostile.py tests/logs/line/test_clean.py tests/logs/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
+		tests/logs/schemas/test_hostile.py tests/logs/line/test_encode.py tests/logs/test_filters.py tests/no_harm/test_soak.py $(PYTEST_ARGS)
 	OBS_SINK=full $(BIN)/python -m pytest -s tests/sink $(PYTEST_ARGS)
 
 test-elk: $(VENV)/.dev ## Test shipping and queries end to end: rsyslog to OpenSearch, or to osmem-server without Java and Maven

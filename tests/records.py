@@ -1,4 +1,4 @@
-"""Log records with given attributes, and the lines that become of them."""
+"""Log records with given attributes, fields of events, and the lines that are made of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import logging
 from typing import Any
 
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.logs.line import encode
+from obs_middleware.logs.line.clean import Cleaner
+from obs_middleware.logs.line.values import NO_SECRETS
+from obs_middleware.redaction import Secrets
 from obs_middleware.testing import parse_line
+
+clean = Cleaner().clean
 
 
 def record_of(**attributes: Any) -> logging.LogRecord:
@@ -17,3 +23,13 @@ def record_of(**attributes: Any) -> logging.LogRecord:
 def line_of(formatter: logging.Formatter | None = None, **attributes: Any) -> dict[str, Any]:
     """Return the parsed line of a record with these *attributes*."""
     return parse_line((formatter or JSONFormatter()).format(record_of(**attributes)))
+
+
+def fields(event_dict: dict[Any, Any], secrets: Secrets = NO_SECRETS) -> dict[str, Any]:
+    """Return the cleaned fields of an event."""
+    return Cleaner(secrets).clean_fields(event_dict)[0]
+
+
+def dumps(event_dict: dict[str, Any]) -> str:
+    """Render an event as the formatter does."""
+    return encode.dumps(fields(event_dict))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +13,22 @@ import structlog
 from conftest import Site, respond
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
+from hostile import (
+    Hashless,
+    Nameless,
+    Raising,
+    RaisingClass,
+    RaisingGet,
+    RaisingIteration,
+    lazy_user,
+)
 from loglines import written
 from records import line_of, record_of
 
 from obs_middleware import logging_config, structlog_config
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
+from obs_middleware.logs.options import SchemaName
+from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
@@ -98,7 +110,7 @@ def test_arguments_that_do_not_fit_do_not_lose_the_line(configured: Any) -> None
     assert {first["logger"], second["logger"]} == {"site", "obs_middleware"}
 
 
-def raising(_: Any, __: str, event_dict: Any) -> Any:
+def dropping(_: Any, __: str, event_dict: Any) -> Any:
     raise structlog.DropEvent
 
 
@@ -122,7 +134,7 @@ def test_processors_of_the_user_run_with_the_context(lines: CapturedRequests) ->
 def test_a_processor_that_raises_costs_the_fields_and_not_the_line(formatter: Any, lines: CapturedRequests) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter(processors=[raising]))
+    handler.setFormatter(formatter(processors=[dropping]))
     logging.getLogger().addHandler(handler)
 
     response = respond(lambda request: HttpResponse(), RequestFactory().get("/"))
@@ -188,7 +200,7 @@ def test_an_exception_that_was_formatted_in_another_process_is_on_the_line(forma
     assert "far away" in formatter.format(record)
 
 
-def _raising(*_: Any) -> Any:
+def raising(*_: Any) -> Any:
     raise RuntimeError("in the processor")
 
 
@@ -196,7 +208,7 @@ def test_a_processor_that_raises_costs_no_exception(lines: CapturedRequests) -> 
     """Neither that of the line, nor its own, which is reported through the same formatter."""
     handler = logging.StreamHandler()
     written: list[dict[str, Any]] = []
-    handler.setFormatter(JSONFormatter(processors=[_raising]))
+    handler.setFormatter(JSONFormatter(processors=[raising]))
     handler.emit = lambda record: written.append(parse_line(handler.format(record)))  # type: ignore[method-assign]
     logging.getLogger().addHandler(handler)
 
@@ -219,7 +231,7 @@ def test_a_processor_that_raises_costs_no_exception_of_a_request(site: Site) -> 
             written.append(parse_line(self.format(record)))
 
     handler = Collect()
-    handler.setFormatter(JSONFormatter(processors=[_raising]))
+    handler.setFormatter(JSONFormatter(processors=[raising]))
     logging.getLogger().handlers[:] = [handler]
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -257,3 +269,49 @@ def test_constants_are_texts_in_the_line() -> None:
     )
 
     assert (line["service"], line["version"], len(line["environment"])) == ('a"b', "\ufffd", 1_024)
+
+
+def nonsense(_: Any, __: str, event_dict: Any) -> Any:
+    return 7
+
+
+@pytest.mark.parametrize("processor", [raising, nonsense])
+@pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
+def test_a_line_that_cannot_be_written_whole_has_its_core_and_says_so(
+    schema: SchemaName, processor: Any, lines: CapturedRequests
+) -> None:
+    formatter = JSONFormatter(schema=schema, service="shop", processors=[processor])
+    event = RequestEvent(0.0, "the-id", "GET", "/orders/7/")
+    event.message, event.status = "Request took 0.1234 seconds", 200
+    event.route = "orders/<int:number>/"
+    event.say().bound["tenant"] = "t1"
+    current_event.set(event)
+
+    text = formatter.format(logging.LogRecord("root", 20, __file__, 1, event.message, None, None))
+
+    parse_line(text)
+    for part in ("Request took 0.1234 seconds", "the-id", "GET", "/orders/7/", "orders/<int:number>/", "200", "shop"):
+        assert part in text
+    assert f'format_error":"{"RuntimeError" if processor is raising else "TypeError"}"' in text
+    assert "tenant" not in text
+
+
+def test_the_secrets_of_a_dict_that_was_logged_stay_hidden_when_a_processor_fails(lines: CapturedRequests) -> None:
+    formatter = JSONFormatter(processors=[raising])
+
+    line = parse_line(formatter.format(logging.makeLogRecord({"msg": {"event": "login", "password": "s3cret"}})))
+
+    assert (line["message"], line["format_error"]) == ("login", "RuntimeError")
+    assert "s3cret" not in str(line)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Raising, RaisingClass, lazy_user, lambda: RaisingIteration([1]), Nameless, Hashless, lambda: RaisingGet(a=1)],
+)
+def test_a_message_that_is_no_text_does_not_lose_the_line(make: Callable[[], Any], lines: CapturedRequests) -> None:
+    """The logging module itself would call its ``__str__``, so what that does is the caller's to know."""
+    line = parse_line(JSONFormatter().format(logging.makeLogRecord({"msg": make(), "args": None})))
+
+    assert line["event_id"]
+    assert isinstance(line["message"], str)
