@@ -2,14 +2,15 @@
 An optional wrapper around the ASGI application, for what Django's middleware chain cannot see.
 
 Measure. The wrapper also sees an upload that was broken off, a query string that is not UTF-8, a request cancelled from
-outside, a ``send`` that fails, and an outer middleware that raises. It measures until the server has the last byte.
-With or without it, a request has exactly one line.
+outside, a ``send`` that fails, and an outer middleware that raises. It measures until the server has the last byte, and
+writes the line then. With or without it, a request has exactly one line.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from obs_middleware.conf import Settings, keep_configured
@@ -78,7 +79,7 @@ class _Observer:
         # This frame sets the context and restores it, whatever happens in between.
         outside = current_event.get()
         current_event.set(event)
-        sender = _Sender(send, self._id_out, event.request_id.encode())
+        sender = _Sender(send, self._id_out, event.request_id.encode(), partial(self._conclude, event))
         scope[EVENT_ATTRIBUTE] = event
         try:
             await self._application(scope, receive, sender)
@@ -86,7 +87,7 @@ class _Observer:
             self._conclude(event, sender, error)
             raise
         else:
-            self._conclude(event, sender, None)
+            self._conclude(event, sender)
         finally:
             current_event.set(outside)
 
@@ -102,10 +103,10 @@ class _Observer:
         RUNNING[event] = None
         return event
 
-    def _conclude(self, event: RequestEvent, sender: _Sender, error: BaseException | None) -> None:
+    def _conclude(self, event: RequestEvent, sender: _Sender, error: BaseException | None = None) -> None:
         """Decide the outcome by what the server got. The middleware chain may have been wrong about that."""
         if event.done:
-            return  # the middleware has already noticed that the client left
+            return  # the server had the last byte before, or the middleware has noticed that the client left
         seconds = time.perf_counter() - event.started
         if sender.status is None and (error is None or is_departure(error) or error is sender.error):
             event.status, event.outcome = 499, "cancelled"
@@ -126,7 +127,7 @@ class _Observer:
 
 class _Sender:
     """
-    The server's ``send``, with a record of what was sent.
+    The server's ``send``, with a record of what was sent. Calls *whole* with itself when the server has the last byte.
 
     Attributes:
         status: The status that was sent, or None.
@@ -136,12 +137,13 @@ class _Sender:
         error: The exception that the server's ``send`` raised, or None.
     """
 
-    __slots__ = ("_header", "_request_id", "_send", "bytes", "complete", "error", "status")
+    __slots__ = ("_header", "_request_id", "_send", "_whole", "bytes", "complete", "error", "status")
 
-    def __init__(self, send: Send, header: bytes | None, request_id: bytes) -> None:
+    def __init__(self, send: Send, header: bytes | None, request_id: bytes, whole: Callable[[_Sender], None]) -> None:
         self._send = send
         self._header = header
         self._request_id = request_id
+        self._whole = whole
         self.status: int | None = None
         self.bytes: int | None = 0
         self.complete = False
@@ -173,6 +175,9 @@ class _Sender:
         elif kind == "http.response.pathsend":
             self.bytes = None
             self.complete = True
+        if self.complete:
+            # Now, not when the application returns: it may work on, or the server may stop before that.
+            self._whole(self)
 
 
 def _is_observed(scope: Any) -> bool:

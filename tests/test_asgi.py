@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from endings.drivers import OURS, Visit, site, visit_asgi
 
 from obs_middleware.asgi import observed
 from obs_middleware.testing import CapturedRequests
@@ -92,3 +96,51 @@ def test_a_file_that_the_server_sends_by_its_path_is_complete(lines: CapturedReq
     serve(observed(application))
 
     assert (lines[0]["outcome"], "response_bytes" in lines[0]) == ("ok", False)
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "is cancelled"])
+def test_the_line_is_written_when_the_server_has_the_last_byte(ends: str, lines: CapturedRequests) -> None:
+    """A server that stops while the application works on does not lose the line, and that work is not counted."""
+    seen: list[int] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        seen.append(len(lines))
+        await send({"type": "http.response.body", "body": b"def"})
+        seen.append(len(lines))
+        if ends == "raises":
+            raise ValueError("too late to matter")
+        if ends == "is cancelled":
+            raise asyncio.CancelledError
+
+    with contextlib.suppress(ValueError, asyncio.CancelledError):
+        serve(observed(application))
+
+    assert seen == [0, 1]
+    assert [(line["status"], line["outcome"], line["response_bytes"]) for line in lines] == [(200, "ok", 6)]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
+def test_what_django_does_after_the_last_byte_is_not_measured(streams: bool, lines: CapturedRequests) -> None:
+    seen: list[int] = []
+
+    def finished(**_: Any) -> None:
+        seen.append(len(lines))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    async def view(request: HttpRequest) -> Any:
+        response: Any = StreamingHttpResponse(body()) if streams else HttpResponse("x")
+        response._resource_closers.append(finished)
+        return response
+
+    request_finished.connect(finished)
+    try:
+        with site(view, [OURS]):
+            visit_asgi(Visit(), outside=True)
+    finally:
+        request_finished.disconnect(finished)
+
+    assert seen == [1, 1]
