@@ -10,28 +10,37 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-__all__ = ["report_once"]
+__all__ = ["raise_interrupt", "report_once"]
 
 _MOST_CAUSES: Final = 1000
-_INTERRUPTS: Final = (KeyboardInterrupt, SystemExit)
-"""They end the process, no matter where they are caught."""
-
 _reported: set[tuple[str, str]] = set()
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """
+    Raise *error* again if it ends the process; otherwise do nothing.
+
+    Call it first in an ``except BaseException`` block that reports nothing.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: *error* is one.
+    """
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
 
 
 def report_once(where: str, error: BaseException) -> None:
     """
     Log *error* with its traceback as a warning, the first time it happens at *where*.
 
-    Call it first in an ``except BaseException`` block. It raises an interrupt of the process again, so that no block
-    has to, and nothing else. A cause is the place and the class of the exception. At most 1000 causes are remembered;
+    Call it first in an ``except BaseException`` block. It raises an interrupt of the process again, and nothing else. A
+    cause is the place and the class of the exception. At most 1000 causes are remembered;
     after that, new ones are not reported.
 
     Raises:
         KeyboardInterrupt, SystemExit: *error* is one.
     """
-    if isinstance(error, _INTERRUPTS):
-        raise error
+    raise_interrupt(error)
     cause = (where, type(error).__qualname__)
     if cause in _reported or len(_reported) >= _MOST_CAUSES:
         return
@@ -42,6 +51,5 @@ def report_once(where: str, error: BaseException) -> None:
             where,
             exc_info=error,
         )
-    except BaseException as failure:
-        if isinstance(failure, _INTERRUPTS):
-            raise
+    except BaseException as failure:  # noqa: BLE001 -- a foreign handler may raise anything
+        raise_interrupt(failure)

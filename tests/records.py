@@ -15,6 +15,23 @@ from obs_middleware.testing import parse_line
 clean = Cleaner().clean
 
 
+class Interrupted(Exception):
+    """
+    A value, a message or an exception during whose ``__str__`` the user presses Ctrl-C; once, as a signal is.
+
+    Args:
+        stop: The interrupt: `KeyboardInterrupt` or `SystemExit`.
+    """
+
+    def __init__(self, stop: type[BaseException]) -> None:
+        self._stops = [stop]
+
+    def __str__(self) -> str:
+        if self._stops:
+            raise self._stops.pop()
+        return "text"
+
+
 def record_of(**attributes: Any) -> logging.LogRecord:
     """Return a record as a logger makes it; one without its level would never take the formatter's shortcut."""
     return logging.makeLogRecord({"msg": "hi", "name": "site", "levelno": 20, "levelname": "INFO", **attributes})

@@ -17,7 +17,7 @@ import structlog
 from django.utils.module_loading import import_string
 
 from obs_middleware.conf import Settings, keep_configured
-from obs_middleware.failures import report_once
+from obs_middleware.failures import raise_interrupt, report_once
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.encode import dumps
 from obs_middleware.logs.line.escape import takes_unicode, to_ascii
@@ -268,9 +268,8 @@ class JSONFormatter(ChainFormatter):
         if self._shortcut is not None:
             try:
                 line = self._shortcut.line(record, self._cleaner)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException:  # noqa: BLE001 -- the chain handles whatever is odd about the record
+            except BaseException as error:  # noqa: BLE001 -- the chain handles whatever is odd about the record
+                raise_interrupt(error)
                 line = None
             if line is not None:
                 return line

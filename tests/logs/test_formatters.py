@@ -23,7 +23,7 @@ from hostile import (
     lazy_user,
 )
 from loglines import written
-from records import line_of, record_of
+from records import Interrupted, line_of, record_of
 
 from obs_middleware import logging_config, structlog_config
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
@@ -198,6 +198,20 @@ def test_an_exception_that_was_formatted_in_another_process_is_on_the_line(forma
     record = record_of(exc_text="Traceback\nValueError: far away")
 
     assert "far away" in formatter.format(record)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("place", ["message", "arguments", "value"])
+def test_an_interrupt_of_the_process_is_raised_again(place: str, stop: type[BaseException]) -> None:
+    odd = Interrupted(stop)
+    attributes: dict[str, dict[str, Any]] = {
+        "message": {"msg": odd},
+        "arguments": {"msg": "%s", "args": (odd,)},
+        "value": {"own": odd},
+    }
+
+    with pytest.raises(stop):
+        JSONFormatter().format(record_of(**attributes[place]))
 
 
 def raising(*_: Any) -> Any:

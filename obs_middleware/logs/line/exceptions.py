@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
+from obs_middleware.failures import raise_interrupt
 from obs_middleware.measure.event import RequestEvent
 
 __all__ = ["ExcInfo", "error_fields", "exception_fields"]
@@ -37,9 +38,8 @@ def exception_fields(exc_info: ExcInfo) -> dict[str, str]:
     kind, error, trace = exc_info
     try:
         stack = "".join(traceback.format_exception(kind, error, trace))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- __str__ of a foreign exception may raise anything
+    except BaseException as failure:  # noqa: BLE001 -- __str__ of a foreign exception may raise anything
+        raise_interrupt(failure)
         stack = "".join(traceback.format_tb(trace))
     return {**_name_and_message(error), "stack_trace": stack.rstrip("\n")}
 
@@ -49,8 +49,7 @@ def _name_and_message(error: BaseException) -> dict[str, str]:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- as above
+    except BaseException as failure:  # noqa: BLE001 -- as above
+        raise_interrupt(failure)
         message = ""
     return {"error_type": name, "error_message": message}

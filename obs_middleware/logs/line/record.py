@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from obs_middleware.failures import raise_interrupt
 from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.ids import is_event_id, new_event_id
 from obs_middleware.measure.vocabulary import own_name
@@ -72,7 +73,6 @@ def unformatted(record: logging.LogRecord) -> Any:
             # Not the text of the whole dict: it may contain secrets.
             return message.get("event", "")
         return record.getMessage()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 -- any method of a foreign message or argument may raise anything
+    except BaseException as error:  # noqa: BLE001 -- any method of a foreign message or argument may raise anything
+        raise_interrupt(error)
         return message

@@ -26,6 +26,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, Promise, empty
 
+from obs_middleware.failures import raise_interrupt
 from obs_middleware.logs.line.encode import INT64
 from obs_middleware.logs.line.fit import Cuts, byte_count, cut_text, cut_trace
 from obs_middleware.logs.line.limits import (
@@ -127,9 +128,8 @@ class Walk:
             return value if math.isfinite(value) else None
         try:
             return self._object(value, kind, depth)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # noqa: BLE001 -- any method of a foreign object may raise anything
+        except BaseException as error:  # noqa: BLE001 -- any method of a foreign object may raise anything
+            raise_interrupt(error)
             return _type_name(kind)
 
     def _text(self, text: str) -> str:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from conftest import Get, Site
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from records import Interrupted
 
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, TextFormatter
+from obs_middleware.logs.line.exceptions import error_fields, exception_fields
 from obs_middleware.logs.options import SchemaName
+from obs_middleware.measure.event import RequestEvent
 from obs_middleware.testing import CapturedRequests, parse_line
 
 SECRET = "of a local variable"
@@ -205,3 +208,20 @@ def test_people_read_the_trace_below_the_line(formatter: Any, fail: Callable[[],
 
     assert "failed" in head
     assert trace == textwrap.indent(expected, "  ", lambda _: True)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_of_the_process_is_raised_again(
+    stop: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = RequestEvent(0.0, "id", "GET", "/")
+    event.error = Interrupted(stop)
+    with pytest.raises(stop):
+        error_fields(event)
+
+    def interrupted(*_: Any) -> Any:
+        raise stop
+
+    monkeypatch.setattr("traceback.format_exception", interrupted)
+    with pytest.raises(stop):
+        exception_fields((ValueError, ValueError("no"), None))

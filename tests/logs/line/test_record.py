@@ -14,15 +14,22 @@ import pytest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import RequestFactory
 from loglines import written
-from records import line_of
+from records import Interrupted, line_of, record_of
 
 from obs_middleware.logs.formatters import JSONFormatter
+from obs_middleware.logs.line.record import unformatted
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.measure.ids import is_event_id
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
 SCHEMAS = ["flat", "ecs", "otel", "datadog", "gcp"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_of_the_process_is_raised_again(stop: type[BaseException]) -> None:
+    with pytest.raises(stop):
+        unformatted(record_of(msg="%s", args=(Interrupted(stop),)))
 
 
 def test_an_applications_own_words_stay_on_the_line() -> None:
