@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from typing import Final, TypedDict
 
 __all__ = ["COUNTS", "LOCK", "SinkFigures", "Stats", "register_sink", "stats"]
@@ -55,6 +56,11 @@ class SinkFigures:
         """Set all counts to 0."""
         self.depth = self.written = self.dropped = self.dropped_requests = 0
 
+    def add(self, other: SinkFigures) -> None:
+        """Add the counts of *other*."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 COUNTS: Final = dict.fromkeys(_NAMES, 0)
 """
@@ -66,17 +72,26 @@ To count one: ``with counters.LOCK: COUNTS[fate] += 1``. Without the lock, two t
 LOCK = threading.RLock()
 """Guards `COUNTS`. Replaced after a fork. Reentrant, because a signal handler may serve a request."""
 
-_sinks: list[SinkFigures] = []
+_gone: Final = SinkFigures()
+"""The counts of all sinks that exist no more."""
+
+_sinks: list[tuple[weakref.ref[object], SinkFigures]] = []
 
 
-def register_sink() -> SinkFigures:
+def register_sink(owner: object) -> SinkFigures:
     """
-    Return new counts that `stats` includes, for a sink that queues lines before it writes them.
+    Return new counts that `stats` includes, for a sink that may drop lines.
 
-    They are kept for good, so that the lines of a sink that was replaced still count.
+    When *owner* exists no more, the counts are added to a total: lines of a handler that was replaced still count, and
+    a process that configures logging again and again keeps one total.
     """
     figures = SinkFigures()
-    _sinks.append(figures)
+    with LOCK:
+        for entry in _sinks.copy():
+            if entry[0]() is None:
+                _sinks.remove(entry)
+                _gone.add(entry[1])
+        _sinks.append((weakref.ref(owner), figures))
     return figures
 
 
@@ -86,17 +101,21 @@ def stats() -> Stats:
 
     ``requests`` is the number of requests that are over. It is the sum of six counts: ``written``, passed to the
     logging module and not dropped later; ``excluded`` by ``EXCLUDE``; ``suppressed`` by ``QUIET``; ``sampled_out`` by
-    ``SAMPLE_RATE``; ``failed``, a filter or handler raised and the line is lost; ``dropped`` by a `NonBlockingHandler`.
+    ``SAMPLE_RATE``; ``failed``, a filter or handler raised and the line is lost; ``dropped`` by a handler of this
+    package, which had no room for it or could not write it.
 
     The other three count lines of every kind that such a handler got: ``sink_depth`` wait to be written,
     ``sink_written`` were written, ``sink_dropped`` were dropped. Without such a handler they are 0. With several, each
     counts its copy of a line.
     """
+    sinks = SinkFigures()
     with LOCK:
         counts = COUNTS.copy()
+        for figures in (_gone, *(figures for _, figures in _sinks)):
+            sinks.add(figures)
     requests = sum(counts.values())
     # A line may be dropped a moment before its request is counted, and twice by two sinks.
-    dropped = min(sum(sink.dropped_requests for sink in _sinks), counts["written"])
+    dropped = min(sinks.dropped_requests, counts["written"])
     counts["written"] -= dropped
     return {
         "requests": requests,
@@ -106,9 +125,9 @@ def stats() -> Stats:
         "sampled_out": counts["sampled_out"],
         "failed": counts["failed"],
         "dropped": dropped,
-        "sink_depth": sum(sink.depth for sink in _sinks),
-        "sink_written": sum(sink.written for sink in _sinks),
-        "sink_dropped": sum(sink.dropped for sink in _sinks),
+        "sink_depth": sinks.depth,
+        "sink_written": sinks.written,
+        "sink_dropped": sinks.dropped,
     }
 
 
@@ -116,8 +135,8 @@ def _reset() -> None:
     global LOCK  # noqa: PLW0603 -- a thread that holds the lock at the fork is not in the child
     LOCK = threading.RLock()
     COUNTS.update(dict.fromkeys(_NAMES, 0))
-    for sink in _sinks:
-        sink.clear()
+    for figures in (_gone, *(figures for _, figures in _sinks)):
+        figures.clear()
 
 
 os.register_at_fork(after_in_child=_reset)

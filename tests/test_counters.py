@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -16,13 +17,20 @@ from obs_middleware import counters, stats
 from obs_middleware.counters import SinkFigures, register_sink
 
 
+class Sink:
+    """The owner of counts."""
+
+    def __init__(self) -> None:
+        self.figures = register_sink(self)
+
+
 @pytest.fixture(name="sinks")
 def _sinks() -> Iterator[tuple[SinkFigures, SinkFigures]]:
-    """Two sinks that each have a copy of every line."""
-    sinks = register_sink(), register_sink()
-    yield sinks
-    for sink in sinks:
-        counters._sinks.remove(sink)
+    """The counts of two sinks that each have a copy of every line."""
+    one, two = Sink(), Sink()
+    yield one.figures, two.figures
+    for sink in (one, two):
+        sink.figures.clear()
 
 
 def test_a_dropped_request_is_not_written_too(sinks: tuple[SinkFigures, SinkFigures]) -> None:
@@ -81,3 +89,17 @@ def test_no_count_is_lost_between_threads() -> None:
         thread.join()
 
     assert stats()["written"] - before == 8000
+
+
+def test_the_counts_of_sinks_that_exist_no_more_are_one_total() -> None:
+    """A test suite or a reload may configure logging thousands of times in one process."""
+    before = stats()["sink_written"]
+    for _ in range(1000):
+        Sink().figures.written += 1
+    gc.collect()
+    kept = Sink()
+
+    assert stats()["sink_written"] - before == 1000
+    assert sum(figures.written for _, figures in counters._sinks) == 0
+    assert len(counters._sinks) < 100
+    assert kept.figures.written == 0

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.log import AdminEmailHandler
 
 from obs_middleware.logs.sinks.file import WatchedFileSink
+from obs_middleware.logs.sinks.losses import Losses, is_request_line
 from obs_middleware.logs.sinks.nonblocking import NonBlockingHandler
 from obs_middleware.logs.sinks.stream import FULL_SECONDS
 from obs_middleware.logs.sinks.unlocked import UnlockedHandler
@@ -32,7 +33,13 @@ class LineFileHandler(UnlockedHandler):
     looked up before each line.
 
     The file may also be truncated, or be a named FIFO. If a killed process has left half a line at its end, the handler
-    first completes it with a line feed. A line that cannot be written is passed to `handleError`, as in every handler.
+    first completes it with a line feed.
+
+    A line that cannot be written is dropped, and `obs_middleware.stats` counts it. The failure is reported once on the
+    logger ``obs_middleware``, and on stderr at once and then at most every 30 seconds. A warning with the field
+    ``dropped`` follows when lines can be written again. While a new file cannot be opened after log rotation, lines go
+    on to the old one. A line that cannot be formatted counts as dropped too, and is passed to `handleError`, as in
+    every handler.
 
     Args:
         filename: Path of the file; a relative path is resolved when the handler is made.
@@ -46,9 +53,12 @@ class LineFileHandler(UnlockedHandler):
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self._sink = WatchedFileSink(filename)
         super().__init__()
+        self._losses = Losses(self, self._sink.name)
+        self._figures = self._losses.figures
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and append the line."""
+        error: OSError | None = None
         try:
             formatter = self.formatter
             text = self.format(record) if formatter is None else formatter.format(record)
@@ -64,12 +74,23 @@ class LineFileHandler(UnlockedHandler):
                         written = 0
                     if written < len(line):
                         self._write_rest(line[written:])
-                except OSError as error:
-                    sink.recover(error)
-                    raise
+                    self._figures.written += 1
+                except OSError as failure:
+                    sink.recover(failure)
+                    self._losses.count(is_request=is_request_line(record))
+                    error = failure
+            if error is not None:
+                self._losses.tell(error)
+                error = None  # its traceback refers to this frame
+            elif sink.trouble is not None:
+                self._losses.warn(sink.trouble)
+            elif self._losses.unreported:
+                self._report()
         except RecursionError:  # as in every handler: bpo-36272
             raise
         except Exception:  # noqa: BLE001 -- as in every handler
+            with self.lock:
+                self._losses.count(is_request=is_request_line(record))
             self.handleError(record)
 
     def _write_rest(self, line: bytes) -> None:
@@ -80,8 +101,30 @@ class LineFileHandler(UnlockedHandler):
             except BlockingIOError:
                 self._sink.wait(FULL_SECONDS)
 
+    def _report(self, *, at_end: bool = False) -> None:
+        """Write a line that says how many were dropped, if it is time for one."""
+        with self.lock:
+            left = self._losses.seconds_left()
+            if left is None or (left and not at_end):
+                return
+            dropped = self._losses.take()
+        record = self._losses.record(dropped)
+        if record.levelno < self.level:
+            return
+        try:
+            line = f"{self.format(record)}\n".encode("utf-8", "replace")
+            with self.lock:
+                # Not counted: the counts are of the lines that were given to the handler.
+                self._sink.follow(record.created)
+                self._write_rest(line)
+        except Exception as error:  # noqa: BLE001 -- it is reported when it keeps the next line from being written
+            with self.lock:
+                self._sink.recover(error)
+                self._losses.unreported += dropped
+
     def close(self) -> None:
-        """Close the file; a later line opens it again."""
+        """Close the file, after a last report of dropped lines; a later line opens it again."""
+        self._report(at_end=True)
         with self.lock:
             self._sink.close()
         super().close()

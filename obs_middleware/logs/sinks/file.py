@@ -32,9 +32,13 @@ class FileSink:
     first completes it with a line feed. A lock on the file (``flock``) makes sure that only one process does this. It
     costs one ``stat`` per write.
 
+    While the file under the name cannot be opened, for example because a folder is in its place, the sink goes on
+    writing to the file that is open, if that still has another name. Each renewal tries to open the new file again.
+
     Attributes:
         name: The absolute path.
         file: The descriptor; None while the file is closed.
+        trouble: Why the file under the name is not the one that is written to; None if it is.
 
     Args:
         path: The path; a relative path is resolved when the sink is made.
@@ -46,6 +50,7 @@ class FileSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.path.abspath(path)  # noqa: PTH100 -- Path.absolute() keeps `..`
         self.file: int | None = None
+        self.trouble: OSError | None = None
         self._identity: tuple[int, int] | None = None
         self._is_new = True
         self._left_at: int | None = None
@@ -77,9 +82,7 @@ class FileSink:
 
         If a full disk has cut a line and another process has written after it, the file counts as another one.
         """
-        file = self.file
-        if file is None or not self._is_the_one():
-            file = self._open()
+        file = self._current()
         if self._left_at is not None and os.fstat(file).st_size != self._left_at:
             self._is_new = True
         self._left_at = None
@@ -89,10 +92,25 @@ class FileSink:
         self._is_new = False
         return True
 
+    def _current(self) -> int:
+        """Return the descriptor to write to: of the file under the name, or else of the one that is open."""
+        file = self.file
+        if file is None or not self._is_the_one():
+            try:
+                file = self._open()
+            except OSError as error:
+                # Nobody would ever read what is written to a removed file.
+                if file is None or not os.fstat(file).st_nlink:
+                    raise
+                self.trouble = error.with_traceback(None)  # which would keep the record alive
+                return file
+        self.trouble = None
+        return file
+
     def _is_the_one(self) -> bool:
         try:
             named = os.stat(self.name)  # noqa: PTH116 -- half the cost of Path.stat()
-        except FileNotFoundError:
+        except OSError:  # missing, or behind a folder that is closed to us; opening it says why
             return False
         return (named.st_dev, named.st_ino) == self._identity
 

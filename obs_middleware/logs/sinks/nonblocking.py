@@ -9,29 +9,24 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, Literal
 
-from obs_middleware.counters import register_sink
 from obs_middleware.failures import report_once
 from obs_middleware.logs.sinks.file import FileSink
 from obs_middleware.logs.sinks.fork import call_after_fork
+from obs_middleware.logs.sinks.losses import Losses, is_request_line
 from obs_middleware.logs.sinks.sigterm import call_on_sigterm
 from obs_middleware.logs.sinks.stream import FULL_SECONDS, Sink, StreamSink
 from obs_middleware.logs.sinks.unlocked import UnlockedHandler
-from obs_middleware.measure.event import current_event
 
 __all__ = ["NonBlockingHandler"]
 
 DRAIN_SECONDS: Final = 5.0
 """How long an exit waits for a sink that accepts no data."""
-
-REPORT_SECONDS: Final = 30.0
-"""The least time between two lines that report dropped lines."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
@@ -54,9 +49,10 @@ class NonBlockingHandler(UnlockedHandler):
     ``dropped`` reports the number, at most every 30 seconds and when the handler is closed. `obs_middleware.stats`
     counts them too.
 
-    An error of the output is never raised into the caller. The first error of each class is reported, on the logger
-    ``obs_middleware`` and on stderr. While a disk is full or a file cannot be opened, the thread tries again, after 0.1
-    seconds at first and every 5 seconds at last. While a pipe has no reader or a stream is closed, lines are dropped.
+    An error of the output is never raised into the caller. It is reported once on the logger ``obs_middleware``, and on
+    stderr at once and then at most every 30 seconds. While a disk is full or a file cannot be opened, the thread tries
+    again, after 0.1 seconds at first and every 5 seconds at last. While a pipe has no reader or a stream is closed,
+    lines are dropped.
 
     `flush` waits up to 5 seconds until the queue is written, and so does `close` at exit. After that, a caller writes
     its line itself. `kill -9` loses the queue and the end of the line that is being written.
@@ -95,7 +91,8 @@ class NonBlockingHandler(UnlockedHandler):
         super().__init__()
         self._capacity = capacity
         self._blocks = overflow == "block"
-        self._figures = register_sink()
+        self._losses = Losses(self, self._sink.name)
+        self._figures = self._losses.figures
         self._reset()
         call_after_fork(self._reset)
         if flush_on_sigterm:
@@ -115,27 +112,22 @@ class NonBlockingHandler(UnlockedHandler):
         self._hurry_until = 0.0
         self._finished = 0
         self._gave_up_at: int | None = None
-        self._unreported = 0
-        self._report_from = 0.0
-        self._told: set[type[BaseException]] = set()
-        self._figures.clear()
 
     # In the caller
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and queue the line. Only an interrupt of the process is raised."""
-        event = current_event.get()
-        is_request = event is not None and event.is_line(record.msg)
+        is_request = is_request_line(record)
         try:
             line = (f"{self.format(record)}\n".encode("utf-8", "replace"), is_request)
         except BaseException as error:  # noqa: BLE001 -- a foreign formatter may raise anything, and structlog.DropEvent is a BaseException
             report_once("NonBlockingHandler.format", error)
             with self._lock:
-                self._count_dropped((b"", is_request))
+                self._losses.count(is_request=is_request)
             return
         with self._lock:
             if self._figures.depth >= self._capacity and not self._wait_for_room():
-                self._count_dropped(line)
+                self._losses.count(is_request=is_request)
                 return
             self._lines.append(line)
             self._figures.depth += 1
@@ -170,11 +162,6 @@ class NonBlockingHandler(UnlockedHandler):
 
     def _is_writer(self) -> bool:
         return threading.current_thread() is self._thread
-
-    def _count_dropped(self, line: _Line) -> None:
-        self._figures.dropped += 1
-        self._figures.dropped_requests += line[1]
-        self._unreported += 1
 
     def flush(self) -> None:
         """Wait up to 5 seconds until all lines so far are written."""
@@ -212,7 +199,7 @@ class NonBlockingHandler(UnlockedHandler):
             self._work.notify_all()
         if thread is not None:
             thread.join(seconds)
-        elif self._unreported:
+        elif self._losses.unreported:
             self._write_in_caller()
         super().close()
 
@@ -244,13 +231,10 @@ class NonBlockingHandler(UnlockedHandler):
         with self._lock:
             while not (self._lines or self._is_ending() or self._must_report()):
                 self._is_idle = True
-                self._work.wait(max(0.0, self._report_from - monotonic()) if self._unreported else None)
+                self._work.wait(self._losses.seconds_left())
                 self._is_idle = False
             lines = self._take(batch_bytes)
-            dropped = 0
-            if self._must_report():
-                dropped, self._unreported = self._unreported, 0
-                self._report_from = monotonic() + REPORT_SECONDS
+            dropped = self._losses.take() if self._must_report() else 0
             if not lines and not dropped:
                 self._end()
                 return False
@@ -284,8 +268,8 @@ class NonBlockingHandler(UnlockedHandler):
         return self._is_closed or not self._is_writer()
 
     def _must_report(self) -> bool:
-        is_last = self._is_closed and not self._lines
-        return self._unreported > 0 and (is_last or monotonic() >= self._report_from)
+        left = self._losses.seconds_left()
+        return left is not None and (not left or (self._is_closed and not self._lines))
 
     def _end(self) -> None:
         """End the thread. The caller holds the lock, so the next emit() sees that there is no thread."""
@@ -298,15 +282,12 @@ class NonBlockingHandler(UnlockedHandler):
         self._figures.depth -= len(lines)
         self._figures.written += written
         self._finished += len(lines)
-        for line in lines[written:]:
-            self._count_dropped(line)
+        for _, is_request in lines[written:]:
+            self._losses.count(is_request=is_request)
         self._progress.notify_all()
 
     def _report(self, dropped: int) -> None:
-        record = logging.LogRecord(
-            "obs_middleware", logging.WARNING, __file__, 0, "Dropped %d log lines", (dropped,), None, "report"
-        )
-        record.dropped = dropped
+        record = self._losses.record(dropped)
         delivered = 0
         try:
             # Not counted: the counts are of the lines that were given to the handler.
@@ -314,7 +295,7 @@ class NonBlockingHandler(UnlockedHandler):
         finally:
             if not delivered and not self._is_closed:
                 with self._lock:
-                    self._unreported += dropped
+                    self._losses.unreported += dropped
 
     def _deliver(self, lines: Sequence[_Line]) -> int:
         """Write *lines*, trying again if that may help, and return the number of lines written."""
@@ -326,6 +307,8 @@ class NonBlockingHandler(UnlockedHandler):
                 if self._sink.renew():
                     # The first part of a line is in the old file: write the whole line to the new one.
                     done = sum(map(len, _whole(lines, done)))
+                if self._sink.trouble is not None:
+                    self._losses.warn(self._sink.trouble)
                 if not self._is_writer() and not self._sink.wait(DRAIN_SECONDS):
                     break  # in the caller: never start a write that may block
                 done += self._sink.write(data[done:])
@@ -334,7 +317,7 @@ class NonBlockingHandler(UnlockedHandler):
                 if not self._sink.wait(FULL_SECONDS) and self._is_past(self._deadline):
                     break
             except Exception as error:  # noqa: BLE001 -- a foreign stream may raise anything
-                self._tell(error)
+                self._losses.tell(error)
                 if not self._sink.recover(error) or self._is_past(self._deadline):
                     break
                 with self._lock:
@@ -345,18 +328,6 @@ class NonBlockingHandler(UnlockedHandler):
     @staticmethod
     def _is_past(deadline: float | None) -> bool:
         return deadline is not None and monotonic() >= deadline
-
-    def _tell(self, error: BaseException) -> None:
-        """Report the first *error* of its class, to stderr too, because the log itself may have failed."""
-        if type(error) in self._told:
-            return
-        self._told.add(type(error))
-        report_once(f"writing the log to {self._sink.name}", error)
-        try:
-            sys.stderr.write(f"obs_middleware: cannot write the log to {self._sink.name}: {error!r}\n")
-            sys.stderr.flush()
-        except Exception:  # noqa: BLE001, S110 -- stderr has failed too, and there is no other place to report to
-            pass
 
 
 def _whole(lines: Sequence[_Line], size: int) -> list[bytes]:

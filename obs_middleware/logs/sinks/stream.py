@@ -43,9 +43,11 @@ class Sink(Protocol):
 
     Attributes:
         name: Its name in error messages.
+        trouble: Why it writes to another place than it should; None if all is well.
     """
 
     name: str
+    trouble: OSError | None
 
     def batch_bytes(self) -> int:
         """
@@ -87,6 +89,8 @@ class StreamSink:
     Args:
         stream: A text or binary stream, or the name ``stdout`` or ``stderr``, which is looked up now.
     """
+
+    trouble: OSError | None = None
 
     def __init__(self, stream: Any) -> None:
         self._stream = getattr(sys, stream) if isinstance(stream, str) else stream

@@ -22,7 +22,7 @@ from queued import PATIENCE, Gate, Make, log
 from obs_middleware import logging_config, stats
 from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.logs.options import Format
-from obs_middleware.logs.sinks import nonblocking
+from obs_middleware.logs.sinks import losses
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.testing import CapturedRequests
 
@@ -197,7 +197,7 @@ def test_dropped_lines_are_reported_at_most_every_thirty_seconds_and_at_the_end(
     make: Make, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(nonblocking, "monotonic", lambda: now)
+    monkeypatch.setattr(losses, "monotonic", lambda: now)
     handler = make(gate, capacity=1)
 
     def drop(count: int) -> None:
