@@ -9,7 +9,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions(source: str) -> Iterator[tuple[str, int]]:
-    """Yield the qualified name and the complexity of each function in *source*, nested ones on their own."""
+    """Yield the qualified name and the complexity of each function in *source*; a nested function counts separately."""
     yield from _functions(ast.parse(source), "")
 
 
@@ -22,7 +22,7 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def _branches(node: ast.AST) -> int:
-    """Return by how much *node* and everything inside it add to the complexity of the function around them."""
+    """Return the complexity that *node* and everything inside it add to the surrounding function."""
     if isinstance(node, Function):
         return 0
     return _own_branches(node) + sum(map(_branches, ast.iter_child_nodes(node)))

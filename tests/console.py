@@ -14,7 +14,7 @@ COMMAND: Final = [sys.executable, "-m", "obs_middleware"]
 DEADLINE: Final = 60
 
 Run = Callable[..., tuple[int, str, str]]
-"""Run a command in this process; return the exit code, standard output and standard error."""
+"""Runs a command in this process; returns the exit code, standard output and standard error."""
 
 
 def write(path: Path, lines: Sequence[str]) -> Path:
@@ -40,7 +40,7 @@ def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
 
 
 def read_terminal(terminal: int) -> bytes:
-    """Read everything that was written to the other end of *terminal*, and close it."""
+    """Return everything that was written to the other end of *terminal*, and close it."""
     found = b""
     try:
         while piece := os.read(terminal, 65_536):

@@ -14,5 +14,5 @@ def counts() -> Counts:
 
 
 def changes(before: Counts) -> Counts:
-    """Return by how much each count has gone up since *before*, without those that have not."""
+    """Return the counts that changed since *before*, with the difference."""
     return {name: value - before[name] for name, value in counts().items() if value != before[name]}

@@ -1,8 +1,8 @@
 """
-Values that break naive formatters, and events made of them.
+Values that break naive formatters, and events with such values.
 
-There are two makers: Hypothesis, which finds the smallest event that fails, and `Mischief`, which makes a hundred times
-as many in the same time. ``OBS_HOSTILE_EVENTS`` says how many of the latter are tried for each schema.
+Two sources make them. Hypothesis reduces a failure to the smallest event that still fails. `Mischief` makes a hundred
+times as many events in the same time; ``OBS_HOSTILE_EVENTS`` sets their number for each schema.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Nameless(metaclass=RaisingName):
 
 
 class RaisingHash(type):
-    """Whose classes cannot be asked for their base classes: the answer is cached by hash."""
+    """Its classes have no hash, so ``issubclass`` with an abstract class raises: it caches its answers by hash."""
 
     def __hash__(cls) -> int:
         raise ValueError("no")
@@ -103,7 +103,7 @@ class RaisingGet(dict[str, Any]):
     def get(self, *_: Any) -> Any:
         raise ValueError("no")
 
-    items = pop = __getitem__ = __iter__ = keys = get  # none of them works
+    items = pop = __getitem__ = __iter__ = keys = get  # every way to read it fails
 
 
 def cycle() -> list[Any]:
@@ -113,7 +113,7 @@ def cycle() -> list[Any]:
 
 
 def explosion() -> list[Any]:
-    """A list of fifty times itself: fifty to the power of the depth, if nobody counts."""
+    """Return a list that contains itself fifty times: without a limit, each level multiplies the values by fifty."""
     items: list[Any] = []
     items.extend([items] * 50)
     return items
@@ -144,7 +144,7 @@ MAKERS: list[Callable[[], Any]] = [
     HttpRequest,
     lambda: (letter for letter in "ab"),
 ]
-"""By number, because Hypothesis inspects its values, and some of these break when inspected."""
+"""Hypothesis draws an index into this list, because it inspects drawn values and some of these break when inspected."""
 
 values = st.recursive(
     st.none()
@@ -202,7 +202,7 @@ names = (
 
 class Mischief:
     """
-    Makes hostile values by chance, the same ones for the same *seed*.
+    Makes random hostile values; the same *seed* makes the same values.
 
     Args:
         seed: Any text.
@@ -227,7 +227,7 @@ class Mischief:
         known = [name for part in SHADOWS for name in part]
         return self.random.choice(known) if self.random.random() < 0.5 else self.text()
 
-    def value(self, depth: int = 2) -> Any:  # noqa: PLR0911 -- one for each kind
+    def value(self, depth: int = 2) -> Any:  # noqa: PLR0911 -- one return for each kind
         draw = self.random
         kind = draw.randrange(14 if depth else 9)
         if kind < 3:

@@ -90,5 +90,5 @@ BARE: Final[dict[str, Callable[[Event], str]]] = {
 
 
 def written(stream: io.StringIO) -> list[str]:
-    """Return the lines that a handler has written to *stream*."""
+    """Return the lines in *stream*."""
     return stream.getvalue().splitlines()

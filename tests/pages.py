@@ -1,4 +1,4 @@
-"""The HTML page as a browser reads it: parsed strictly, with its tables as rows of text."""
+"""The HTML page of a report, parsed strictly, with its tables as rows of text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BARE = ReportData(
 
 class Page(HTMLParser):
     """
-    A strictly parsed page: an element that is not closed in order is an error.
+    A strictly parsed page. Parsing fails if an element is not closed in order.
 
     Attributes:
         elements: Names and attributes of all elements.

@@ -1,4 +1,4 @@
-"""Ports of this machine for servers that tests start."""
+"""Free ports for the servers that tests start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handler with a queue, for the tests of `obs_middleware.logs.sinks`: streams that wait, and functions replaced."""
+"""Helpers for tests of handlers with a queue: a stream that blocks, and replaced functions of the sinks."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ import pytest
 from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.logs.sinks import file, stream
 
-# Python 3.12 warns of what these tests are about.
+# These tests fork while threads run. Python 3.12 and newer warn of that.
 forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 PATIENCE: Final = 20
+"""Seconds that a test waits for a thread before it fails."""
 Make = Callable[..., NonBlockingHandler]
 
 
 class Gate(io.StringIO):
     """
-    A stream that lets nothing through while it is shut.
+    A stream whose `write` blocks until the gate is opened.
 
     Attributes:
-        waiting: A request waits before it.
+        opened: Set it to open the gate.
+        waiting: Set as soon as a write waits at the gate.
     """
 
     def __init__(self) -> None:
@@ -51,14 +53,14 @@ def log(*messages: object) -> None:
 
 
 def join_threads() -> None:
-    """Wait for those that a handler has not waited for."""
+    """Wait until the threads of all handlers have ended, also of handlers that gave up waiting."""
     for thread in threading.enumerate():
         if thread.name == "obs_middleware sink":
             thread.join(PATIENCE)
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, module: ModuleType, **functions: Any) -> None:
-    """Replace functions of *module* for the sinks alone: other threads use it too."""
+    """Replace functions of *module* in the sinks only, because other threads use the module too."""
     own = SimpleNamespace(**{**vars(module), **functions})
     for sink in (file, stream):
         if hasattr(sink, module.__name__):
@@ -66,7 +68,7 @@ def replace(monkeypatch: pytest.MonkeyPatch, module: ModuleType, **functions: An
 
 
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the list of the sizes of what is written to descriptors from now on."""
+    """Return a list to which every later write of a sink appends its size in bytes."""
     seen: list[int] = []
     write = os.write
 

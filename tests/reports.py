@@ -1,4 +1,4 @@
-"""Report data for tests: a shop's day. The requests are random, and plain Python counts them."""
+"""Report data for tests: one day of a shop with random requests, counted in plain Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EDGES = tuple(0.001 * 10 ** (step / 6) for step in range(25))
 
 
 class Kind(NamedTuple):
-    """A route of the shop: its weight, its median duration, and the spread of the logarithm."""
+    """A route of the shop: its share of the requests, and the median and the logarithmic spread of its durations."""
 
     method: str
     route: str | None
@@ -75,7 +75,7 @@ class Drawn(NamedTuple):
 
 @cache
 def shop(requests: int = 20_000) -> ReportData:
-    """Return the report of a day with a rush at noon and ten minutes with a slow database at three."""
+    """Return the report of a day with a rush at noon, and a slow database in the afternoon."""
     drawn = sorted(_draw(random.Random(8), requests))
     return count_up(drawn)
 
@@ -127,7 +127,7 @@ def quantiles(durations: Iterable[float]) -> Quantiles:
 
 
 def count_up(drawn: Sequence[Drawn]) -> ReportData:
-    """Return the report of the requests *drawn*, which are in order of time."""
+    """Return the report of the requests *drawn*, sorted by time."""
     total = sum(one.seconds for one in drawn)
     by_route: dict[tuple[str, str | None], list[Drawn]] = {}
     by_failure: dict[tuple[str, int, str | None], list[Drawn]] = {}
@@ -251,7 +251,7 @@ HOSTILE = (
     "javascript:alert(5)",
     "=cmd|' /C calc'!A0",
 )
-"""Texts of attackers in paths and ids."""
+"""Texts that an attacker may put into paths and ids."""
 
 
 def hostile() -> ReportData:

@@ -1,7 +1,7 @@
 """
-The parts of the road from the file to a percentile: an engine, rsyslog, and what asks the engine.
+The programs between a log file and a percentile: rsyslog, and a search engine with its API.
 
-The engine is the real OpenSearch where `prepare` found what it needs, else osmem-server; ``OBS_ENGINE`` names one.
+The search engine is OpenSearch if `prepare` could build it, otherwise osmem-server. ``OBS_ENGINE`` chooses one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STOP_SECONDS: Final = 60.0
 
 
 def engine_name() -> str:
-    """Return which engine is used: ``opensearch`` or ``osmem``."""
+    """Return the name of the search engine: ``opensearch`` or ``osmem``."""
     chosen = os.environ.get("OBS_ENGINE", "osmem")
     if chosen not in {"opensearch", "osmem", "best"}:
         raise ValueError(f"OBS_ENGINE is {chosen!r}; expected opensearch, osmem or best.")
@@ -57,7 +57,7 @@ def engine_name() -> str:
 def wait_for(
     ask: Callable[[], T], until: Callable[[T], bool], seconds: float, what: str, pause_seconds: float = 0.25
 ) -> T:
-    """Return what *ask* returns as soon as it is as *until* wants it; AssertionError after *seconds*."""
+    """Call *ask* until *until* accepts its result, and return that; raise AssertionError after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
         found = ask()
@@ -69,10 +69,10 @@ def wait_for(
 
 def is_percentile(found: float, percent: float, values: Sequence[float], *, slack: float = 0.0) -> bool:
     """
-    Return whether *found* lies between the neighbours of the *percent* percentile of *values*.
+    Return whether *found* is between the two values next to the *percent* percentile of *values*.
 
-    Between two neighbours every definition of a percentile interpolates as it likes. A sketch of many values may miss
-    the place by *slack*, as a share of their number.
+    Definitions of a percentile differ in how they interpolate between two values. A sketch of many values may miss the
+    rank by *slack*, as a share of their number.
     """
     ordered, place = sorted(values), percent / 100 * len(values)
     reach = 1 + slack * len(values)
@@ -81,7 +81,7 @@ def is_percentile(found: float, percent: float, values: Sequence[float], *, slac
 
 
 class Refused(Exception):
-    """The engine answered with an error."""
+    """The search engine answered with an error."""
 
     def __init__(self, status: int, body: Any) -> None:
         super().__init__(f"{status}: {body}")
@@ -91,10 +91,10 @@ class Refused(Exception):
 
 class Engine:
     """
-    A store with the API of OpenSearch, on one port, that can be stopped and started.
+    A server with the API of OpenSearch that can be stopped and started again on the same port.
 
     Attributes:
-        name: ``opensearch``, which keeps what it has over a stop, or ``osmem``, which does not.
+        name: ``opensearch``, which keeps its documents when it is stopped, or ``osmem``, which does not.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -105,11 +105,11 @@ class Engine:
 
     @property
     def has_data_streams(self) -> bool:
-        """Whether a name can be that of a data stream."""
+        """Whether a name can be the name of a data stream."""
         return self.name == "opensearch"
 
     def start(self) -> None:
-        """Start it and return as soon as it answers."""
+        """Start the server and return as soon as it answers."""
         if self.name == "opensearch":
             classes, data = str(BUILD / "opensearch" / "*"), str(self._folder / "data")
             launcher = str(Path(__file__).parent / "Engine.java")
@@ -132,7 +132,7 @@ class Engine:
         return health["status"] in {"yellow", "green"}
 
     def stop(self) -> None:
-        """Stop it as a deployment does, and wait."""
+        """Stop the server as a deployment does, and wait until it has ended."""
         if self._process is None:
             return
         self._process.terminate()
@@ -144,7 +144,7 @@ class Engine:
         self._process = None
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the answer to a request; *body* is text, or anything that JSON can say."""
+        """Return the answer to a request; *body* is text, or a value that is sent as JSON."""
         text = body if body is None or isinstance(body, str) else json.dumps(body)
         kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
         connection = HTTPConnection(HOST, self.port, timeout=60)
@@ -160,12 +160,12 @@ class Engine:
             connection.close()
 
     def put_templates(self) -> None:
-        """Send the templates of the package where they go."""
+        """Install the templates of the package."""
         for path, body in templates("shop", opensearch=True, plain=not self.has_data_streams).items():
             self.ask("PUT", f"/{path}", body)
 
     def count(self, index: str) -> int:
-        """Return the number of documents; 0 when the index is not there."""
+        """Return the number of documents; 0 if there is no index."""
         try:
             self.ask("POST", f"/{index}/_refresh")
             found: int = self.ask("GET", f"/{index}/_count")["count"]
@@ -199,7 +199,7 @@ class Engine:
             after = hits[-1]["sort"]
 
     def fill(self, index: str, lines: Sequence[Mapping[str, Any] | str]) -> list[dict[str, Any]]:
-        """Create a document of each line, under its `event_id`; return what was said of each."""
+        """Create a document of each line, with its `event_id` as id; return the result for each line."""
         pieces = []
         for line in lines:
             text = line if isinstance(line, str) else json.dumps(line)
@@ -221,7 +221,7 @@ def running_engine(name: str, folder: Path) -> Iterator[Engine]:
 
 
 class Place(NamedTuple):
-    """Paths in the example's configuration, and where they are on this machine."""
+    """Paths in the configuration of the example, and the paths that replace them in a test."""
 
     there: str
     here: str
@@ -254,13 +254,13 @@ class Rsyslog:
         return [daemon, "-f", str(self._config), "-M", str(library / "rsyslog"), *arguments], env
 
     def check(self) -> None:
-        """Check the configuration. A mistake in it raises."""
+        """Check the configuration; raise if it has a mistake."""
         command, env = self._command("-N1")
         found = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
         assert found.returncode == 0, found.stderr
 
     def start(self) -> None:
-        """Start it."""
+        """Start rsyslog."""
         command, env = self._command("-n", "-i", str(self.spool / "pid"))
         with (self.spool / "rsyslog.txt").open("ab") as output:
             self._process = subprocess.Popen(
@@ -268,37 +268,37 @@ class Rsyslog:
             )
 
     def stop(self) -> None:
-        """Stop it as a deployment does; what is in its queue stays on the disk."""
+        """Stop rsyslog as a deployment does; it keeps its queue on the disk."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait(STOP_SECONDS)
         self._process = None
 
     def kill(self) -> None:
-        """End it as a machine that fails does."""
+        """Kill rsyslog, like a machine that fails."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
         self._process = None
 
     def forget(self) -> None:
-        """Throw away what it knows of the files, so that it reads them again from the start."""
+        """Delete the read positions, so that rsyslog reads the files again from the start."""
         for path in self.spool.glob("imfile-state*"):
             path.unlink()
 
     def refused(self) -> list[Any]:
-        """Return what the engine refused for good, as the error file has it."""
+        """Return the rows of the error file: documents that the search engine refused for good."""
         path = self.spool / "es-errors.json"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def unparsed(self) -> str:
-        """Return the lines that were no JSON."""
+        """Return the lines that were not JSON."""
         path = self.spool / "unparsed.log"
         return path.read_text() if path.exists() else ""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run it while the block runs."""
+        """Run rsyslog while the block runs."""
         self.start()
         try:
             yield

@@ -1,4 +1,4 @@
-"""`obs_middleware.logs.schemas.translation`: fields of the application never take the place of ours."""
+"""`obs_middleware.logs.schemas.translation`: fields of the application never replace ours."""
 
 from __future__ import annotations
 
