@@ -53,31 +53,36 @@ class timed:  # noqa: N801 -- read as a verb, used as ``with timed("stripe")``
 
     Blocks of the same name add up, even if they overlap in several tasks: three gathered calls of one second each give
     3 seconds and a count of 3. Each of several nested blocks counts. A block that raises counts too, and its exception
-    propagates. ``async with`` does the same. You may enter one object again while it is open.
+    propagates. ``async with`` does the same. Requests may share one object, and you may enter it while it is open.
 
     Args:
         name: Prefix of the two fields, a word of your domain.
     """
 
-    __slots__ = ("_starts", "name")
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         self.name: str = name
-        self._starts: list[float] = []
 
     def __enter__(self) -> Self:
-        self._starts.append(time.perf_counter())
+        event = current_event.get()
+        if event is not None:
+            event.say().starts.setdefault(self.name, []).append(time.perf_counter())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The sum is the same whichever start is taken, so blocks of one object may overlap.
-        seconds = time.perf_counter() - self._starts.pop()
         event = current_event.get()
-        if event is not None:
-            # append is atomic; adding to a number in several threads of one request would lose time
-            event.say().timings.setdefault(self.name, []).append(seconds)
+        if event is None or event.said is None:
+            return  # outside a request, or entered there
+        try:
+            # The sum is the same whichever start of the request is taken, so its blocks may overlap.
+            seconds = time.perf_counter() - event.said.starts[self.name].pop()
+        except LookupError:
+            return  # entered in another request
+        # append is atomic; adding to a number in several threads of one request would lose time
+        event.said.timings.setdefault(self.name, []).append(seconds)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

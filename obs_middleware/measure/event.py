@@ -26,14 +26,16 @@ class Said:
     Attributes:
         bound: The fields of `bind`, for every later line.
         annotations: The fields of `annotate`, for the request line only.
+        starts: Name of a `timed` block -> ``time.perf_counter()`` of each block that is open.
         timings: Name of a `timed` block -> its durations in seconds, one item per block.
     """
 
-    __slots__ = ("annotations", "bound", "timings")
+    __slots__ = ("annotations", "bound", "starts", "timings")
 
     def __init__(self) -> None:
         self.bound: dict[str, Any] = {}
         self.annotations: dict[str, Any] = {}
+        self.starts: dict[str, list[float]] = {}
         self.timings: dict[str, list[float]] = {}
 
 
@@ -110,7 +112,7 @@ class RequestEvent:
         self._line: dict[str, Any] | None = None
 
     def say(self) -> Said:
-        """Return `said`, created at the first call: most requests do not need its three dicts."""
+        """Return `said`, created at the first call: most requests do not need its dicts."""
         if self.said is None:
             with _lock:  # two threads of one request may make the first call at once
                 if self.said is None:

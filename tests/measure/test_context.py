@@ -25,6 +25,8 @@ from obs_middleware.testing import CapturedRequests
 
 logger = logging.getLogger("site")
 
+PATIENCE = 20
+
 
 @pytest.mark.parametrize("suffix", ["", "-async"])
 def test_bound_fields_are_on_later_lines_and_on_the_request_line(
@@ -194,6 +196,75 @@ def test_timed_adds_up_across_tasks(lines: CapturedRequests) -> None:
     asyncio.run(visit())
 
     assert lines[0]["api_count"] == 3
+
+
+def test_requests_that_share_a_timed_object_keep_their_own_times(mode: str, lines: CapturedRequests) -> None:
+    bank = timed("bank")
+    clock = 0.0
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def first(request: HttpRequest) -> HttpResponse:
+        nonlocal clock
+        with bank:
+            first_is_in.set()
+            assert second_is_in.wait(PATIENCE)
+            clock = 5.0
+        first_is_out.set()
+        return HttpResponse()
+
+    def second(request: HttpRequest) -> HttpResponse:
+        nonlocal clock
+        assert first_is_in.wait(PATIENCE)
+        clock = 3.0
+        with bank:
+            second_is_in.set()
+            assert first_is_out.wait(PATIENCE)
+            clock = 7.0
+        return HttpResponse()
+
+    async def both() -> None:
+        await asyncio.gather(*(asyncio.to_thread(visit, view) for view in (first, second)))
+
+    def visit(view: Any) -> None:
+        if mode == "sync":
+            respond(view, RequestFactory().get(f"/{view.__name__}"))
+        else:
+
+            async def async_view(request: HttpRequest) -> HttpResponse:
+                return await asyncio.to_thread(view, request)
+
+            async def ask() -> None:
+                await respond(async_view, RequestFactory().get(f"/{view.__name__}"))
+
+            asyncio.run(ask())
+
+    with patch("time.perf_counter", lambda: clock):
+        asyncio.run(both())
+
+    assert {line["path"]: (line["bank_seconds"], line["bank_count"]) for line in lines} == {
+        "/first": (5.0, 1),
+        "/second": (4.0, 1),
+    }
+
+
+def test_a_timed_block_that_was_entered_elsewhere_is_not_counted(lines: CapturedRequests) -> None:
+    """A generator of the application may be entered outside a request, or in another one."""
+    outside, shared = timed("outside"), timed("shared")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if request.path == "/first":
+            shared.__enter__()
+        else:
+            outside.__exit__(None, None, None)
+            with timed("other"):
+                shared.__exit__(None, None, None)
+        return HttpResponse()
+
+    outside.__enter__()
+    for url in ("/first", "/second"):
+        respond(view, RequestFactory().get(url))
+
+    assert [[name for name in line if name.endswith("_count")] for line in lines] == [[], ["other_count"]]
 
 
 def test_a_timed_name_cannot_overwrite_a_field(lines: CapturedRequests) -> None:
