@@ -234,7 +234,7 @@ class TimingMiddleware(Generic[Result]):
             if type(response) is not HttpResponse and isinstance(response, StreamingHttpResponse):
                 self._facts.read(event, request, response)
                 event.note("first_byte_seconds", round(seconds, 6))
-                follow(response, event, self._conclude, in_thread=self._in_thread)
+                follow(response, event, self._conclude)
             elif event.observed and event.outcome != "cancelled":
                 self._facts.read(event, request, response)
             else:

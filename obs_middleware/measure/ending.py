@@ -32,36 +32,35 @@ def is_departure(error: BaseException) -> bool:
     return isinstance(error, type_of_departure)
 
 
-def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Conclude, *, in_thread: bool) -> None:
+def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Conclude) -> None:
     """
     Call *conclude* once, when the body of *response* is over.
 
-    The iterator is wrapped, which costs two ContextVar writes per chunk. No chunk is kept. A file that a WSGI server
-    may pass to its own file wrapper is left alone, because touching its iterator would switch sendfile off. Of such a
-    file only the closing is seen, and it counts as `ok`.
+    The iterator is wrapped, which costs two ContextVar writes per chunk. No chunk is kept. A WSGI server may pass a
+    whole file to its own file wrapper (sendfile). Then the iterator is not used, and only the closing is seen.
 
     Args:
         response: The response of the application, not yet iterated.
         event: The event of the request.
         conclude: Writes the line. Must not raise.
-        in_thread: Whether the middleware runs in sync mode, where a file may go to ``wsgi.file_wrapper``.
     """
     ending = _Ending(event, conclude)
-    is_whole_file = in_thread and isinstance(response, FileResponse) and response.file_to_stream is not None
+    is_whole_file = isinstance(response, FileResponse) and response.file_to_stream is not None
     if is_whole_file:
-        ending.is_file = True
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and length.isascii():
-            event.note("response_bytes", int(length))
-    if is_whole_file or event.method == "HEAD" or response.status_code in {204, 304}:
-        # The server sends no body, so it need not iterate it.
-        ending.outcome_if_closed = "ok"
+            ending.file_bytes = int(length)
+    ending.is_whole_file = is_whole_file
+    # The server sends no body, so it need not iterate it.
+    ending.has_body = event.method != "HEAD" and response.status_code not in {204, 304}
     # First, so that the application's closers run after the line is written, and cannot delay it.
     closers: list[Callable[[], Any]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001 -- no public way; a canary test checks it
     closers.insert(0, ending.close)
     # Nobody closes a response if the server's send() raised. Not at exit, when logging may no longer work.
     weakref.finalize(response, ending.lose).atexit = False
     if is_whole_file:
+        # Not `streaming_content`: setting that would switch sendfile off.
+        response._iterator = iter(_Body(response._iterator, ending))  # type: ignore[attr-defined]  # noqa: SLF001 -- as above
         return
     content = response.streaming_content
     response.streaming_content = (
@@ -72,14 +71,16 @@ def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Concl
 class _Ending:
     """Report the end of a stream once, whichever way it ends. Keeps the event, never the response."""
 
-    __slots__ = ("_conclude", "_latch", "bytes_sent", "event", "is_file", "outcome_if_closed")
+    __slots__ = ("_conclude", "_handled", "_latch", "bytes_sent", "event", "file_bytes", "has_body", "is_whole_file")
 
     def __init__(self, event: RequestEvent, conclude: Conclude) -> None:
         self.event = event
         self.bytes_sent = 0
-        self.is_file = False
-        self.outcome_if_closed = "aborted"
+        self.has_body = True
+        self.is_whole_file = False
+        self.file_bytes: int | None = None
         self._conclude = conclude
+        self._handled = id(sys.exc_info()[1])  # the caller may make the whole request while it handles an exception
         self._latch = [True]
 
     def over(self, outcome: str, error: BaseException | None = None) -> None:
@@ -88,8 +89,10 @@ class _Ending:
             self._latch.pop()
         except IndexError:
             return
-        if not self.is_file:
+        if not self.is_whole_file or self.bytes_sent:
             self.event.note("response_bytes", self.bytes_sent)
+        elif outcome == "ok" and self.file_bytes is not None:
+            self.event.note("response_bytes", self.file_bytes)
         self._conclude(self.event, outcome, error)
 
     def raised(self, error: BaseException) -> None:
@@ -99,6 +102,7 @@ class _Ending:
             self.over("stream_error", error)
 
     def close(self) -> None:
+        """Report the end of a body that the server has not iterated to its end."""
         event = self.event
         if current_event.get() is None:
             # Up to Django 6.0 the server's own task closes the response, outside the context of the request. The
@@ -107,8 +111,20 @@ class _Ending:
         if event.observed and not event.done:
             # `observed` knows what the server got: a layer above may have sent other content, and all of it.
             self._latch.clear()
-            return
-        self.over(self.outcome_if_closed)
+        elif not self.has_body:
+            self.over("ok")
+        elif not self.is_whole_file:
+            self.over("aborted")
+        elif self.bytes_sent:
+            # A server need not look for the end behind the last byte that the response has announced.
+            self.over("ok" if self.bytes_sent == self.file_bytes else "aborted")
+        elif (error := sys.exc_info()[1]) is None or id(error) == self._handled:
+            self.over("ok")  # the server's file wrapper sent it
+        elif isinstance(error, ConnectionError):
+            self.over("aborted")
+        else:
+            # The server's file wrapper failed, and the server closes the response while it handles the exception.
+            self.raised(error)
 
     def lose(self) -> None:
         self.over("lost")

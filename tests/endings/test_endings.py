@@ -8,12 +8,16 @@ and without `observed`, alone and with difficult middleware around.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from wsgiref.util import FileWrapper
 
 import django
 import pytest
@@ -252,6 +256,94 @@ def test_the_file_itself_is_passed_to_the_servers_wrapper(tmp_path: Path, lines:
         offered[0].close()
 
     assert [seen(line) for line in lines] == [(200, "ok", None)]
+
+
+class BrokenFile(io.BytesIO):
+    """A file whose disk fails after the first chunk."""
+
+    name = "invoice.pdf"
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell():
+            raise OSError(5, "Input/output error")
+        return super().read(10)
+
+
+def broken_file(request: HttpRequest) -> Any:
+    return FileResponse(BrokenFile(b"x" * 100))
+
+
+@pytest.mark.parametrize("company", ["alone", "twice", "sync below", "sync above"])
+@pytest.mark.parametrize("server", ["wsgi", "asgi", "asgi observed"])
+def test_a_file_that_cannot_be_read_to_its_end_is_one_line_at_once(
+    server: str, company: str, lines: CapturedRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("endings.drivers.gc.collect", lambda: 0)  # the line must not wait for it
+    with site(broken_file, COMPANY[company]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
+        if server == "wsgi":
+            visit_wsgi(Visit())
+        else:
+            visit_asgi(Visit(), outside="observed" in server)
+
+    (line,) = lines
+    assert seen(line) == (200, "stream_error", "OSError")
+    # Django reads a file to its end before the first chunk, under ASGI. `observed` counts the bytes that were sent.
+    assert line["response_bytes"] == (0 if server == "asgi observed" else 10)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (None, (200, "ok", None, 100)),
+        (OSError(5, "Input/output error"), (200, "stream_error", "OSError", None)),
+        (BrokenPipeError(), (200, "aborted", None, None)),
+        (SystemExit(), (200, "stream_error", "SystemExit", None)),
+    ],
+    ids=["sent", "disk", "client", "timeout"],
+)
+@pytest.mark.parametrize("handling", [False, True], ids=["", "while another exception is handled"])
+def test_the_servers_file_wrapper_may_fail(
+    error: BaseException | None, expected: tuple[Any, ...], handling: bool, lines: CapturedRequests
+) -> None:
+    """Servers close the response while the exception propagates, as gunicorn and wsgiref do."""
+    environ = RequestFactory().get("/").environ | {"wsgi.file_wrapper": FileWrapper}
+
+    def serve() -> None:
+        response: Any = WSGIHandler()(environ, lambda *_: None)  # type: ignore[arg-type]  # exc_info is never given
+        try:
+            if error is not None:
+                raise error
+        finally:
+            response.close()
+
+    with site(lambda request: FileResponse(io.BytesIO(b"x" * 100)), [OURS]):
+        try:
+            raise LookupError if handling else StopIteration
+        except LookupError:
+            with contextlib.suppress(BaseException):
+                serve()
+        except StopIteration:
+            pass
+        if not handling:
+            with contextlib.suppress(BaseException):
+                serve()
+
+    (line,) = lines
+    assert (*seen(line), line.get("response_bytes")) == expected
+
+
+@pytest.mark.parametrize(("take", "expected"), [(1, ("aborted", 4096)), (2, ("aborted", 8192)), (3, ("ok", 10_000))])
+def test_a_file_of_which_the_server_takes_a_part_is_aborted(
+    take: int, expected: tuple[str, int], tmp_path: Path, lines: CapturedRequests
+) -> None:
+    """A server may stop after the last byte, and not ask for the end."""
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"x" * 10_000)
+    with site(lambda request: FileResponse(path.open("rb")), [OURS]):
+        visit_wsgi(Visit(take=take))
+
+    assert [(line["outcome"], line["response_bytes"]) for line in lines] == [expected]
 
 
 def test_a_file_response_with_other_content_is_followed(tmp_path: Path, lines: CapturedRequests) -> None:

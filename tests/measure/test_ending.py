@@ -101,13 +101,16 @@ def test_a_long_stream_costs_no_memory_per_chunk(server: str, lines: CapturedReq
 
 
 def test_django_has_the_closers_that_streams_are_followed_by(tmp_path: Path) -> None:
-    """A canary: closers run in order when a response is closed, and a server can take the file of a response."""
+    """A canary: closers run in order when a response is closed, and a file may have another iterator."""
     order: list[str] = []
     response = StreamingHttpResponse([])
     response._resource_closers.insert(0, lambda: order.append("first"))  # type: ignore[attr-defined]  # the seam
     response._resource_closers.append(lambda: order.append("last"))  # type: ignore[attr-defined]  # the seam
     (tmp_path / "f").write_bytes(b"x")
     file = FileResponse((tmp_path / "f").open("rb"))
+    assert file.file_to_stream is not None
+    file._iterator = iter([b"y"])  # type: ignore[attr-defined]  # the seam
+    assert b"".join(file) == b"y"
     assert file.file_to_stream is not None
     with site(lambda request: response, [OURS]):
         response.close()
