@@ -16,6 +16,7 @@ from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.exceptions import error_fields
+from obs_middleware.logs.line.nested import THREAD, Formatting, is_too_deep
 from obs_middleware.logs.line.record import event_id_of
 from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.event import RequestEvent, current_event, event_of
@@ -42,7 +43,9 @@ class FoldDjangoRequests(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for a record that is folded into the request line."""
+        """Return False for a record that is folded into the request line, or that is logged too deep inside others."""
+        if THREAD.depth > 1 and is_too_deep(record):
+            return False
         name = record.name
         if name[:7] != "django." or (name != "django.request" and not name.startswith("django.security.")):
             return True
@@ -85,7 +88,8 @@ class RequestContextFilter(logging.Filter):
     Put the fields of `add_request_context` on the record, for any formatter that prints a record's attributes.
 
     Use it with python-json-logger, ecs-logging or your own formatter. Values are made safe for JSON, and secrets are
-    redacted. A field whose name the logging module uses is renamed ``app_<name>``. No record is dropped.
+    redacted. A field whose name the logging module uses is renamed ``app_<name>``. No record is dropped,
+    except one that is logged while another is being formatted that was itself logged inside a third.
     """
 
     def __init__(self) -> None:
@@ -98,15 +102,18 @@ class RequestContextFilter(logging.Filter):
         self._cleaner = Cleaner(Secrets(settings.redact))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields to *record*, once, and return True."""
+        """Add the fields to *record*, once; return False only if it is logged too deep inside others."""
+        if is_too_deep(record):
+            return False
         try:
-            _add_fields(record, self._cleaner)
+            with Formatting() as depth:
+                _add_fields(record, self._cleaner, is_inner=depth > 0)
         except BaseException as error:  # noqa: BLE001 -- an exception here would reach the application
             report_once("RequestContextFilter", error)
         return True
 
 
-def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
+def _add_fields(record: logging.LogRecord, cleaner: Cleaner, *, is_inner: bool) -> None:
     event_id_of(record)
     event = current_event.get()
     if event is None:
@@ -117,7 +124,7 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner) -> None:
         if event.error is not None:
             record.exc_info = (type(event.error), event.error, event.error.__traceback__)
     else:
-        bound = {} if event.said is None else event.said.bound.copy()
+        bound = {} if event.said is None or is_inner else event.said.bound.copy()
         fields = bound | event.context
     attributes = record.__dict__
     taken = _RECORD_ATTRIBUTES | _ROOTS_OF_ECS

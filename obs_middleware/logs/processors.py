@@ -21,6 +21,7 @@ from obs_middleware.measure.vocabulary import FIELDS, own_name
 
 __all__ = [
     "add_exception",
+    "add_own_context",
     "add_request_context",
     "escape_controls",
     "is_equal",
@@ -44,6 +45,17 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     ``event_id``, also outside a request. A value given with the line replaces a bound one. Neither replaces a field of
     the package: it is renamed ``app_<name>``. Costs one dict update per line.
     """
+    add_own_context(_, __, event_dict)
+    event = current_event.get()
+    if event is not None and event.said is not None and not event.is_line(event_dict.get("event")):
+        # A copy, because another task of the request may be binding.
+        for name, value in event.said.bound.copy().items():
+            event_dict.setdefault(name, value)
+    return event_dict
+
+
+def add_own_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """Do the same as `add_request_context`, but add to other lines than the request line only the package's fields."""
     if "event_id" not in event_dict:
         event_dict["event_id"] = new_event_id()
     event = current_event.get()
@@ -53,13 +65,8 @@ def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
         event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
     event_dict.update(record_fields(event, message))
-    if event.is_line(message):
-        if event.error is not None:
-            event_dict["exc_info"] = event.error
-    elif event.said is not None:
-        # A copy, because another task of the request may be binding.
-        for name, value in event.said.bound.copy().items():
-            event_dict.setdefault(name, value)
+    if event.error is not None and event.is_line(message):
+        event_dict["exc_info"] = event.error
     return event_dict
 
 

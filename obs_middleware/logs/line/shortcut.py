@@ -16,6 +16,7 @@ from obs_middleware.logs.line.bound import VARIABLES, bound_contextvars
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.encode import encode_scalars, encode_text, is_whole
 from obs_middleware.logs.line.limits import MAX_TEXT, SHORT_TEXT
+from obs_middleware.logs.line.nested import THREAD
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.line.values import clean_text
@@ -62,7 +63,7 @@ class Shortcut:
         Return the line for *record*, or None if the chain must write it.
 
         Args:
-            record: The log record.
+            record: The log record. No other one is being formatted in this thread.
             cleaner: The cleaner of the chain, which knows the names of the fields.
 
         Raises:
@@ -97,7 +98,11 @@ class Shortcut:
             has_own = event.said is not None or "headers" in fields
         else:
             if record.args:
-                message = record.getMessage()
+                THREAD.depth = 1  # an argument's own code may log; `Formatting` would cost six calls
+                try:
+                    message = record.getMessage()
+                finally:
+                    THREAD.depth = 0
             if len(message) > SHORT_TEXT:
                 return None
             text = encode_text(message)
