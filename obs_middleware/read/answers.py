@@ -1,38 +1,54 @@
 """
 The answers to questions about requests, from files or from an index.
 
-Plain data, and the protocol `Requests`. An unknown value is None, never 0; durations are in seconds, times in UTC.
+Plain data. An unknown value is None, never 0; durations are in seconds, times in UTC.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 __all__ = [
     "FAILED_OUTCOMES",
     "FAILED_STATUS",
     "FEW",
+    "PER_DECADE",
+    "SHARES",
+    "SLOW_FIELDS",
+    "STATS_FIELDS",
     "Bin",
-    "Change",
     "Count",
     "ErrorRow",
     "Group",
     "Groups",
     "HeatMap",
+    "Keys",
     "Lines",
     "Overview",
     "Quantiles",
-    "Requests",
+    "Ranked",
     "Slice",
     "SlowRequest",
-    "Verdict",
+    "edge",
+    "most_time_first",
 ]
+
+Keys = tuple[str | None, ...]
+"""The values that the requests of a group have in common, as text."""
 
 FEW: Final = 20
 """With fewer requests than this, a p95 is close to the maximum. Such figures are marked as not reliable."""
+
+SHARES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+"""The quantiles of `Quantiles`: figure -> share of the durations below it."""
+
+PER_DECADE: Final = 4
+"""Bars of a histogram for a factor of ten: each is 1.8 times as wide as the one before."""
+
+STATS_FIELDS: Final = ("timestamp", "status", "outcome", "sample_rate")
+"""The fields that every question needs beside the duration."""
 
 FAILED_OUTCOMES: Final = ("error", "stream_error", "lost")
 FAILED_STATUS: Final = 500
@@ -105,6 +121,11 @@ class Bin:
     count: int
 
 
+def edge(bar: int) -> float:
+    """Return the duration at which a bar begins, in seconds. Bar 0 begins at a second."""
+    return float(10 ** (bar / PER_DECADE))
+
+
 @dataclass(frozen=True, slots=True)
 class HeatMap:
     """
@@ -154,6 +175,10 @@ class SlowRequest:
     db_queries: int | None = None
     request_id: str | None = None
     user_id: str | None = None
+
+
+SLOW_FIELDS: Final = tuple(one.name for one in fields(SlowRequest) if one.name != "duration_seconds")
+"""The fields that `Requests.slowest` needs beside the duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +245,7 @@ class Group:
         share: That as a share of the time of all, from 0 to 1; None if nothing took any time.
     """
 
-    keys: tuple[str | None, ...]
+    keys: Keys
     requests: int
     errors: int | None
     seconds: float
@@ -247,104 +272,21 @@ class Groups:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Ranked:
     """
-    A quantile of one group, before and after.
+    A group with nothing but its rank.
 
     Attributes:
-        keys: The values that the group has in common.
-        figure: ``p50``, ``p95`` or ``p99``.
-        low: Lower end of the interval of the difference *after* - *before*; None if one side has too few requests.
-        high: Its upper end.
+        keys: The values of the fields that the requests were grouped by.
+        seconds: The time that its requests took together, weighted by their sample rate.
+        raw: The same values with the types of the source.
     """
 
-    keys: tuple[str | None, ...]
-    figure: str
-    n_before: int
-    n_after: int
-    before: float | None
-    after: float | None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def real(self) -> bool | None:
-        """Whether the change is more than chance: the interval leaves zero out. None if there is too little to tell."""
-        if self.low is None or self.high is None:
-            return None
-        return self.low > 0 or self.high < 0
+    keys: Keys
+    seconds: float
+    raw: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """
-    One limit, and whether it is kept.
-
-    Attributes:
-        figure: What is limited: ``p95``, ``errors``.
-        limit: Seconds; of errors a share from 0 to 1.
-        value: What was found, in the same unit; None when the lines do not say.
-        n: Of how many requests.
-    """
-
-    figure: str
-    limit: float
-    value: float | None
-    n: int
-
-    @property
-    def kept(self) -> bool:
-        """Whether the value is known and not above the limit."""
-        return self.value is not None and self.value <= self.limit
-
-
-class Requests(Protocol):
-    """
-    The requests that a command asks about, wherever they are.
-
-    Attributes:
-        sources: The names of what they come from.
-        lines: What was read; None if nothing had to be.
-        approximate: How percentiles are computed, if they are not exact.
-        notes: Lines for people on what was read.
-        most_slices: How many slices there may be of a course.
-    """
-
-    @property
-    def sources(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
-
-    @property
-    def lines(self) -> Lines | None: ...  # noqa: D102 -- above
-
-    @property
-    def approximate(self) -> str | None: ...  # noqa: D102 -- above
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
-
-    @property
-    def most_slices(self) -> int: ...  # noqa: D102 -- above
-
-    def overview(self) -> Overview:
-        """Return all requests at a glance."""
-
-    def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
-        """Return requests by the fields *by*, at most *limit* groups: those that took the most time together."""
-
-    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
-        """Return the requests that took longest."""
-
-    def course(self, every: float) -> tuple[Slice, ...]:
-        """Return the time span cut into slices of *every* seconds, which begin at whole multiples of it since 1970."""
-
-    def outcomes(self) -> tuple[Count, ...]:
-        """Return requests by outcome, the most frequent first."""
-
-    def heat_map(self, every: float) -> HeatMap | None:
-        """Return how many lines took how long when, in columns of *every* seconds; None if no line has a time."""
-
-    def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
-        """Return failed requests by what they have in common, and the number of such groups."""
-
-    def service(self) -> str | None:
-        """Return the name of the service, if all lines that name one name the same."""
+def most_time_first(group: Group | Ranked) -> tuple[float, list[str]]:
+    """Return the sort key of a group: those first that took the most time together, then by their keys."""
+    return -group.seconds, [key or "" for key in group.keys]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.index.access import add_engine
+from obs_middleware.read.index.access import add_access
 from obs_middleware.read.show.text import FORMATS
 from obs_middleware.read.where.options import add_filters
 
@@ -17,7 +17,7 @@ _SHORT_NAMES = {"user": "user_id", "duration": "duration_seconds"}
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the log files, the filters, ``--memory``, and the options that name a search engine instead of files."""
     add_local_files(parser)
-    add_engine(parser)
+    add_access(parser)
 
 
 def add_local_files(parser: argparse.ArgumentParser) -> None:

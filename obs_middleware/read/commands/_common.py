@@ -16,10 +16,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 import duckdb
 
-from obs_middleware.read.answers import Change, Requests
 from obs_middleware.read.errors import UsageError
 from obs_middleware.read.files.session import FileSession, open_files
 from obs_middleware.read.index.access import access_of
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition
@@ -66,11 +66,6 @@ class Session(Protocol):
         Raises:
             SourceError: No request passes the filters.
         """
-
-    def changes(
-        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
-    ) -> tuple[Change, ...]:
-        """Compare p50, p95 and p99 of each group, with a confidence interval for each difference."""
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False

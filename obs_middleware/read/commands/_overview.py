@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from obs_middleware.read.answers import FEW, Groups, Overview, Quantiles, Requests
+from obs_middleware.read.answers import FEW, Count, Groups, Overview, Quantiles
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import FEW_NOTE
 
-__all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of"]
+__all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of", "reading_notes"]
 
 QUANTILES = ("p50", "p90", "p95", "p99", "max")
 """The quantiles that the console shows, as attributes of `Quantiles`."""
@@ -54,7 +55,17 @@ def notes_of(requests: Requests, everything: Overview, groups: Groups | None = N
         groups: Their groups, if the command shows them.
     """
     missing = [] if groups is None or has_keys(groups) else [f"no line has {' or '.join(groups.by)}"]
-    return (*requests.notes, *exactness_of(requests), *figure_notes(everything), *missing)
+    return (*reading_notes(requests), *exactness_of(requests), *figure_notes(everything), *missing)
+
+
+def reading_notes(requests: Requests) -> tuple[str, ...]:
+    """Return a note on the number of lines that were read, or of the request lines in an index."""
+    lines = requests.lines
+    if lines is None:
+        return (f"{count(requests.n)} request lines of {', '.join(requests.sources)}",)
+    counts = (Count("request lines", lines.requests), Count("filtered out", lines.filtered), *lines.kinds)
+    shown = [counts[0], *(one for one in counts[1:] if one.count)]
+    return (f"{count(lines.read)} lines read: {', '.join(f'{count(one.count)} {one.name}' for one in shown)}",)
 
 
 def exactness_of(requests: Requests) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
-from obs_middleware.read.answers import Overview, Verdict
+from obs_middleware.read.answers import STATS_FIELDS, Overview
 from obs_middleware.read.commands._arguments import add_files, add_format, whole_number
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.show.numbers import count, duration, percent
 from obs_middleware.read.show.text import Answer, Column, Table, plain, show
 from obs_middleware.read.where.expression import seconds_of
@@ -23,6 +23,29 @@ from obs_middleware.read.where.expression import seconds_of
 __all__ = ["configure", "run"]
 
 BROKEN: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """
+    A limit, and whether it is kept.
+
+    Attributes:
+        figure: The limited figure: ``p95``, ``errors``.
+        limit: Seconds, or a share from 0 to 1 for ``errors``.
+        value: The measured figure in the same unit; None if the lines do not contain it.
+        n: The number of requests behind the figure.
+    """
+
+    figure: str
+    limit: float
+    value: float | None
+    n: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is known and not above the limit."""
+        return self.value is not None and self.value <= self.limit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +80,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         raise SourceError(f"there are {count(n)} requests, and --least asks for {count(arguments.least)}")
     if "errors" in limits and everything.errors is None:
         raise SourceError("--errors cannot be checked: these lines have a duration but no status")
-    verdicts = tuple(Verdict(figure, limit, _value(everything, figure), n) for figure, limit in limits.items())
+    verdicts = tuple(_Verdict(figure, limit, _value(everything, figure), n) for figure, limit in limits.items())
     broken = [verdict for verdict in verdicts if not verdict.kept]
     columns = (
         Column("", "figure", plain, right=False),
@@ -98,15 +121,15 @@ def _share(text: str) -> float:
     return share
 
 
-def _text(verdict: Verdict, value: float) -> str:
+def _text(verdict: _Verdict, value: float) -> str:
     return percent(value) if verdict.figure == "errors" else duration(value)
 
 
-def _reason(verdict: Verdict) -> str:
+def _reason(verdict: _Verdict) -> str:
     return f"{verdict.figure} {_text(verdict, verdict.value or 0.0)} is above {_text(verdict, verdict.limit)}"
 
 
-def _data(verdict: Verdict) -> dict[str, Any]:
+def _data(verdict: _Verdict) -> dict[str, Any]:
     return {
         "figure": verdict.figure,
         "unit": "share" if verdict.figure == "errors" else "seconds",
@@ -117,7 +140,7 @@ def _data(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _row(verdict: Verdict, *, raw: bool) -> tuple[object, ...]:
+def _row(verdict: _Verdict, *, raw: bool) -> tuple[object, ...]:
     word = "kept" if verdict.kept else "broken"
     if raw:
         return verdict.figure, verdict.limit, verdict.value, verdict.n, word

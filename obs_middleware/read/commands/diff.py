@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from obs_middleware.read.answers import FEW, Change
-from obs_middleware.read.bootstrap import CONFIDENCE, DRAWS
+from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview
+from obs_middleware.read.bootstrap import CONFIDENCE, DRAWS, Change, compare
 from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
-from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of
+from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of, reading_notes
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.files.requests import STATS_FIELDS
-from obs_middleware.read.index.access import add_engine
+from obs_middleware.read.index.access import add_access
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 from obs_middleware.read.where.options import add_filters
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_filters(parser)
     add_memory(parser)
-    add_engine(parser)
+    add_access(parser)
     add_by(parser)
     add_limit(parser, "groups to compare, 0 for all")
     add_format(parser)
@@ -48,7 +48,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     sides = dict(zip(_SIDES, _sides(arguments), strict=True))
     requests = {side: session.requests([name], {*STATS_FIELDS, *by}) for side, name in sides.items()}
     overviews = {side: one.overview() for side, one in requests.items()}
-    changes = session.changes(requests["before"], requests["after"], by, arguments.limit or None)
+    changes = compare(requests["before"], requests["after"], by, arguments.limit or None)
     data = {
         **{side: {**source_data(one), "overview": overviews[side]} for side, one in requests.items()},
         "confidence": CONFIDENCE,
@@ -58,7 +58,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     head = tuple(f"{side:<7}{head_of(overview)[0]}" for side, overview in overviews.items())
     approximate = exactness_of(requests["after"])
     notes = (
-        *(f"{side}: {note}" for side in _SIDES for note in (*requests[side].notes, *figure_notes(overviews[side]))),
+        *(f"{side}: {note}" for side in _SIDES for note in _notes(requests[side], overviews[side])),
         *approximate,
         f"from, to: {CONFIDENCE:.0%} bootstrap interval of the change, from {DRAWS:,} samples of each side",
         *(["the interval includes the error of the percentiles, which makes it wider"] if approximate else []),
@@ -67,6 +67,10 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     )
     show(Answer(data, head, (_table(by, changes),), notes), arguments.format)
     return 0
+
+
+def _notes(requests: Requests, everything: Overview) -> tuple[str, ...]:
+    return *reading_notes(requests), *figure_notes(everything)
 
 
 def _sides(arguments: argparse.Namespace) -> list[str]:

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from obs_middleware.read.answers import Requests
+from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.commands._arguments import add_files
 from obs_middleware.read.commands._common import Session, answered
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
 from obs_middleware.read.where.options import said

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from obs_middleware.read.answers import FEW, Bin, Group, Groups, Overview, Quantiles
+from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Group, Groups, Overview, Quantiles
 from obs_middleware.read.commands._arguments import add_by, add_files, add_format, add_limit, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
-from obs_middleware.read.files.requests import STATS_FIELDS
 from obs_middleware.read.show.numbers import count, duration, percent
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 

@@ -6,12 +6,12 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from obs_middleware.read.answers import FEW, Overview, Requests, Slice
+from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview, Slice
 from obs_middleware.read.commands._arguments import add_files, add_format
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import head_of, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.files.requests import STATS_FIELDS
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, blocks, show
 from obs_middleware.read.where.expression import seconds_of

@@ -1,346 +1,49 @@
-"""
-The questions, asked of a table of requests: one function, one answer.
-
-Read. All quantiles are exact, with linear interpolation between the two nearest durations (``quantile_cont``; Hyndman
-and Fan's type 7, as numpy and spreadsheets have it).
-"""
+"""The requests of files: each method asks the table one question."""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
-
 from obs_middleware.read.answers import (
-    FAILED_OUTCOMES,
-    FAILED_STATUS,
-    FEW,
+    SLOW_FIELDS,
     Bin,
-    Change,
     Count,
     ErrorRow,
-    Group,
     Groups,
     HeatMap,
+    Keys,
     Lines,
     Overview,
     Quantiles,
+    Ranked,
     Slice,
     SlowRequest,
+    edge,
+    most_time_first,
 )
-from obs_middleware.read.bootstrap import DRAWS, FIGURES, interval_of, ranks_of
-from obs_middleware.read.files.columns import literal, quoted
+from obs_middleware.read.files.columns import quoted
+from obs_middleware.read.files.figures import (
+    BAR,
+    FAILED,
+    QUANTILES,
+    TOTALS,
+    WEIGHT,
+    group_of,
+    quantiles_of,
+    totals_of,
+    utc,
+)
 from obs_middleware.read.files.table import Log
-from obs_middleware.read.show.numbers import count
 
-__all__ = [
-    "SLOW_FIELDS",
-    "STATS_FIELDS",
-    "FileRequests",
-    "changes",
-    "course",
-    "failures",
-    "groups",
-    "heat_map",
-    "histogram",
-    "outcomes",
-    "overview",
-    "service",
-    "slowest",
-]
+__all__ = ["FileRequests"]
 
-Connection = duckdb.DuckDBPyConnection
-
-WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
-FAILED: Final = (
-    f"(coalesce(status >= {FAILED_STATUS}, false)"
-    f" OR coalesce(outcome IN ({', '.join(map(literal, FAILED_OUTCOMES))}), false))"
-)
-TELLS: Final = "(status IS NOT NULL OR outcome IS NOT NULL)"
-QUANTILES: Final = """count(duration_seconds),
-    quantile_cont(duration_seconds, [0.5, 0.9, 0.95, 0.99, 0.999]), max(duration_seconds), avg(duration_seconds)"""
-TOTALS: Final = (
-    f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}), count(*) FILTER ({TELLS}), sum(duration_seconds * {WEIGHT})"
-)
-
-SLOW_FIELDS: Final = (
-    "timestamp",
-    "method",
-    "path",
-    "route",
-    "status",
-    "outcome",
-    "db_seconds",
-    "db_queries",
-    "request_id",
-    "user_id",
-)
-"""The fields that `slowest` needs beside the duration."""
-
-STATS_FIELDS: Final = ("timestamp", "status", "outcome", "sample_rate")
-"""The fields that every question needs beside the duration."""
-
-
-def _utc(moment: dt.datetime | None) -> dt.datetime | None:
-    return None if moment is None else moment.replace(tzinfo=dt.UTC)
-
-
-def _quantiles(row: Sequence[Any]) -> Quantiles:
-    n, quantiles, largest, mean = row
-    if not n:
-        return Quantiles(0)
-    p50, p90, p95, p99, p999 = quantiles
-    return Quantiles(n, p50, p90, p95, p99, p999, largest, mean)
-
-
-def _totals(row: Sequence[Any]) -> tuple[int, int | None, float]:
-    requests, errors, telling, seconds = row
-    return round(requests or 0), round(errors or 0) if telling else None, seconds or 0.0
-
-
-def overview(connection: Connection, table: str = "requests") -> Overview:
-    """Return all requests at a glance."""
-    row = connection.execute(
-        f"SELECT {TOTALS}, bool_or(sample_rate < 1), min(timestamp), max(timestamp), {QUANTILES} FROM {table}"
-    ).fetchone()
-    assert row is not None  # noqa: S101 -- an aggregate always has a row
-    requests, errors, seconds = _totals(row[:4])
-    classes = connection.execute(
-        f"SELECT status // 100, sum({WEIGHT}) FROM {table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"
-    ).fetchall()
-    return Overview(
-        requests,
-        errors,
-        seconds,
-        estimated=bool(row[4]),
-        first=_utc(row[5]),
-        last=_utc(row[6]),
-        durations=_quantiles(row[7:]),
-        histogram=histogram(connection, table),
-        statuses=tuple(Count(f"{number}xx", round(count)) for number, count in classes),
-    )
-
-
-PER_DECADE: Final = 4
-"""Bars of the histogram for a factor of ten: each is 1.8 times as wide as the one before."""
-
-
-def histogram(connection: Connection, table: str = "requests", per_decade: int = PER_DECADE) -> tuple[Bin, ...]:
-    """Return how many lines took how long, on a logarithmic scale; the first bar has what took no microsecond."""
-    counts = dict(
-        connection.execute(
-            f"SELECT floor(log10(greatest(duration_seconds, 1e-6)) * {per_decade} + 1e-9)::INTEGER, count(*)"
-            f" FROM {table} GROUP BY 1"
-        ).fetchall()
-    )
-    if not counts:
-        return ()
-    return tuple(
-        Bin(10 ** (step / per_decade), 10 ** ((step + 1) / per_decade), counts.get(step, 0))
-        for step in range(min(counts), max(counts) + 1)
-    )
-
-
-def groups(connection: Connection, by: Sequence[str], limit: int | None = None, table: str = "requests") -> Groups:
-    """
-    Return requests by the fields *by*, those first that took the most time together.
-
-    Args:
-        connection: To the engine that has the table.
-        by: Names of columns.
-        limit: How many groups at most; the others are one row then.
-        table: Its name.
-    """
-    keys = ", ".join(f"{quoted(field)}::VARCHAR" for field in by)
-    marked = ", ".join(f"{quoted(field)}::VARCHAR AS k{number}" for number, field in enumerate(by))
-    if limit is None or _are_few(connection, keys, limit, table):
-        rows = connection.execute(f"SELECT {marked}, {TOTALS}, {QUANTILES} FROM {table} GROUP BY {keys}").fetchall()
-        if limit is None or len(rows) <= limit:
-            together = sum(row[len(by) + 3] or 0.0 for row in rows)
-            return Groups(tuple(by), _sorted(_group(row, len(by), together) for row in rows), None, len(rows))
-    ranking = f"SELECT {marked}, sum(duration_seconds * {WEIGHT}) AS together FROM {table} GROUP BY {keys}"
-    (total, everything) = connection.execute(f"SELECT count(*), sum(together) FROM ({ranking})").fetchone() or (0, None)
-    tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
-    same = " AND ".join(f"best.k{n} IS NOT DISTINCT FROM r.{quoted(f)}::VARCHAR" for n, f in enumerate(by))
-    rows = connection.execute(
-        f"WITH best AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"
-        f" SELECT {', '.join(f'best.k{n}' for n in range(len(by)))}, {TOTALS}, {QUANTILES}, best.together IS NULL"
-        f" FROM {table} AS r LEFT JOIN best ON {same} GROUP BY ALL"
-    ).fetchall()
-    kept = _sorted(_group(row, len(by), everything) for row in rows if not row[-1])
-    rest = next((_group(row, len(by), everything) for row in rows if row[-1]), None)
-    return Groups(tuple(by), kept, rest, total)
-
-
-def _are_few(connection: Connection, keys: str, limit: int, table: str) -> bool:
-    """Return whether there are probably few groups; an estimate costs much less than to count them."""
-    row = connection.execute(f"SELECT approx_count_distinct(hash({keys})) FROM {table}").fetchone()
-    return row is not None and row[0] <= 2 * limit
-
-
-def _group(row: Sequence[Any], keys: int, everything: float | None) -> Group:
-    requests, errors, seconds = _totals(row[keys : keys + 4])
-    share = seconds / everything if everything else None
-    return Group(tuple(row[:keys]), requests, errors, seconds, share, _quantiles(row[keys + 4 : keys + 8]))
-
-
-def _sorted(rows: Any) -> tuple[Group, ...]:
-    return tuple(sorted(rows, key=lambda row: (-row.seconds, [key or "" for key in row.keys])))
-
-
-def slowest(connection: Connection, limit: int, table: str = "requests") -> tuple[SlowRequest, ...]:
-    """Return the requests that took longest."""
-    names = ", ".join(map(quoted, SLOW_FIELDS))
-    rows = connection.execute(
-        f"SELECT duration_seconds, {names} FROM {table} ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",
-        [limit],
-    ).fetchall()
-    return tuple(SlowRequest(seconds, _utc(moment), *rest) for seconds, moment, *rest in rows)
-
-
-def course(connection: Connection, every: float, table: str = "requests") -> tuple[Slice, ...]:
-    """
-    Return the time span cut into slices, those in which nothing happened too; lines without a time are in none.
-
-    Args:
-        connection: To the engine that has the table.
-        table: Its name.
-        every: Seconds of a slice. Slices begin at whole multiples of it since 1970.
-    """
-    step = max(round(every * 1_000_000), 1)
-    rows = connection.execute(
-        f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {table}"
-        " WHERE timestamp IS NOT NULL GROUP BY 1"
-    ).fetchall()
-    if not rows:
-        return ()
-    found = {row[0]: row[1:] for row in rows}
-    slices = []
-    for number in range(min(found), max(found) + 1):
-        start = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=number * step)
-        end = start + dt.timedelta(microseconds=step)
-        row = found.get(number)
-        if row is None:
-            slices.append(Slice(start, end, 0, None, Quantiles(0)))
-        else:
-            requests, errors, _ = _totals(row[:4])
-            slices.append(Slice(start, end, requests, errors, _quantiles(row[4:])))
-    return tuple(slices)
-
-
-def changes(
-    connection: Connection, by: Sequence[str], before: str, after: str, limit: int | None = None
-) -> tuple[Change, ...]:
-    """
-    Return how p50, p95 and p99 of each group differ between two tables, and an interval for the difference.
-
-    The interval holds `CONFIDENCE` of the differences that `DRAWS` bootstrap samples of each side give. They need not
-    be drawn: the quantile of a sample of n from n durations is the duration at a rank that follows a beta distribution,
-    so the rank is drawn and the duration looked up. Groups with fewer than `FEW` requests on one side have none.
-    """
-    rows = {
-        table: {group.keys: group for group in groups(connection, by, None, table).rows} for table in (before, after)
-    }
-    together = {
-        keys: max(rows[table][keys].seconds for table in rows if keys in rows[table])
-        for keys in {**rows[before], **rows[after]}
-    }
-    order = sorted(together, key=lambda keys: (-together[keys], [key or "" for key in keys]))[:limit]
-    found = []
-    for keys in order:
-        old, new = (rows[table].get(keys) for table in (before, after))
-        n_old, n_new = (group.durations.n if group else 0 for group in (old, new))
-        drawn = None
-        if n_old >= FEW and n_new >= FEW:
-            sides = ((before, "before", n_old), (after, "after", n_new))
-            drawn = tuple(
-                _drawn(connection, table, by, keys, ranks_of(n, f"{side} {keys}")) for table, side, n in sides
-            )
-        for figure in FIGURES:
-            low = high = None
-            if drawn is not None:
-                low, high = interval_of(b - a for a, b in zip(drawn[0][figure], drawn[1][figure], strict=True))
-            was, now = (getattr(group.durations, figure) if group else None for group in (old, new))
-            found.append(Change(keys, figure, n_old, n_new, was, now, low, high))
-    return tuple(found)
-
-
-def _drawn(
-    connection: Connection, table: str, by: Sequence[str], keys: Sequence[str | None], drawn: dict[str, list[float]]
-) -> dict[str, list[float]]:
-    """Return what each figure is in `DRAWS` bootstrap samples of a group."""
-    ranks = [rank for figure in FIGURES for rank in drawn[figure]]
-    same = " AND ".join(f"{quoted(field)}::VARCHAR IS NOT DISTINCT FROM ?" for field in by) or "true"
-    (values,) = connection.execute(
-        f"SELECT quantile_disc(duration_seconds, [{', '.join(map(repr, ranks))}]) FROM {table} WHERE {same}",
-        list(keys),
-    ).fetchone() or ([],)
-    return {figure: values[number * DRAWS : (number + 1) * DRAWS] for number, figure in enumerate(FIGURES)}
-
-
-def outcomes(connection: Connection, table: str = "requests") -> tuple[Count, ...]:
-    """Return requests by outcome, the most frequent first."""
-    rows = connection.execute(
-        f"SELECT outcome, sum({WEIGHT}) FROM {table} WHERE outcome IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
-    return tuple(Count(name, round(number)) for name, number in rows)
-
-
-def heat_map(connection: Connection, every: float, table: str = "requests") -> HeatMap | None:
-    """
-    Return how many lines took how long when; None if no line has a time.
-
-    Args:
-        connection: To the engine that has the table.
-        table: Its name.
-        every: Seconds of a column.
-    """
-    step = max(math.ceil(every * 1_000_000), 1)
-    rows = connection.execute(
-        f"SELECT epoch_us(timestamp) // {step},"
-        f" floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9)::INTEGER, count(*)"
-        f" FROM {table} WHERE timestamp IS NOT NULL GROUP BY 1, 2"
-    ).fetchall()
-    if not rows:
-        return None
-    counts = {(column, row): number for column, row, number in rows}
-    columns, bands = ({key[axis] for key in counts} for axis in (0, 1))
-    across = range(min(columns), max(columns) + 1)
-    up = range(min(bands), max(bands) + 1)
-    epoch = dt.datetime.fromtimestamp(0, dt.UTC)
-    return HeatMap(
-        tuple(epoch + dt.timedelta(microseconds=number * step) for number in (*across, across[-1] + 1)),
-        tuple(10 ** (number / PER_DECADE) for number in (*up, up[-1] + 1)),
-        tuple(tuple(counts.get((column, row), 0) for row in up) for column in across),
-    )
-
-
-def failures(connection: Connection, limit: int, table: str = "requests") -> tuple[tuple[ErrorRow, ...], int]:
-    """Return failed requests by what they have in common, the most frequent first, and the number of such groups."""
-    keys = "error_type, status, outcome, method, route"
-    (total,) = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {table} WHERE {FAILED})"
-    ).fetchone() or (0,)
-    rows = connection.execute(
-        f"SELECT sum({WEIGHT}), error_type, arg_max(error_message, timestamp), status, outcome, method, route,"
-        f" max(timestamp), arg_max(request_id, timestamp) FROM {table} WHERE {FAILED}"
-        f" GROUP BY {keys} ORDER BY 1 DESC, 2, 4, 6, 7 LIMIT ?",
-        [limit],
-    ).fetchall()
-    return tuple(
-        ErrorRow(round(number), *common, _utc(last), request_id)  # type: ignore[call-arg]  # six values in between
-        for number, *common, last, request_id in rows
-    ), total
-
-
-def service(connection: Connection, table: str = "requests") -> str | None:
-    """Return the name of the service, if all lines that name one name the same."""
-    names = connection.execute(f"SELECT DISTINCT service FROM {table} WHERE service IS NOT NULL LIMIT 2").fetchall()
-    return str(names[0][0]) if len(names) == 1 else None
+_FAILURE: Final = ("error_type", "status", "outcome", "method", "route")
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,12 +52,10 @@ class FileRequests:
     The requests of files, which were read into a table.
 
     Attributes:
-        log: What was read.
-        table: The name of the table.
+        log: The table, and the counts of the lines.
     """
 
     log: Log
-    table: str = "requests"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -363,59 +64,219 @@ class FileRequests:
 
     @property
     def lines(self) -> Lines:
-        """What was read."""
+        """The lines that were read."""
         kinds = (Count("other log lines", self.log.others), Count("skipped, not understood", self.log.skipped))
         return Lines(self.log.lines, self.log.requests, self.log.filtered, tuple(kind for kind in kinds if kind.count))
 
     @property
     def approximate(self) -> None:
-        """Nothing is."""
+        """Nothing is approximate."""
 
     @property
     def most_slices(self) -> int:
-        """What still fits into memory."""
+        """A limit that keeps the answer in memory."""
         return 100_000
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """A line on what was read and is not in the answer."""
-        parts = [f"{count(self.log.requests)} request lines"]
-        if self.log.filtered:
-            parts.append(f"{count(self.log.filtered)} filtered out")
-        if self.log.others:
-            parts.append(f"{count(self.log.others)} other log lines")
-        if self.log.skipped:
-            parts.append(f"{count(self.log.skipped)} skipped, not understood")
-        return (f"{count(self.log.lines)} lines read: {', '.join(parts)}",)
+    def n(self) -> int:
+        """The number of request lines that pass the filters."""
+        return self.log.requests
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""
-        return overview(self.log.connection, self.table)
+        ((*row, sampled, first, last),) = self._rows(
+            f"SELECT {TOTALS}, {QUANTILES}, bool_or(sample_rate < 1), min(timestamp), max(timestamp) FROM {self._table}"
+        )
+        classes = self._rows(
+            f"SELECT status // 100, sum({WEIGHT}) FROM {self._table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"
+        )
+        requests, errors, seconds = totals_of(row[:4])
+        return Overview(
+            requests,
+            errors,
+            seconds,
+            estimated=bool(sampled),
+            first=utc(first),
+            last=utc(last),
+            durations=quantiles_of(row[4:]),
+            histogram=self._histogram(),
+            statuses=tuple(Count(f"{number}xx", round(weight)) for number, weight in classes),
+        )
+
+    def _histogram(self) -> tuple[Bin, ...]:
+        counts = dict(self._rows(f"SELECT {BAR}, count(*) FROM {self._table} GROUP BY 1"))
+        if not counts:
+            return ()
+        bars = range(min(counts), max(counts) + 1)
+        return tuple(Bin(edge(bar), edge(bar + 1), counts.get(bar, 0)) for bar in bars)
 
     def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
-        """Return requests by the fields *by*."""
-        return groups(self.log.connection, by, limit, self.table)
+        """Return requests by the fields *by*, at most *limit* groups, those first that took the most time together."""
+        if limit is None or self._are_few(by, limit):
+            rows = self._rows(f"SELECT {_keys(by)}, {TOTALS}, {QUANTILES} FROM {self._table} GROUP BY ALL")
+            if limit is None or len(rows) <= limit:
+                everything = sum(row[len(by) + 3] or 0.0 for row in rows)
+                found = (group_of(row[: len(by)], row[len(by) :], everything) for row in rows)
+                return Groups(tuple(by), tuple(sorted(found, key=most_time_first)), None, len(rows))
+        return self._best_groups(by, limit)
+
+    def _are_few(self, by: Sequence[str], limit: int) -> bool:
+        """Return whether there are probably few groups. An estimate costs much less than a count."""
+        keys = ", ".join(map(_key, by))
+        ((estimate,),) = self._rows(f"SELECT approx_count_distinct(hash({keys})) FROM {self._table}")
+        return bool(estimate <= 2 * limit)
+
+    def _best_groups(self, by: Sequence[str], limit: int) -> Groups:
+        """Return *limit* groups, and the others as one row, without fetching the figures of each group."""
+        ranking = f"SELECT {_keys(by)}, sum(duration_seconds * {WEIGHT}) AS together FROM {self._table} GROUP BY ALL"
+        ((total, everything),) = self._rows(f"SELECT count(*), sum(together) FROM ({ranking})")
+        tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
+        rows = self._rows(
+            f"WITH wanted AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"
+            f" SELECT {_wanted(by)}, {TOTALS}, {QUANTILES}, wanted.together IS NULL"
+            f" FROM {self._table} AS r LEFT JOIN wanted ON {_same(by)} GROUP BY ALL"
+        )
+        kept, others = [], None
+        for row in rows:
+            group = group_of(row[: len(by)], row[len(by) :], everything)
+            if row[-1]:
+                others = group
+            else:
+                kept.append(group)
+        return Groups(tuple(by), tuple(sorted(kept, key=most_time_first)), others, total)
+
+    def ranking(self, by: Sequence[str]) -> dict[Keys, Ranked]:
+        """Return all groups by the fields *by*."""
+        rows = self._rows(f"SELECT {_keys(by)}, sum(duration_seconds * {WEIGHT}) FROM {self._table} GROUP BY ALL")
+        return {tuple(keys): Ranked(tuple(keys), seconds or 0.0) for *keys, seconds in rows}
+
+    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> dict[Keys, Quantiles]:
+        """Return the durations of *groups*."""
+        lists = [[group.keys[number] for group in groups] for number in range(len(by))]
+        keys = ", ".join(f"unnest(?::VARCHAR[]) AS k{number}" for number in range(len(by)))
+        rows = self._rows(
+            f"WITH wanted AS (SELECT {keys}) SELECT {_wanted(by)}, {QUANTILES}"
+            f" FROM {self._table} AS r JOIN wanted ON {_same(by)} GROUP BY ALL",
+            lists,
+        )
+        return {row[: len(by)]: quantiles_of(row[len(by) :]) for row in rows}
+
+    def durations_at(
+        self, by: Sequence[str], group: Ranked, ranks: Mapping[str, Sequence[float]]
+    ) -> dict[str, list[float]]:
+        """Return the durations of a group at *ranks*, without interpolation."""
+        shares = ", ".join(repr(rank) for one in ranks.values() for rank in one)
+        same = " AND ".join(f"{_key(field)} IS NOT DISTINCT FROM ?" for field in by)
+        ((values,),) = self._rows(
+            f"SELECT quantile_disc(duration_seconds, [{shares}]) FROM {self._table} WHERE {same}", group.keys
+        )
+        found = iter(values)
+        return {figure: list(itertools.islice(found, len(one))) for figure, one in ranks.items()}
+
+    def rank_error(self, share: float) -> float:  # noqa: ARG002 -- the same for all
+        """Return 0: all ranks are exact."""
+        return 0.0
 
     def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
         """Return the requests that took longest."""
-        return slowest(self.log.connection, limit, self.table)
+        rows = self._rows(
+            f"SELECT duration_seconds, {', '.join(map(quoted, SLOW_FIELDS))} FROM {self._table}"
+            " ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",
+            [limit],
+        )
+        return tuple(SlowRequest(seconds, utc(moment), *rest) for seconds, moment, *rest in rows)
 
     def course(self, every: float) -> tuple[Slice, ...]:
-        """Return the time span cut into slices."""
-        return course(self.log.connection, every, self.table)
+        """Return the time span cut into slices of *every* seconds. Lines without a time are in no slice."""
+        step = max(round(every * 1_000_000), 1)
+        rows = self._rows(
+            f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {self._table}"
+            " WHERE timestamp IS NOT NULL GROUP BY 1"
+        )
+        if not rows:
+            return ()
+        found = {row[0]: row[1:] for row in rows}
+        slices = []
+        for number in range(min(found), max(found) + 1):
+            start, end = (_EPOCH + dt.timedelta(microseconds=one * step) for one in (number, number + 1))
+            if number in found:
+                requests, errors, _ = totals_of(found[number][:4])
+                slices.append(Slice(start, end, requests, errors, quantiles_of(found[number][4:])))
+            else:
+                slices.append(Slice(start, end, 0, None, Quantiles(0)))
+        return tuple(slices)
 
     def outcomes(self) -> tuple[Count, ...]:
-        """Return requests by outcome."""
-        return outcomes(self.log.connection, self.table)
+        """Return requests by outcome, the most frequent first."""
+        rows = self._rows(
+            f"SELECT outcome, sum({WEIGHT}) FROM {self._table} WHERE outcome IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        return tuple(Count(name, round(weight)) for name, weight in rows)
 
     def heat_map(self, every: float) -> HeatMap | None:
-        """Return how many lines took how long when."""
-        return heat_map(self.log.connection, every, self.table)
+        """Return how many lines took how long when, in columns of *every* seconds; None if no line has a time."""
+        step = max(math.ceil(every * 1_000_000), 1)
+        rows = self._rows(
+            f"SELECT epoch_us(timestamp) // {step}, {BAR}, count(*) FROM {self._table}"
+            " WHERE timestamp IS NOT NULL GROUP BY 1, 2"
+        )
+        if not rows:
+            return None
+        counts = {(column, bar): number for column, bar, number in rows}
+        columns, bars = ({key[axis] for key in counts} for axis in (0, 1))
+        across = range(min(columns), max(columns) + 1)
+        up = range(min(bars), max(bars) + 1)
+        return HeatMap(
+            tuple(_EPOCH + dt.timedelta(microseconds=number * step) for number in (*across, across[-1] + 1)),
+            tuple(edge(bar) for bar in (*up, up[-1] + 1)),
+            tuple(tuple(counts.get((column, bar), 0) for bar in up) for column in across),
+        )
 
     def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
-        """Return failed requests by what they have in common."""
-        return failures(self.log.connection, limit, self.table)
+        """Return failed requests by type, status, method and route, the most frequent first, and the number of rows."""
+        keys = ", ".join(_FAILURE)
+        ((total,),) = self._rows(f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {self._table} WHERE {FAILED})")
+        rows = self._rows(
+            f"SELECT sum({WEIGHT}), {keys}, arg_max(error_message, timestamp), max(timestamp),"
+            f" arg_max(request_id, timestamp) FROM {self._table} WHERE {FAILED}"
+            f" GROUP BY {keys} ORDER BY 1 DESC, error_type, status, method, route LIMIT ?",
+            [limit],
+        )
+        names = (*_FAILURE, "error_message", "last_seen", "request_id")
+        found = []
+        for weight, *values in rows:
+            row = dict(zip(names, values, strict=True))
+            found.append(ErrorRow(round(weight), **{**row, "last_seen": utc(row["last_seen"])}))
+        return tuple(found), total
 
     def service(self) -> str | None:
-        """Return the name of the service, if there is one only."""
-        return service(self.log.connection, self.table)
+        """Return the name of the service, if all lines that name a service name the same."""
+        names = self._rows(f"SELECT DISTINCT service FROM {self._table} WHERE service IS NOT NULL LIMIT 2")
+        return str(names[0][0]) if len(names) == 1 else None
+
+    @property
+    def _table(self) -> str:
+        return self.log.table
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return self.log.connection.execute(sql, list(parameters)).fetchall()
+
+
+# Keys of groups are text: ``k0``, ``k1`` and so on.
+
+
+def _key(field: str) -> str:
+    return f"{quoted(field)}::VARCHAR"
+
+
+def _keys(by: Sequence[str]) -> str:
+    return ", ".join(f"{_key(field)} AS k{number}" for number, field in enumerate(by))
+
+
+def _wanted(by: Sequence[str]) -> str:
+    return ", ".join(f"wanted.k{number}" for number in range(len(by)))
+
+
+def _same(by: Sequence[str]) -> str:
+    """Return the condition that joins the rows of a table ``r`` with groups in a table ``wanted``."""
+    return " AND ".join(f"wanted.k{number} IS NOT DISTINCT FROM r.{_key(field)}" for number, field in enumerate(by))

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import duckdb
 
-from obs_middleware.read.answers import Change, Requests
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.lines import matching_lines
 from obs_middleware.read.files.predicate import check_predicate, predicate
-from obs_middleware.read.files.requests import FileRequests, changes
+from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import connect, read_log
 from obs_middleware.read.where.conditions import Condition, Every
@@ -64,14 +63,7 @@ class FileSession:
             if log.filtered:
                 raise SourceError(f"{where}: none of the {log.filtered:,} request lines passes the filters")
             raise SourceError(f"{where}: no request line among {log.lines:,} lines")
-        return FileRequests(log, self._tables[-1])
-
-    def changes(
-        self, before: Requests, after: Requests, by: Sequence[str], limit: int | None = None
-    ) -> tuple[Change, ...]:
-        """Compare the groups of two results of `requests`."""
-        old, new = (side.table for side in (before, after) if isinstance(side, FileRequests))
-        return changes(self.connection, by, old, new, limit)
+        return FileRequests(log)
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False

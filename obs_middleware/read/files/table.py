@@ -45,6 +45,7 @@ class Log:
 
     Attributes:
         connection: The connection to the DuckDB database with the table.
+        table: The name of the table.
         sources: The names of the files.
         requests: The number of rows in the table.
         filtered: Request lines that do not pass the filters.
@@ -53,6 +54,7 @@ class Log:
     """
 
     connection: duckdb.DuckDBPyConnection
+    table: str
     sources: tuple[str, ...]
     requests: int
     filtered: int
@@ -151,6 +153,7 @@ class _Reading:
         )
         return Log(
             self._connection,
+            self._table,
             tuple(dict.fromkeys(source.name for source in sources)),
             requests=counts.get(_REQUEST, 0),
             filtered=counts.get(_FILTERED, 0),

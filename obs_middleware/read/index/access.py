@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.where.expression import seconds_of
 
-__all__ = ["Access", "access_of", "add_engine"]
+__all__ = ["Access", "access_of", "add_access"]
 
 USER: Final = "OBS_MIDDLEWARE_USER"
 PASSWORD: Final = "OBS_MIDDLEWARE_PASSWORD"  # noqa: S105 -- a name
@@ -64,7 +64,7 @@ class Access:
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: argparse.ArgumentParser) -> None:
     """Give *parser* the options that `access_of` reads."""
     group = parser.add_argument_group("a search engine instead of files, Elasticsearch or OpenSearch")
     group.add_argument("--opensearch", metavar="URL", help="https://logs.example:9200; may have user:password@")

@@ -19,10 +19,11 @@ import pytest
 from loglines import BARE, FORMATS, Event, events
 from paths import DOCS
 
+from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.lines import matching_lines, not_opening_like
 from obs_middleware.read.files.predicate import Predicate, predicate
-from obs_middleware.read.files.requests import SLOW_FIELDS, STATS_FIELDS, course, groups, overview, slowest
+from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.files.table import Log, connect, read_log
 from obs_middleware.read.schemas import ALL_SCHEMAS
@@ -67,7 +68,7 @@ def quantile(values: list[float], share: float) -> float:
 def assert_as_written(log: Log, written: list[Event]) -> None:
     """Compare overview, groups and the slowest with plain Python over *written*."""
     assert log.requests == len(written)
-    found = overview(log.connection)
+    found = FileRequests(log).overview()
     seconds = [event["duration_seconds"] for event in written]
     assert found.requests == found.durations.n == len(written)
     assert found.errors == sum(event["status"] >= 500 for event in written)
@@ -79,7 +80,7 @@ def assert_as_written(log: Log, written: list[Event]) -> None:
     assert [found.first, found.last] == [
         dt.datetime.fromisoformat(end(event["timestamp"] for event in written)) for end in (min, max)
     ]
-    rows = groups(log.connection, ("method", "route")).rows
+    rows = FileRequests(log).groups(("method", "route")).rows
     assert {row.keys for row in rows} == {(event["method"], event["route"]) for event in written}
     for row in rows:
         own = [event for event in written if (event["method"], event["route"]) == row.keys]
@@ -89,7 +90,7 @@ def assert_as_written(log: Log, written: list[Event]) -> None:
         assert row.durations.p95 == pytest.approx(quantile([one["duration_seconds"] for one in own], 0.95), rel=1e-6)
     assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
     expected = sorted(written, key=lambda event: -event["duration_seconds"])[:5]
-    assert [one.request_id for one in slowest(log.connection, 5)] == [event["request_id"] for event in expected]
+    assert [one.request_id for one in FileRequests(log).slowest(5)] == [event["request_id"] for event in expected]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -120,12 +121,12 @@ def test_a_bare_line_gives_its_duration_and_nothing_is_made_up(form: str, read: 
     log = read(write(tmp_path / "a.log", [BARE[form](event) for event in written]))
 
     assert (log.requests, log.skipped) == (100, 0)
-    found = overview(log.connection)
+    found = FileRequests(log).overview()
     seconds = [float(f"{event['duration_seconds']:.4f}") for event in written]
     assert found.durations.p95 == pytest.approx(quantile(seconds, 0.95))
     assert found.errors is None
     assert found.statuses == ()
-    (row,) = groups(log.connection, ("method", "route")).rows
+    (row,) = FileRequests(log).groups(("method", "route")).rows
     assert row.keys == (None, None)
     assert row.errors is None
 
@@ -488,9 +489,9 @@ def test_a_sample_rate_weighs_counts_and_says_so(read: Read, tmp_path: Path) -> 
     kept = [event | {"sample_rate": 0.1} for event in events(30)]
     log = read(write(tmp_path / "a.log", [FORMATS["ecs"](event) for event in [*kept, *events(7, seed=2)]]))
 
-    found = overview(log.connection)
+    found = FileRequests(log).overview()
     assert (found.requests, found.durations.n, found.estimated) == (307, 37, True)
-    assert sum(row.requests for row in groups(log.connection, ("view",)).rows) == pytest.approx(307, abs=2)
+    assert sum(row.requests for row in FileRequests(log).groups(("view",)).rows) == pytest.approx(307, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -510,14 +511,14 @@ def test_a_failure_is_a_status_from_500_or_one_of_three_outcomes(
 ) -> None:
     line = {"level": "info", "message": "Request took 0.1000 seconds", "duration_seconds": 0.1}
     log = read(write(tmp_path / "log", [json.dumps({**line, "status": status, "outcome": outcome})]))
-    assert overview(log.connection).errors == failed
+    assert FileRequests(log).overview().errors == failed
 
 
 def test_groups_beyond_the_limit_are_one_row_with_exact_quantiles(read: Read, tmp_path: Path) -> None:
     written = events(300)
     log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]))
 
-    found = groups(log.connection, ("user_id",), 3)
+    found = FileRequests(log).groups(("user_id",), 3)
 
     assert (len(found.rows), found.total) == (3, 7)
     best = {row.keys[0] for row in found.rows}
@@ -533,14 +534,14 @@ def test_a_field_of_the_application_can_be_asked_for(form: str, read: Read, tmp_
     log = read(write(tmp_path / "a.log", [FORMATS[form](event) for event in written]), where="tenant = 't1'")
 
     assert (log.requests, log.filtered) == (30, 60)
-    assert [row.keys for row in groups(log.connection, ("tenant",)).rows] == [("t1",)]
+    assert [row.keys for row in FileRequests(log).groups(("tenant",)).rows] == [("t1",)]
 
 
 def test_the_course_has_every_slice_also_an_empty_one(read: Read, tmp_path: Path) -> None:
     written = [event for n, event in enumerate(events(300)) if not 60 <= n < 180]
     log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]))
 
-    slices = course(log.connection, 60)
+    slices = FileRequests(log).course(60)
 
     assert [one.requests for one in slices] == [60, 0, 0, 60, 60]
     assert [one.durations.p95 is None for one in slices] == [False, True, True, False, False]

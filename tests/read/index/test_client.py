@@ -29,7 +29,7 @@ from loglines import FORMATS, events
 from shipping.parts import Engine, running_engine
 
 from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.index.access import Access, access_of, add_engine
+from obs_middleware.read.index.access import Access, access_of, add_access
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
 INDEX = "logs-shop-prod"
@@ -176,7 +176,7 @@ def test_a_user_with_a_password_from_the_environment(
     monkeypatch.setenv("OBS_MIDDLEWARE_USER", "ann")
     assert run("stats", *there)[0] == 0
     monkeypatch.setenv("OBS_MIDDLEWARE_PASSWORD", "wrong")
-    message = f"obs-middleware: {guarded}: 401, it does not know the user 'ann', or the password is another\n"
+    message = f"obs-middleware: {guarded}: 401 Unauthorized: the user 'ann' is unknown, or the password is wrong\n"
     assert run("stats", *there) == (2, "", message)
 
 
@@ -191,14 +191,14 @@ def test_an_api_key_from_the_environment_or_a_file(
     monkeypatch.setenv("OBS_MIDDLEWARE_API_KEY", key)
     assert run("stats", *there)[0] == 0
     monkeypatch.setenv("OBS_MIDDLEWARE_API_KEY", "other")
-    assert "401, it does not know the API key" in run("stats", *there)[2]
+    assert "401 Unauthorized: the API key is unknown" in run("stats", *there)[2]
 
 
 def test_nobody_is_a_message(run: Run, guarded: str, certificate: Path) -> None:
     code, out, err = run("stats", "--opensearch", guarded, "--index", INDEX, "--ca-certs", certificate)
 
     assert (code, out) == (2, "")
-    assert err == f"obs-middleware: {guarded}: 401, it wants to know who asks: --user or --api-key\n"
+    assert err == f"obs-middleware: {guarded}: 401 Unauthorized: pass --user or --api-key\n"
 
 
 def test_who_may_not_read_is_a_message(run: Run, guarded: str, certificate: Path) -> None:
@@ -206,7 +206,7 @@ def test_who_may_not_read_is_a_message(run: Run, guarded: str, certificate: Path
     code, out, err = run("stats", "--opensearch", url, "--index", INDEX, "--ca-certs", certificate)
 
     assert (code, out) == (2, "")
-    assert err == f"obs-middleware: {guarded}: 403, the user 'bob' may not read {INDEX}\n"
+    assert err == f"obs-middleware: {guarded}: 403 Forbidden: the user 'bob' may not read {INDEX}\n"
 
 
 # TLS
@@ -217,7 +217,9 @@ def test_a_certificate_that_nobody_signed_is_not_trusted(run: Run, guarded: str)
     code, out, err = run("stats", "--opensearch", url, "--index", INDEX)
 
     assert (code, out) == (2, "")
-    assert err == f"obs-middleware: {guarded}: self-signed certificate; name who signed it: --ca-certs FILE\n"
+    assert (
+        err == f"obs-middleware: {guarded}: self-signed certificate: pass the issuer's certificate, --ca-certs FILE\n"
+    )
 
 
 def test_any_certificate_is_trusted_with_a_warning(run: Run, guarded: str) -> None:
@@ -262,7 +264,7 @@ def test_an_answer_that_breaks_off_is_a_message(run: Run) -> None:
 
 def test_another_server_is_a_message(run: Run) -> None:
     with serving(lambda *_: (200, b'{"hello": "world"}')) as url:
-        message = f"obs-middleware: {url}: the answer is not that of a search engine\n"
+        message = f"obs-middleware: {url}: the answer is not from Elasticsearch or OpenSearch: check the URL\n"
 
         assert run("stats", *there(url)) == (2, "", message)
 
@@ -270,7 +272,7 @@ def test_another_server_is_a_message(run: Run) -> None:
 def test_no_answer_in_time_is_a_message(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        message = f"obs-middleware: {url}: no answer within 0.2 s; allow more: --timeout 5m\n"
+        message = f"obs-middleware: {url}: no answer within 0.2 s: allow more time, for example --timeout 5m\n"
 
         assert run("stats", *there(url), "--timeout", "200ms") == (2, "", message)
 
@@ -295,14 +297,14 @@ CAPABILITIES: Mapping[str, Any] = {
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ((200, b"<html>It works!</html>"), "the answer is not that of a search engine"),
-        ((200, b'{"hello": "world"}'), "the answer is not that of a search engine"),
+        ((200, b"<html>It works!</html>"), "the answer is not from Elasticsearch or OpenSearch: check the URL"),
+        ((200, b'{"hello": "world"}'), "the answer is not from Elasticsearch or OpenSearch: check the URL"),
         (errors(429, "[parent] Data too large"), "429, [parent] Data too large"),
         (errors(400, "two\nlines"), "400, two lines"),
         ((503, b"Service Unavailable"), "503, Service Unavailable"),
         (
             (200, json.dumps({"_shards": {"failed": 1}, "hits": {}, "aggregations": {}}).encode()),
-            f"/{INDEX}: the engine answered for a part of its shards only",
+            f"/{INDEX}: partial answer: some shards failed or took too long",
         ),
     ],
 )
@@ -327,7 +329,7 @@ def test_types_that_differ_from_index_to_index_are_a_message(run: Run) -> None:
         code, _, err = run("stats", *there(url))
 
     assert code == 2
-    assert "http.route is keyword here and long there" in err
+    assert "http.route has several types, keyword and long" in err
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +346,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(run: Run, monkeypatch: py
 
 def options(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_engine(parser)
+    add_access(parser)
     return parser.parse_args(arguments)
 
 

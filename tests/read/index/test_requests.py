@@ -23,9 +23,9 @@ from loglines import FORMATS, Event, events
 from shipping.parts import Engine, engine_name, is_percentile, running_engine
 
 from obs_middleware.read.answers import Quantiles
+from obs_middleware.read.index import figures, session
 from obs_middleware.read.index import requests as searching
-from obs_middleware.read.index import session
-from obs_middleware.read.index.requests import rank_error
+from obs_middleware.read.index.figures import rank_error
 
 FIGURES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
@@ -122,7 +122,7 @@ def test_the_overview_is_that_of_the_lines(run: Run, shop: Shop) -> None:
     assert theirs == ours
     assert there["sources"] == [f"{shop.url}/{shop.index}"]
     assert there["lines"] is None
-    assert "approximate, by the engine" in there["approximate"]
+    assert "approximate (t-digest of the search engine)" in there["approximate"]
     assert "approximate" not in here
 
 
@@ -239,7 +239,7 @@ def test_the_table_says_that_it_is_approximate_and_of_how_many(run: Run, shop: S
     code, out, err = run("stats", *shop.there)
 
     assert (code, err) == (0, "")
-    assert "percentiles are approximate, by the engine (t-digest)" in out
+    assert "percentiles are approximate (t-digest of the search engine)" in out
     assert f"3,000 request lines of {shop.url}/{shop.index}" in out
     assert re.search(r"max \S+ s  n 3,000$", out, re.MULTILINE)
     assert run("stats", *shop.there, "--format", "csv")[1].splitlines()[0].endswith(",n")
@@ -250,7 +250,7 @@ def test_check_has_the_same_verdict(run: Run, shop: Shop) -> None:
         assert run("check", *shop.there, *limits)[0] == run("check", shop.file, *limits)[0]
     shown = run("check", *shop.there, "--p50", "1ms", "--route", "checkout/")[1]
     assert shown.startswith("broken: p50")
-    assert "approximate, by the engine" in shown
+    assert "approximate (t-digest of the search engine)" in shown
 
 
 def test_the_report_has_the_same_figures(run: Run, shop: Shop, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_the_report_has_the_same_figures(run: Run, shop: Shop, tmp_path: Path) -
         pages.append((tmp_path / name).read_text())
 
     here, there = (text_of(page).replace(shop.index, "") for page in pages)
-    assert "approximate, by the engine" in pages[1]
+    assert "approximate (t-digest of the search engine)" in pages[1]
     assert "approximate" not in pages[0]
     # Ids are in the tables of the slowest and of the failed requests.
     ids = [Counter(re.findall(r"\b[0-9a-f]{32}\b", text)) for text in (here, there)]
@@ -369,7 +369,7 @@ def test_filters_let_the_same_pass(filters: list[str], run: Run, shop: Shop) -> 
         ("user_id > 3", "user_id is keyword in the index, where > 3.0 cannot be asked"),
         ("payment_seconds = 'x'", "payment_seconds is double in the index"),
         ("timestamp > 'soon'", "timestamp is compared with a time such as"),
-        ("nosuch = 1", "has no such field; looked for labels.nosuch, app.nosuch, nosuch"),
+        ("nosuch = 1", "has none of labels.nosuch, app.nosuch, nosuch"),
     ],
 )
 def test_what_cannot_be_asked_is_a_message(expression: str, message: str, run: Run, shop: Shop) -> None:
@@ -472,7 +472,7 @@ def test_diff_says_that_the_error_of_the_engine_is_drawn_too(run: Run, sides: tu
     shown = run("diff", *before.there, "--index", after.index, "--limit", "1")[1]
 
     assert "the interval includes the error of the percentiles" in shown
-    assert "approximate, by the engine" in shown
+    assert "approximate (t-digest of the search engine)" in shown
 
 
 def test_diff_of_the_same_is_never_a_change(run: Run, shop: Shop) -> None:
@@ -520,14 +520,15 @@ def test_too_many_groups_are_a_message(run: Run, shop: Shop, monkeypatch: pytest
     monkeypatch.setattr(searching, "MOST_GROUPS", 2_000)
     code, _, err = run("stats", *shop.there, "--by", "request_id")
 
-    assert (code, "more than 2,000 groups by request_id: narrow it down" in err) == (2, True)
+    assert (code, "more than 2,000 groups by request_id: narrow the filters" in err) == (2, True)
 
 
 def test_too_many_sample_rates_are_a_message(
     run: Run, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop(engine, tmp_path, [line | {"sample_rate": 1 / (n % 5 + 1)} for n, line in enumerate(events(40))])
-    monkeypatch.setattr(searching, "_RATES", 4)
+    monkeypatch.setattr(figures, "MOST_RATES", 4)
+    monkeypatch.setattr(searching, "MOST_RATES", 4)
 
     code, _, err = run("stats", *shop.there)
 
@@ -561,7 +562,7 @@ def test_half_a_character_is_printed_as_an_escape() -> None:
 
 
 def test_a_group_that_has_gone_since_it_was_found_has_no_durations() -> None:
-    assert searching._quantiles({"doc_count": 0}) == Quantiles(0)
+    assert figures.quantiles_of({"doc_count": 0}) == Quantiles(0)
 
 
 def test_no_such_index_is_a_message(run: Run, shop: Shop) -> None:
@@ -594,11 +595,11 @@ def made(engine: Engine, properties: dict[str, Any] | None, document: dict[str, 
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({}, "there is no field event.duration of the schema ecs"),
-        ({"event": {"properties": {"duration": {"type": "keyword"}}}}, "event.duration is keyword; obs-middleware"),
+        ({}, "the index has no field event.duration of the schema ecs"),
+        ({"event": {"properties": {"duration": {"type": "keyword"}}}}, "event.duration is keyword: obs-middleware"),
         (
             {"event": {"properties": {"duration": {"type": "long"}}}, "@timestamp": {"type": "keyword"}},
-            "@timestamp is keyword; obs-middleware elastic-template",
+            "@timestamp is keyword: obs-middleware elastic-template",
         ),
     ],
 )
@@ -612,7 +613,7 @@ def test_a_wrong_mapping_is_a_message(properties: dict[str, Any], message: str, 
 def test_a_text_that_cannot_be_grouped_by_is_a_message(run: Run, shop: Shop) -> None:
     code, _, err = run("stats", *shop.there, "--by", "message")
 
-    assert (code, "message is match_only_text, and cannot be grouped by" in err) == (2, True)
+    assert (code, "cannot group by message, which is match_only_text" in err) == (2, True)
 
 
 def test_an_index_that_was_not_told_the_types_is_read_too(run: Run, engine: Engine) -> None:
@@ -634,7 +635,7 @@ def test_a_field_in_two_places_is_named_in_full(run: Run, engine: Engine, tmp_pa
 
     code, _, err = run("stats", *shop.there, "--by", "size")
 
-    assert (code, err) == (2, "obs-middleware: size: may be labels.size or app.size; name it in full.\n")
+    assert (code, err) == (2, "obs-middleware: ambiguous field size: name labels.size or app.size\n")
     assert run("stats", *shop.there, "--by", "labels.size")[0] == 0
 
 
@@ -642,7 +643,7 @@ def test_a_field_in_two_places_is_named_in_full(run: Run, engine: Engine, tmp_pa
     ("command", "message"),
     [
         (["stats", "--by", "timestamp"], "the command time shows"),
-        (["slow", "--limit", "10001"], "10,000 at most"),
+        (["slow", "--limit", "10001"], "at most 10,000 requests"),
         (["time", "--every", "1s"], "the limit is 1,000"),
     ],
 )

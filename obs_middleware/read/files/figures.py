@@ -1,0 +1,62 @@
+"""
+The SQL of the figures of requests, and what the columns of its rows mean.
+
+Read. All quantiles are exact, with linear interpolation between the two nearest durations (``quantile_cont``; type 7 of
+Hyndman and Fan, the default of numpy and of spreadsheets).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final
+
+from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, PER_DECADE, SHARES, Group, Quantiles
+from obs_middleware.read.files.columns import literal
+
+__all__ = ["BAR", "FAILED", "QUANTILES", "TOTALS", "WEIGHT", "group_of", "quantiles_of", "totals_of", "utc"]
+
+WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
+FAILED: Final = (
+    f"(coalesce(status >= {FAILED_STATUS}, false)"
+    f" OR coalesce(outcome IN ({', '.join(map(literal, FAILED_OUTCOMES))}), false))"
+)
+BAR: Final = f"floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9)::INTEGER"
+"""The bar of the histogram that a duration belongs to. The first one includes durations below a microsecond."""
+
+QUANTILES: Final = (
+    f"count(duration_seconds), quantile_cont(duration_seconds, {[*SHARES.values()]}),"
+    " max(duration_seconds), avg(duration_seconds)"
+)
+"""Four columns, which `quantiles_of` reads."""
+
+TOTALS: Final = (
+    f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}),"
+    " count(*) FILTER (status IS NOT NULL OR outcome IS NOT NULL),"
+    f" sum(duration_seconds * {WEIGHT})"
+)
+"""Four columns, which `totals_of` reads."""
+
+
+def quantiles_of(row: Sequence[Any]) -> Quantiles:
+    """Return the columns of `QUANTILES`."""
+    n, values, largest, mean = row
+    return Quantiles(n, **dict(zip(SHARES, values, strict=True)), max=largest, mean=mean) if n else Quantiles(0)
+
+
+def totals_of(row: Sequence[Any]) -> tuple[int, int | None, float]:
+    """Return the columns of `TOTALS`: requests, errors (None if no line has a status or an outcome), seconds."""
+    requests, errors, known, seconds = row
+    return round(requests or 0), round(errors or 0) if known else None, seconds or 0.0
+
+
+def group_of(keys: Sequence[str | None], row: Sequence[Any], everything: float | None) -> Group:
+    """Return the group of the columns of `TOTALS` and `QUANTILES`; *everything* is the time of all requests."""
+    requests, errors, seconds = totals_of(row[:4])
+    share = seconds / everything if everything else None
+    return Group(tuple(keys), requests, errors, seconds, share, quantiles_of(row[4:8]))
+
+
+def utc(moment: dt.datetime | None) -> dt.datetime | None:
+    """Return a time from DuckDB with its zone."""
+    return None if moment is None else moment.replace(tzinfo=dt.UTC)

@@ -1,0 +1,100 @@
+"""
+The questions about requests that files and an index answer alike: `Requests`.
+
+Read. The answers are in `obs_middleware.read.answers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from obs_middleware.read.answers import (
+    Count,
+    ErrorRow,
+    Groups,
+    HeatMap,
+    Keys,
+    Lines,
+    Overview,
+    Quantiles,
+    Ranked,
+    Slice,
+    SlowRequest,
+)
+
+__all__ = ["Requests", "Side"]
+
+
+class Side(Protocol):
+    """One side of a comparison."""
+
+    def ranking(self, by: Sequence[str]) -> Mapping[Keys, Ranked]:
+        """Return all groups by the fields *by*."""
+
+    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> Mapping[Keys, Quantiles]:
+        """Return the durations of *groups*, which `ranking` returned."""
+
+    def durations_at(
+        self, by: Sequence[str], group: Ranked, ranks: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[float]]:
+        """Return the durations of a group, in seconds, at the *ranks* of each figure, which are from 0 to 1."""
+
+    def rank_error(self, share: float) -> float:
+        """Return how far the rank of the duration at *share* may be off, as a share of all ranks; 0 if it is exact."""
+
+
+class Requests(Side, Protocol):
+    """
+    The requests that a command asks about, in files or in an index.
+
+    Attributes:
+        sources: The names of the files, or the URL of the index.
+        lines: The lines that were read; None if a search engine was asked.
+        n: The number of request lines that pass the filters.
+        approximate: How percentiles are computed, if they are not exact.
+        most_slices: The largest number of slices for `course`.
+    """
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
+
+    @property
+    def lines(self) -> Lines | None: ...  # noqa: D102 -- above
+
+    @property
+    def n(self) -> int: ...  # noqa: D102 -- above
+
+    @property
+    def approximate(self) -> str | None: ...  # noqa: D102 -- above
+
+    @property
+    def most_slices(self) -> int: ...  # noqa: D102 -- above
+
+    def overview(self) -> Overview:
+        """Return all requests at a glance."""
+
+    def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
+        """Return requests by the fields *by*, at most *limit* groups: those that took the most time together."""
+
+    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
+        """Return the requests that took longest."""
+
+    def course(self, every: float) -> tuple[Slice, ...]:
+        """
+        Return the time span cut into slices of *every* seconds, empty ones too.
+
+        Slices begin at whole multiples of *every* since 1970. Lines without a time are in no slice.
+        """
+
+    def outcomes(self) -> tuple[Count, ...]:
+        """Return requests by outcome, the most frequent first."""
+
+    def heat_map(self, every: float) -> HeatMap | None:
+        """Return how many lines took how long when, in columns of *every* seconds; None if no line has a time."""
+
+    def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
+        """Return failed requests by type, status, outcome, method and route, and the number of such groups."""
+
+    def service(self) -> str | None:
+        """Return the name of the service, if all lines that name a service name the same."""
