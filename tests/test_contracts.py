@@ -162,11 +162,16 @@ def test_read_does_not_import_django() -> None:
 
 
 def test_the_data_modules_of_read_do_not_import_commands_or_the_presentation() -> None:
-    """Number formats are the exception: they are pure functions, and notes of a backend contain numbers."""
-    for folder in ("read.answers", "read.schemas", "read.where", "read.files", "read.index"):
+    modules = ("errors", "answers", "questions", "bootstrap", "schemas", "where", "files", "index")
+    for folder in (f"read.{name}" for name in modules):
         for name, others in below(folder).items():
-            shown = {one for one in others if is_below(one, "read.show") or is_below(one, "read.commands")}
-            assert shown <= {"read.show.numbers"}, name
+            assert not {one for one in others if is_below(one, "read.show") or is_below(one, "read.commands")}, name
+
+
+def test_files_and_index_do_not_import_each_other() -> None:
+    for folder, other in (("read.files", "read.index"), ("read.index", "read.files")):
+        for name, others in below(folder).items():
+            assert not {one for one in others if is_below(one, other)}, name
 
 
 def test_lines_sinks_and_schemas_do_not_import_the_entry_points_of_logs() -> None:
@@ -231,8 +236,6 @@ def test_only_conf_reads_the_settings() -> None:
 LONGEST = 350
 LONGER = {
     "logs.sinks.nonblocking": 370,
-    "read.files.requests": 421,
-    "read.index.requests": 492,
 }
 """Modules that were longer than `LONGEST` lines when this rule was introduced. They may only become shorter."""
 
@@ -251,8 +254,6 @@ REQUEST_PATH = {
     "Walk._object",
 }
 """Functions on the path of every request or line, which may be more complex than `MOST_COMPLEX`."""
-MORE_COMPLEX = {"EngineSession.changes": 23, "changes": 20, "groups": 18}
-"""Other functions that were more complex when this rule was introduced. They may only become simpler."""
 
 
 def test_no_module_is_longer_than_350_lines() -> None:
@@ -264,7 +265,7 @@ def test_no_module_is_longer_than_350_lines() -> None:
 def test_only_the_request_path_has_functions_more_complex_than_15() -> None:
     for path in FILES:
         for name, complexity in functions(path.read_text()):
-            assert name in REQUEST_PATH or complexity <= MORE_COMPLEX.get(name, MOST_COMPLEX), f"{name_of(path)}.{name}"
+            assert name in REQUEST_PATH or complexity <= MOST_COMPLEX, f"{name_of(path)}.{name}"
 
 
 def test_complexity_is_counted_as_radon_counts_it() -> None:

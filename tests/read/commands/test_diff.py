@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from console import Run, write
 from loglines import FORMATS, Event, events
 
@@ -28,6 +29,16 @@ def test_diff_tells_a_real_change_from_chance(run: Run, log: Path, tmp_path: Pat
     assert {("checkout/", "p50"), ("checkout/", "p95")} <= real
     assert {route for route, _ in real} == {"checkout/"}
     assert (data["confidence"], data["draws"]) == (0.99, 2000)
+    # Known figures: a change of the comparison must be intended.
+    pinned = {
+        "p50": (779, 744, 0.193511, 0.29657625, 0.076881, 0.1320855),
+        "p95": (779, 744, 0.6805992, 0.893121525, 0.113187, 0.387056),
+        "p99": (779, 744, 0.98805006, 1.450113075, 0.117511, 0.7773965),
+    }
+    for change in data["changes"][:3]:
+        names = ("n_before", "n_after", "before_seconds", "after_seconds", "low_seconds", "high_seconds")
+        assert change["keys"] == ["checkout/"]
+        assert tuple(change[name] for name in names) == pytest.approx(pinned[change["figure"]], rel=1e-12)
     shown = run("diff", *paths)[1]
     assert re.search(r"POST +checkout/ +p50 .* slower", shown)
 
