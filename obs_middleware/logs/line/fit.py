@@ -1,5 +1,5 @@
 """
-Shorten texts, traces and whole lines to their limits.
+Shorten texts and whole lines to their limits.
 
 Write. A line that is too large is never split and never invalid: it is shortened in a fixed order until it fits.
 """
@@ -7,20 +7,19 @@ Write. A line that is too large is never split and never invalid: it is shortene
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from obs_middleware.logs.line.limits import CORE, LEAST_BYTES, MAX_BYTES, MAX_BYTES_PIPE, TRACES
+from obs_middleware.logs.line.trace import byte_count, cut_trace
 from obs_middleware.measure.vocabulary import FIELDS
 
-__all__ = ["Cuts", "Fit", "byte_count", "cut_text", "cut_trace", "default_max_bytes", "is_pipe"]
+__all__ = ["Cuts", "Fit", "cut_text", "default_max_bytes", "is_pipe"]
 
 _IDS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "trace_id"})
 _MARKS: Final = ("truncated", "truncated_fields", "original_bytes")
-_FRAME: Final = re.compile(r'^[ |+-]*File "', re.MULTILINE)
 
 
 def is_pipe(stream: str) -> bool:
@@ -36,70 +35,9 @@ def default_max_bytes(stream: str | None) -> int:
     return MAX_BYTES_PIPE if stream is not None and is_pipe(stream) else MAX_BYTES
 
 
-def byte_count(text: str) -> int:
-    """Return the size of *text* in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
 def cut_text(text: str, limit: int) -> str:
     """Return the beginning of *text*, at most *limit* characters, with three dots where it was cut."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
-def cut_trace(text: str, limit: int) -> str:
-    """
-    Return a stack trace of at most *limit* bytes in UTF-8: its head, its last frames, and the exception.
-
-    The lines in the middle are replaced by their number. A long text of the exception is cut at its end.
-    """
-    if byte_count(text) <= limit:
-        return text
-    frames = list(_FRAME.finditer(text))
-    if not frames:
-        return _cut_bytes(text, limit)
-    # The text after the last frame, its source line and its marker line is the exception's own.
-    end = _behind_frame(text, frames[-1].start())
-    reason = text[end:]
-    if byte_count(reason) > limit // 3:
-        reason = _cut_bytes(reason, limit // 3)
-    lines = [
-        line if byte_count(line) <= limit // 4 else _cut_bytes(line, limit // 4) + "\n"
-        for line in text[:end].splitlines(keepends=True)
-    ]
-    left = limit - byte_count(reason) - 40  # for the line with the number of lines cut
-    head = _take(lines, left // 4)
-    rest = lines[len(head) :]
-    tail = _take(rest[::-1], left - sum(map(byte_count, head)))[::-1]
-    gone = len(rest) - len(tail)
-    between = f"  ... {gone} lines cut ...\n" if gone else ""
-    return "".join([*head, between, *tail, reason])
-
-
-def _behind_frame(text: str, start: int) -> int:
-    """Return the end of the frame at *start*, which has up to three lines."""
-    for _ in range(3):
-        end = text.find("\n", start)
-        if end < 0:
-            return len(text)
-        start = end + 1
-        if text[start : start + 1] not in {" ", "|", "+"}:
-            break
-    return start
-
-
-def _take(lines: list[str], limit: int) -> list[str]:
-    """Return the first of *lines* that have at most *limit* bytes together."""
-    taken = []
-    for line in lines:
-        limit -= byte_count(line)
-        if limit < 0:
-            break
-        taken.append(line)
-    return taken
-
-
-def _cut_bytes(text: str, limit: int) -> str:
-    return text.encode("utf-8", "replace")[: limit - 3].decode("utf-8", "ignore") + "..."
 
 
 class Cuts:

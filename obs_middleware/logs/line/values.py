@@ -28,7 +28,7 @@ from django.utils.functional import LazyObject, Promise, empty
 
 from obs_middleware.failures import raise_interrupt
 from obs_middleware.logs.line.encode import INT64
-from obs_middleware.logs.line.fit import Cuts, byte_count, cut_text, cut_trace
+from obs_middleware.logs.line.fit import Cuts, cut_text
 from obs_middleware.logs.line.limits import (
     MAX_DEPTH,
     MAX_ITEMS,
@@ -40,6 +40,7 @@ from obs_middleware.logs.line.limits import (
     SHORT_TEXT,
     TRACES,
 )
+from obs_middleware.logs.line.trace import cut_trace
 from obs_middleware.redaction import REDACTED, Secrets
 
 __all__ = ["MOST_OF_A_NAME", "NO_SECRETS", "Walk", "as_key", "clean_text", "plain_key", "unused_key"]
@@ -141,10 +142,10 @@ class Walk:
         return clean_text(text)
 
     def _trace(self, text: str) -> str:
-        limit = self._trace_bytes
-        if self._shortens and len(text) > limit // 4 and byte_count(text) > limit:
-            before, text = len(text), cut_trace(text, limit)
-            self.cuts.add(self._name, before - len(text))
+        if self._shortens:
+            whole, text = text, cut_trace(text, self._trace_bytes)
+            if text is not whole:
+                self.cuts.add(self._name, len(whole) - len(text))
         return clean_text(text)
 
     # issubclass, not isinstance: isinstance asks an object for its __class__, which makes a proxy evaluate itself

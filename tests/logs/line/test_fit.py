@@ -21,8 +21,9 @@ from obs_middleware import bind, logging_config
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.line import limits
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.fit import Cuts, Fit, byte_count, cut_text, cut_trace, is_pipe
+from obs_middleware.logs.line.fit import Cuts, Fit, cut_text, is_pipe
 from obs_middleware.logs.line.limits import CORE
+from obs_middleware.logs.line.trace import byte_count
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.measure.event import RequestEvent, current_event
@@ -331,40 +332,6 @@ def test_a_limit_of_ones_own_goes_into_the_dict() -> None:
 def test_a_text_is_cut_between_characters() -> None:
     assert cut_text("漢字漢字漢字", 5) == "漢字..."
     assert cut_text("漢字", 5) == "漢字"
-
-
-def test_a_trace_keeps_its_head_and_its_last_frames() -> None:
-    short = cut_trace(TRACE + "ValueError: no good", 2_000)
-
-    assert byte_count(short) <= 2_000
-    assert short.startswith('Traceback (most recent call last):\n  File "shop/views.py", line 0,')
-    assert "in step_399\n    return step(number)\n           ^^^^\nValueError: no good" in short
-    assert " lines cut ...\n" in short
-
-
-@pytest.mark.parametrize(
-    "text", ["é" * 10_000, "漢\n" * 10_000, "\n" * 10_000, TRACE + "ValueError: " + "漢字\n" * 10_000]
-)
-@pytest.mark.parametrize("limit", [600, 2_000, 8_000])
-def test_a_trace_of_any_form_is_within_its_limit(text: str, limit: int) -> None:
-    short = cut_trace(text, limit)
-
-    assert byte_count(short) <= limit
-    if "ValueError" in text:
-        assert "in step_399" in short
-        assert "ValueError: 漢字" in short
-
-
-def test_a_line_of_a_trace_that_is_itself_long_does_not_push_out_the_rest() -> None:
-    short = cut_trace(f'Traceback:\n  File "a", line 1, in f\n    {"x" * 50_000}\n{TRACE}KeyError: 1', 2_000)
-
-    assert short.startswith('Traceback:\n  File "a", line 1, in f\n')
-    assert short.endswith("KeyError: 1")
-
-
-def test_a_trace_in_the_middle_of_nowhere() -> None:
-    assert cut_trace('  File "a", line 1', 2_000) == '  File "a", line 1'
-    assert cut_trace("x" * 3_000 + '\n  File "a", line 1', 2_000).endswith('  File "a", line 1')
 
 
 def test_many_names_are_counted() -> None:
