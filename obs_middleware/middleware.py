@@ -31,7 +31,7 @@ from obs_middleware.measure.headers import meta_key, target_of
 from obs_middleware.measure.ids import is_request_id, new_request_id
 from obs_middleware.measure.line_writer import ORIGINAL_INFO, ROOT_LOGGER, LineWriter
 from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
-from obs_middleware.measure.running import RUNNING, watchdog
+from obs_middleware.measure.running import RUNNING, hold_weakly, watchdog
 from obs_middleware.measure.server_timing import add_server_timing
 from obs_middleware.measure.tracing import opentelemetry_context, trace_of
 
@@ -234,12 +234,17 @@ class TimingMiddleware(Generic[Result]):
             if type(response) is not HttpResponse and isinstance(response, StreamingHttpResponse):
                 self._facts.read(event, request, response)
                 event.note("first_byte_seconds", round(seconds, 6))
+                hold_weakly(event, request)
                 follow(response, event, self._conclude)
             elif event.observed and event.outcome != "cancelled":
                 self._facts.read(event, request, response)
             else:
                 # Also if it is observed and cancelled: a server that shuts down may never return to the observer.
                 self._writer.conclude(event, seconds, self._facts, request, response)
+            outer = event.previous
+            if outer is not None and not event.observed and not outer.done:
+                # The request was made inside another one, whose code may never close the response.
+                current_event.set(outer)
         except BaseException as failure:  # noqa: BLE001 -- the response goes out, whatever failed
             report_once("TimingMiddleware.finish", failure)
             if event.message is None and not event.observed:

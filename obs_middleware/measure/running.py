@@ -8,12 +8,11 @@ request if it is configured. It searches stacks only for a request that is late.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
+import math
 import os
 import sys
 import threading
-import time
 import traceback
 import weakref
 from collections.abc import Iterator
@@ -25,13 +24,15 @@ from typing import Any, Final
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event
 
-__all__ = ["RUNNING", "RunningRequest", "Watchdog", "in_flight", "watchdog"]
+__all__ = ["RUNNING", "RunningRequest", "Watchdog", "hold_weakly", "in_flight", "watchdog"]
 
 _TICKS: Final = 20
 """How often the watchdog looks within its time limit. A warning is late by at most this part of the limit."""
 
 RUNNING: Final[dict[RequestEvent, Any]] = {}
-"""Requests in flight: event -> request. `begin()` adds an entry, writing the line removes it."""
+"""
+Requests in flight: event -> request, or a weak reference to it. `begin()` adds an entry, writing the line removes it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +55,68 @@ class RunningRequest:
     age_seconds: float
 
 
+def hold_weakly(event: RequestEvent, request: Any) -> None:
+    """
+    Let *request* be garbage-collected while its response is a stream.
+
+    A request may refer to its own response. If `RUNNING` kept the request, a stream that is lost would never be
+    collected, which is how its end is noticed.
+    """
+    try:
+        RUNNING[event] = weakref.ref(request)
+    except TypeError:  # an object without weak references
+        RUNNING[event] = None
+
+
+def _running() -> Iterator[tuple[RequestEvent, Any]]:
+    """Yield the events of the requests in flight, each with its request, or None if that is gone."""
+    for event, request in RUNNING.copy().items():
+        yield event, request() if type(request) is weakref.ref else request
+
+
 def in_flight() -> list[RunningRequest]:
     """Return the requests that this process is serving now, oldest first."""
     now = perf_counter()
     return sorted(
         (
-            RunningRequest(event.request_id, event.method, event.path, _route(request), now - event.started)
-            for event, request in RUNNING.copy().items()
+            RunningRequest(event.request_id, event.method, event.path, _route(event, request), now - event.started)
+            for event, request in _running()
         ),
         key=lambda running: running.age_seconds,
         reverse=True,
     )
 
 
-def _route(request: Any) -> str | None:
-    route = getattr(getattr(request, "resolver_match", None), "route", None)
+def _route(event: RequestEvent, request: Any) -> str | None:
+    route = getattr(getattr(request, "resolver_match", None), "route", event.route)
     return route if isinstance(route, str) else None
 
 
 class Watchdog:
     """
-    Warn once of each request that has run for *seconds*: `Request still running after 10.0 seconds`.
+    Warn once of each request that has run too long: `Request still running after 10.0 seconds`.
 
     The warning goes to the logger ``obs_middleware``. It has the request's id, method, path, route and `age_seconds`,
     and the stack of the thread or task that serves the request as ``stack_info``.
+
+    Attributes:
+        seconds: The time limit.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
+        self.seconds = math.inf
         self._pid = 0
+        self._changed = threading.Event()
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+
+    def set_limit(self, seconds: float) -> None:
+        """Set the time limit, also for the requests that are running."""
+        self.seconds = seconds
+        self._changed.set()
+
+    def renew_lock(self) -> None:
+        """Replace the lock, because a thread that holds it at a fork is not in the child."""
+        self._changed = threading.Event()
 
     def attend(self, event: RequestEvent, *, in_thread: bool) -> None:
         """Watch *event*. Costs a flag, an entry for the event loop, and a check that the thread was started."""
@@ -96,8 +129,10 @@ class Watchdog:
             threading.Thread(target=self._watch, name="obs_middleware watchdog", daemon=True).start()
 
     def _watch(self) -> None:
+        changed = self._changed
         while True:
-            time.sleep(self.seconds / _TICKS)
+            changed.wait(self.seconds / _TICKS)
+            changed.clear()
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 -- one late request must not end the watch over the others
@@ -105,7 +140,7 @@ class Watchdog:
 
     def _look(self) -> None:
         late = perf_counter() - self.seconds
-        for event, request in RUNNING.copy().items():
+        for event, request in _running():
             if event.started <= late and event.watched and not event.done:
                 event.watched = False
                 self._warn(event, request)
@@ -114,7 +149,7 @@ class Watchdog:
         # A separate event, because later lines of the request must not have these fields.
         shown = RequestEvent(event.started, event.request_id, event.method, event.path)
         shown.said = event.said
-        shown.context["route"] = _route(request)
+        shown.context["route"] = _route(event, request)
         shown.context["age_seconds"] = round(perf_counter() - event.started, 6)
         stack = "".join(traceback.format_list(self._stack(request)))
         logger = logging.getLogger("obs_middleware")
@@ -158,8 +193,13 @@ class Watchdog:
         return traceback.StackSummary()
 
 
-watchdog = functools.cache(Watchdog)
-"""Return the watchdog with this time limit in seconds. All middleware of the process share it."""
+_WATCHDOG: Final = Watchdog()
+
+
+def watchdog(seconds: float) -> Watchdog:
+    """Return the watchdog of the process, with *seconds* as its time limit from now on."""
+    _WATCHDOG.set_limit(seconds)
+    return _WATCHDOG
 
 
 def _holds(frame: FrameType, request: Any) -> bool:
@@ -181,3 +221,4 @@ def _first(awaited: Any, *names: str) -> Any:
 
 
 os.register_at_fork(after_in_child=RUNNING.clear)
+os.register_at_fork(after_in_child=_WATCHDOG.renew_lock)

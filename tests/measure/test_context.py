@@ -13,7 +13,7 @@ import pytest
 import structlog
 from asgiref.sync import async_to_sync
 from conftest import Get, Site, respond
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
@@ -276,6 +276,48 @@ def test_a_timed_name_cannot_overwrite_a_field(lines: CapturedRequests) -> None:
     respond(view, RequestFactory().get("/"))
 
     assert "app_duration_seconds" in lines[0]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
+def test_a_request_inside_a_request_leaves_even_if_nobody_closes_its_response(
+    streams: bool, mode: str, lines: CapturedRequests
+) -> None:
+    kept: list[Any] = []
+    ids: list[str | None] = []
+
+    def inner(request: HttpRequest) -> Any:
+        return StreamingHttpResponse(iter([b"x"])) if streams else HttpResponse()
+
+    async def async_inner(request: HttpRequest) -> Any:
+        return inner(request)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        ids.append(get_request_id())
+        kept.append(respond(inner, RequestFactory().get("/inner/")))
+        ids.append(get_request_id())
+        logger.info("outer")
+        return HttpResponse()
+
+    async def async_view(request: HttpRequest) -> HttpResponse:
+        ids.append(get_request_id())
+        kept.append(await respond(async_inner, RequestFactory().get("/inner/")))
+        ids.append(get_request_id())
+        logger.info("outer")
+        return HttpResponse()
+
+    async def ask() -> None:
+        await respond(async_view, RequestFactory().get("/outer/"))
+
+    if mode == "sync":
+        respond(view, RequestFactory().get("/outer/"))
+    else:
+        asyncio.run(ask())
+    for response in kept:
+        response.close()
+
+    outer = next(line for line in lines if line["path"] == "/outer/")
+    assert ids == [outer["request_id"]] * 2
+    assert [log["path"] for log in lines.logs] == ["/outer/"]
 
 
 def test_a_request_inside_a_request_has_its_own_line_and_restores_the_outer_one(

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from conftest import respond
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
-from django.test import AsyncClient, Client, RequestFactory
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from endings.drivers import OURS, Visit, site, visit_wsgi
 
-from obs_middleware import get_request_id
+from obs_middleware import get_request_id, in_flight
 from obs_middleware.measure.event import current_event
 from obs_middleware.testing import CapturedRequests
 
@@ -31,6 +31,33 @@ def test_a_stream_that_nobody_reads_is_lost_without_harm(mode: str, lines: Captu
     gc.collect()
 
     assert [line["outcome"] for line in lines] == ["lost"]
+
+
+def test_a_stream_is_lost_even_if_its_request_refers_to_it(mode: str, lines: CapturedRequests) -> None:
+    def body() -> Iterator[bytes]:
+        yield b"x"
+
+    async def async_body() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    def view(request: Any) -> Any:
+        request.response = StreamingHttpResponse(body() if mode == "sync" else async_body())
+        return request.response
+
+    async def async_view(request: Any) -> Any:
+        return view(request)
+
+    async def visit() -> None:
+        await respond(async_view, AsyncRequestFactory().get("/"))
+
+    if mode == "sync":
+        respond(view, RequestFactory().get("/"))
+    else:
+        asyncio.run(visit())
+    gc.collect()
+
+    assert [line["outcome"] for line in lines] == ["lost"]
+    assert in_flight() == []
 
 
 def test_two_streams_read_in_turns_do_not_mix(lines: CapturedRequests) -> None:

@@ -46,8 +46,11 @@ def test_a_stream_is_in_flight_until_its_body_is_over() -> None:
     def view(request: HttpRequest) -> StreamingHttpResponse:
         return StreamingHttpResponse(iter([b"x"]))
 
-    response = respond(view, RequestFactory().get("/"))
-    assert len(in_flight()) == 1
+    request = RequestFactory().get("/shop/item/7/")
+    request.resolver_match = resolve(request.path)
+    response = respond(view, request)
+    del request  # the line is not delayed by a reference of ours to the request
+    assert [(running.path, running.route) for running in in_flight()] == [("/shop/item/7/", "shop/item/<int:number>/")]
     list(response.streaming_content)
 
     assert in_flight() == []
@@ -221,6 +224,31 @@ def test_the_watchdog_runs_in_a_child_process_too() -> None:
     os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
         assert "obs_middleware watchdog" in pipe.read()
+
+
+@pytest.mark.parametrize("seconds", [SOON, 1000])
+def test_the_watchdog_follows_a_change_of_the_settings(seconds: float, lines: CapturedRequests) -> None:
+    """The middleware and the thread of the watchdog are older than the settings."""
+    before = 1000 if seconds == SOON else SOON
+    with override_settings(OBS_MIDDLEWARE={"WATCHDOG_SECONDS": before}):
+        middleware: Any = TimingMiddleware(lambda request: request.view())
+        request: Any = RequestFactory().get("/first/")
+        request.view = HttpResponse
+        middleware(request)
+    late = RequestFactory().get("/late/")
+
+    def view() -> HttpResponse:
+        if seconds == SOON:
+            until_warned(lines)
+        else:
+            threading.Event().wait(SOON * 3)
+        return HttpResponse()
+
+    late.view = view  # type: ignore[attr-defined]  # as above
+    with override_settings(OBS_MIDDLEWARE={"WATCHDOG_SECONDS": seconds}):
+        middleware(late)
+
+    assert [log["path"] for log in lines.logs] == (["/late/"] if seconds == SOON else [])
 
 
 def test_no_watchdog_without_the_setting(lines: CapturedRequests) -> None:
