@@ -66,6 +66,8 @@ GUARDS = {
     "is_departure",
     "report_once",
     "RequestEvent.note",
+    "Formatting.__enter__",
+    "Formatting.__exit__",
     # The fallback line needs them.
     "RequestEvent.__init__",
     "RequestEvent.set_target",
