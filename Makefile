@@ -29,7 +29,7 @@ test-full: $(VENV)/.dev ## Run the tests that have a size at full size, for exam
 
 test-elk: $(VENV)/.dev ## Test shipping and queries end to end: rsyslog to OpenSearch, or to osmem-server without Java and Maven
 	$(BIN)/python tests/shipping/prepare.py build/elk
-	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping tests/read/index/test_requests.py $(PYTEST_ARGS)
+	OBS_ENGINE=best $(BIN)/python -m pytest -m "shipping or not shipping" tests/shipping tests/read/index $(PYTEST_ARGS)
 
 check: lint types coverage ## Run every check: format, lint, types, tests with coverage
 

@@ -142,4 +142,4 @@ def test_output_is_utf_8_in_every_locale(log: Path, run: Run) -> None:
 
 def test_help_is_shown_without_arguments_and_without_a_pipe() -> None:
     assert "usage: obs-middleware" in on_a_terminal()
-    assert "name a log file, or pipe one in" in on_a_terminal("stats")
+    assert "no log file: name one, or pipe one in" in on_a_terminal("stats")

@@ -91,4 +91,4 @@ def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate)
             list(predicate.parameters),
         )
     except duckdb.Error as error:
-        raise ExpressionError(f"not a condition that can be tested: {str(error).splitlines()[0]}") from error
+        raise ExpressionError(f"DuckDB rejects the condition: {str(error).splitlines()[0]}") from error

@@ -26,7 +26,7 @@ from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
 __all__ = ["Source", "find_sources", "scratch_folder", "without_long_lines"]
 
 MOST_BYTES_OF_A_LINE: Final = 1 << 20
-"""The lines of this package are less than a tenth as long."""
+"""Longer lines are skipped. The lines of this package are at most a tenth of this long."""
 
 _SAMPLE_BYTES: Final = 1 << 16
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -38,11 +38,11 @@ class Source:
     A file that is read.
 
     Attributes:
-        name: As the user called it; ``standard input`` for what came through a pipe.
-        path: Where its bytes are, absolute; a copy if they came through a pipe.
+        name: The name that the user gave, or ``standard input`` for a pipe.
+        path: The absolute path of the file, or of a copy of the data from a pipe.
         compression: ``none``, ``gzip`` or ``zstd``.
-        schemas: Those of its JSON, as far as samples tell; empty if they hold none, or what is wrapped in other text.
-        is_cut: Whether its last line is JSON without an end, as in a file that is being written.
+        schemas: The schemas in samples of the file; empty if most lines are not JSON, or JSON behind other text.
+        is_cut: Whether the last line is JSON without an end, as in a file that is being written.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Source:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a folder for copies and for what does not fit into memory; it is removed at the end."""
+    """Make a folder for copies and for data that does not fit into memory, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="obs-middleware-") as name:
         yield Path(name)
 
@@ -63,12 +63,12 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
     """
     Return the sources of *names*: files, patterns of files, and ``-`` for standard input.
 
-    No name at all is standard input too, if something is piped into it. Files of a pattern come in the order of their
-    last change, which is that of rotated logs.
+    Without a name, standard input is read if it is a pipe. The files of a pattern come in the order of their last
+    change, which is the order of rotated logs.
 
     Args:
-        names: As the user wrote them.
-        scratch: Where what comes through a pipe is put, for it is looked at more than once.
+        names: The names that the user gave.
+        scratch: Folder for a copy of the data from a pipe, which is read more than once.
         stdin: Standard input; None for that of the process.
 
     Raises:
@@ -77,7 +77,7 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
     wanted = list(names)
     if not wanted:
         if stdin is None and sys.stdin is not None and sys.stdin.isatty():
-            raise SourceError("name a log file, or pipe one in")
+            raise SourceError("no log file: name one, or pipe one in")
         wanted = ["-"]
     found: list[Source] = []
     for name in wanted:
@@ -92,7 +92,7 @@ def _expand(name: str) -> list[str]:
     if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
         matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
         if not matching:
-            raise SourceError(f"{name}: no file matches")
+            raise SourceError(f"{name}: no file matches this pattern")
         return sorted(matching, key=lambda one: (Path(one).stat().st_mtime_ns, one))
     return [name]
 
@@ -102,7 +102,7 @@ def _named(name: str, scratch: Path) -> Source:
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise SourceError(f"{name}: is a directory; name the files in it: {name.rstrip('/')}/*.log*")
+            raise SourceError(f"{name}: is a directory: name its files, for example {name.rstrip('/')}/*.log*")
         if not stat.S_ISREG(kind):
             with path.open("rb") as pipe:
                 return _piped(pipe, name, scratch)
@@ -117,7 +117,7 @@ def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
         with os.fdopen(descriptor, "wb") as copy:
             shutil.copyfileobj(stream, copy, 1 << 20)
     except OSError as error:
-        raise SourceError(f"{name}: {error.strerror}, while it was copied to {scratch}") from error
+        raise SourceError(f"{name}: cannot be copied to {scratch}: {error.strerror}") from error
     return _looked_at(name, Path(path))
 
 
@@ -126,7 +126,7 @@ def _looked_at(name: str, path: Path) -> Source:
         head = file.read(_SAMPLE_BYTES)
         compression = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "none")
         if compression != "none":
-            # A damaged archive is found when it is read.
+            # Damage of an archive is noticed later, when it is read.
             samples = [_head_of_archive(path)] if compression == "gzip" else []
             schemas = _schemas(samples) if samples else ALL_SCHEMAS
             return Source(name, path, compression, schemas)
@@ -161,7 +161,7 @@ def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
 
 def without_long_lines(source: Source, scratch: Path, count: Callable[[int], None]) -> Source:
     """
-    Return a copy of *source* that has only lines of a sensible length, and of a damaged archive what could be read.
+    Return a copy of *source* without long lines, and of a damaged archive the part that could be read.
 
     Args:
         source: The source that could not be read unchanged.
@@ -169,7 +169,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
         count: Called with the number of lines that were left out.
 
     Raises:
-        SourceError: Not even that can be read.
+        SourceError: Nothing can be read.
     """
     left_out = 0
     descriptor, path = tempfile.mkstemp(dir=scratch)
@@ -187,7 +187,7 @@ def without_long_lines(source: Source, scratch: Path, count: Callable[[int], Non
         except (OSError, EOFError, zlib.error) as error:
             if not copy.tell():
                 raise SourceError(f"{source.name}: {error}") from error
-            left_out += 1  # the one in which it breaks off
+            left_out += 1  # the line at which the archive breaks off
     count(left_out)
     return Source(source.name, Path(path), "none", source.schemas)
 

@@ -91,7 +91,7 @@ def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBP
         try:
             connection.execute(f"SET memory_limit = {literal(memory or MEMORY)}")
         except duckdb.Error as error:
-            raise ExpressionError(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB).") from error
+            raise ExpressionError(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB)") from error
         yield connection
     finally:
         connection.close()

@@ -1,8 +1,8 @@
 """
-How a search engine is reached: its options, and where secrets come from.
+The address of a search engine and the credentials for it: the options, the environment and files.
 
-Read. A password or a key is never an argument of its own, for everyone on the machine sees those: it is in the
-environment, or in a file. Messages never contain it.
+Read. No option takes a password or a key, because everyone on the machine can see the arguments of a process. Messages
+never contain secrets.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ API_KEY: Final = "OBS_MIDDLEWARE_API_KEY"
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    All that is needed to reach a search engine.
+    The address of a search engine, and the credentials for it.
 
     Attributes:
-        host: Its name or address, without brackets.
-        path: The prefix of the paths of its API.
-        user: Name and password; None for none.
-        api_key: What follows ``ApiKey`` in the header; None for none.
-        ca_certs: A file of certificates to trust; None for those that the client library brings.
-        insecure: Whether any certificate is trusted.
+        host: Name or address, without brackets.
+        path: Prefix of the paths of the API.
+        user: Name and password, or None.
+        api_key: The text after ``ApiKey`` in the header, or None.
+        ca_certs: A file of certificates to trust; None for the certificates of the client library.
+        insecure: Whether every certificate is trusted.
         timeout_seconds: How long to wait for each answer.
     """
 
@@ -52,7 +52,7 @@ class Access:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What says who asks; a password is UTF-8 in it, which a client library might not make it."""
+        """The header with the credentials. It encodes a password as UTF-8; a client library might not."""
         if self.user is not None:
             return {"Authorization": f"Basic {base64.b64encode(':'.join(self.user).encode()).decode()}"}
         return {"Authorization": f"ApiKey {self.api_key}"} if self.api_key else {}
@@ -65,38 +65,38 @@ class Access:
 
 
 def add_access(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the options that `access_of` reads."""
-    group = parser.add_argument_group("a search engine instead of files, Elasticsearch or OpenSearch")
-    group.add_argument("--opensearch", metavar="URL", help="https://logs.example:9200; may have user:password@")
-    group.add_argument("--index", metavar="PATTERN", action="append", default=[], help="logs-shop-*; given twice, both")
-    group.add_argument("--user", metavar="NAME", help=f"or {USER}; the password is in {PASSWORD}")
-    group.add_argument("--api-key", metavar="FILE", help=f"a file that holds the key; or the key is in {API_KEY}")
-    group.add_argument("--ca-certs", metavar="FILE", help="certificates to trust, instead of the usual ones")
-    group.add_argument("--insecure", action="store_true", help="trust any certificate")
+    """Add the options that `access_of` reads."""
+    group = parser.add_argument_group("Elasticsearch or OpenSearch, instead of files")
+    group.add_argument("--opensearch", metavar="URL", help="https://logs.example:9200, also with user:password@")
+    group.add_argument("--index", metavar="PATTERN", action="append", default=[], help="logs-shop-*; may be repeated")
+    group.add_argument("--user", metavar="NAME", help=f"or set {USER}; the password is in {PASSWORD}")
+    group.add_argument("--api-key", metavar="FILE", help=f"file with the key; or set {API_KEY} to the key")
+    group.add_argument("--ca-certs", metavar="FILE", help="file of certificates to trust, instead of the usual ones")
+    group.add_argument("--insecure", action="store_true", help="trust every certificate")
     group.add_argument("--timeout", metavar="TIME", default="60s", help="how long to wait for each answer (60s)")
 
 
 def access_of(arguments: argparse.Namespace) -> Access | None:
     """
-    Return how to reach the search engine that the options name; None if they name none.
+    Return the access to the search engine that the options name; None if they name none.
 
     Raises:
-        ExpressionError: One of them makes no sense, or one is missing.
+        ExpressionError: An option is invalid or missing.
         SourceError: A file cannot be read.
     """
     if arguments.opensearch is None:
         used = [name for name in ("index", "user", "api_key", "ca_certs", "insecure") if getattr(arguments, name)]
         if used:
-            raise ExpressionError(f"--{used[0].replace('_', '-')} is for a search engine: name it, --opensearch URL.")
+            raise ExpressionError(f"--{used[0].replace('_', '-')} needs a search engine: add --opensearch URL")
         return None
     if getattr(arguments, "files", None):
-        raise ExpressionError("--opensearch is asked instead of files: name one or the other.")
+        raise ExpressionError("--opensearch and files cannot be combined: remove one of them")
     if not arguments.index:
-        raise ExpressionError("--opensearch needs an --index: a name or a pattern, such as logs-shop-*.")
+        raise ExpressionError("--opensearch needs --index: name an index or a pattern, for example logs-shop-*")
     url, port = _url(arguments.opensearch)
     if arguments.ca_certs is not None:
         if url.scheme != "https":
-            raise ExpressionError("--ca-certs is for an https:// URL.")
+            raise ExpressionError("--ca-certs needs an https URL: change --opensearch or remove --ca-certs")
         _contents(arguments.ca_certs)
     user, api_key = _secrets(arguments, url)
     return Access(
@@ -116,24 +116,24 @@ _PORTS: Final = {"http": 9200, "https": 443}
 
 
 def _url(text: str) -> tuple[SplitResult, int]:
-    """Return the parts of a URL, and its port; without one that of the client library."""
+    """Return the parts of a URL and its port, which is by default that of the client library."""
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError:
         url, port = urlsplit(""), None
     if url.scheme not in _PORTS or not url.hostname or url.query or url.fragment:
-        # Not repeated: it may hold a password.
-        raise ExpressionError("--opensearch is no URL; expected such as https://logs.example:9200.")
+        # The message does not repeat the value, which may contain a password.
+        raise ExpressionError("invalid --opensearch: use a URL, for example https://logs.example:9200")
     return url, port or _PORTS[url.scheme]
 
 
 def _secrets(arguments: argparse.Namespace, url: SplitResult) -> tuple[tuple[str, str] | None, str | None]:
-    """Return user with password, or the key: what the command line says wins over the environment."""
+    """Return the user with the password, or the key. The command line takes precedence over the environment."""
     if url.username is not None:
         return (unquote(url.username), unquote(url.password or "") or os.environ.get(PASSWORD, "")), None
     if arguments.user is not None and arguments.api_key is not None:
-        raise ExpressionError("--user and --api-key: one of them is enough.")
+        raise ExpressionError("--user and --api-key cannot be combined: remove one of them")
     if arguments.user is not None:
         return _user(arguments.user, "--user"), None
     if arguments.api_key is not None:
@@ -147,18 +147,18 @@ def _secrets(arguments: argparse.Namespace, url: SplitResult) -> tuple[tuple[str
 
 def _user(name: str, where: str) -> tuple[str, str]:
     if ":" in name:
-        raise ExpressionError(f"{where} is a name only; the password is in the environment, {PASSWORD}.")
+        raise ExpressionError(f"invalid {where}: give the name only, and set {PASSWORD} to the password")
     password = os.environ.get(PASSWORD)
     if password is None:
-        raise ExpressionError(f"{where} needs a password: in the environment, {PASSWORD}.")
+        raise ExpressionError(f"{where} needs a password: set {PASSWORD} in the environment")
     return name, password
 
 
 def _encoded(key: str, where: str) -> str:
-    """Return a key as the header has it: as Elasticsearch gives it as ``encoded``, or made of ``id:api_key``."""
+    """Return a key for the header: the value that Elasticsearch calls ``encoded``, or the encoded ``id:api_key``."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ExpressionError(f"{where} holds no API key: one line of ASCII was expected.")
+        raise ExpressionError(f"{where} contains no API key: use one line of ASCII without spaces")
     return base64.b64encode(key.encode()).decode() if ":" in key else key
 
 

@@ -1,8 +1,8 @@
 """
-Conditions in the query language of Elasticsearch and OpenSearch.
+Conditions in the query language of Elasticsearch and OpenSearch: `query`.
 
-Read. A condition that cannot be said there is a `ExpressionError`; it is never said only in part. Null is what it is in
-SQL: where a field is missing, neither a comparison nor its opposite holds.
+Read. A condition that the query language cannot express raises `ExpressionError`; it is never translated partially.
+Null means the same as in SQL: where a field is missing, neither a comparison nor its opposite holds.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class IndexField:
     A field of an index.
 
     Attributes:
-        name: As the index calls it.
-        type: Its type there.
-        nanoseconds: Whether it holds what is seconds for us.
+        name: Its name.
+        type: Its type.
+        nanoseconds: Whether it contains nanoseconds, where the flat schema has seconds.
     """
 
     name: str
@@ -56,11 +56,11 @@ def query(condition: Condition, find: Find) -> Query:
     Return *condition* as a query.
 
     Args:
-        condition: What must hold.
-        find: Returns the index's field for a field of the package. None if no line has it: it counts as null.
+        condition: The condition.
+        find: Returns the index's field for a field, or None if no line has it, so that it counts as null.
 
     Raises:
-        ExpressionError: It cannot be said.
+        ExpressionError: The query language cannot express *condition*.
     """
     return _query(condition, find, holds=True)
 
@@ -90,7 +90,7 @@ def _compared(condition: Compared, operator: str, found: IndexField) -> Query:
     if operator == "~":
         if found.type not in TEXTS:
             raise ExpressionError(
-                f"{condition.field} is {found.type} in the index: no regular expression can match it."
+                f"{condition.field} is {found.type} in the index: a regular expression needs a keyword field"
             )
         return {"regexp": {found.name: {"value": lucene(str(condition.value)), "flags": "NONE"}}}
     value = _value(condition, operator, found)
@@ -100,7 +100,7 @@ def _compared(condition: Compared, operator: str, found: IndexField) -> Query:
 
 
 def _value(condition: Compared, operator: str, found: IndexField) -> str | float | bool:
-    """Return the value as a field of this type is compared with it."""
+    """Return the value to compare a field of this type with."""
     match condition.value:
         case str(text) if found.type in TIMES:
             return _time(condition.field, text)
@@ -109,12 +109,12 @@ def _value(condition: Compared, operator: str, found: IndexField) -> str | float
         case bool(truth) if found.type == "boolean" or found.type in TEXTS:
             return truth if found.type == "boolean" else str(truth).lower()
         case float(number) if found.type in NUMBERS:
-            # A duration is a whole number of nanoseconds there, which the product misses by a little.
+            # A duration is a whole number of nanoseconds there, and the product may be a little off.
             return round(number * 1e9) if found.nanoseconds else int(number) if number.is_integer() else number
         case float(number) if found.type in TEXTS and operator == "=" and number.is_integer():
             return str(int(number))
     raise ExpressionError(
-        f"{condition.field} is {found.type} in the index, where {operator} {condition.value!r} cannot be asked."
+        f"{condition.field} is {found.type} in the index: it cannot be compared with {operator} {condition.value!r}"
     )
 
 
@@ -122,11 +122,11 @@ def _time(field: str, text: str) -> str:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise ExpressionError(f"{field} is compared with a time, not with {text!r}.") from None
+        raise ExpressionError(f"{field} is a time: compare it with a time, not with {text!r}") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
 
 
-# Regular expressions. Those of Lucene always match the whole value, and know less.
+# Regular expressions. Those of Lucene always match the whole value, and have fewer features.
 
 _PIECE: Final = re.compile(
     r"""\\(?P<class>[dw]) | \\(?P<escaped>[^\w\s]) | (?P<set>\[\^?(?:\\[^\w\s]|\\[dw]|[^\]\\])*\])
@@ -138,12 +138,12 @@ _CLASSES: Final = {"d": "0-9", "w": "0-9A-Za-z_"}
 
 def lucene(pattern: str) -> str:
     r"""
-    Return the regular expression of Lucene that matches whole values in which *pattern* is found.
+    Return the regular expression of Lucene that matches whole values that contain a match of *pattern*.
 
-    Taken are characters, ``.``, sets, ``\d``, ``\w``, groups, ``|``, repetitions, and ``^`` and ``$`` at the two ends.
+    It may have characters, ``.``, sets, ``\d``, ``\w``, groups, ``|``, repetitions, and ``^`` and ``$`` at the ends.
 
     Raises:
-        ExpressionError: There is more in it than that.
+        ExpressionError: *pattern* contains anything else.
     """
     inner = pattern.removeprefix("^")
     starts = inner != pattern
@@ -154,12 +154,12 @@ def lucene(pattern: str) -> str:
         match = _PIECE.match(inner, at)
         piece = "" if match is None else match["syntax"] or "x"
         repeats = piece[:1] in {"*", "+", "?", "{"}
-        # What repeats nothing, or repeats a repetition, is of another language or means something else there.
+        # A repetition of nothing, or of a repetition, is invalid or has another meaning in Lucene.
         if match is None or (repeats and before[:1] in {"*", "+", "?", "{", "(", "|"}):
-            raise _unsayable(pattern)
+            raise _unsupported(pattern)
         depth += {"(": 1, "(?:": 1, ")": -1}.get(piece, 0)
         if piece == "|" and depth == 0 and (starts or ends):
-            raise _unsayable(pattern, "put the part between ^ and $ in parentheses")
+            raise _unsupported(pattern, "put the part between ^ and $ in parentheses")
         translated.append(_piece(match))
         at, before = match.end(), piece
     return f"{'' if starts else '.*'}({''.join(translated)}){'' if ends else '.*'}"
@@ -176,5 +176,5 @@ def _piece(match: re.Match[str]) -> str:
     return character if character.isalnum() or character.isspace() else f"\\{character}"
 
 
-def _unsayable(pattern: str, cure: str = "a search engine knows no such expression") -> ExpressionError:
-    return ExpressionError(f"{pattern!r} cannot be asked: {cure}.")
+def _unsupported(pattern: str, problem: str = "not a regular expression of search engines") -> ExpressionError:
+    return ExpressionError(f"{pattern!r}: {problem}")

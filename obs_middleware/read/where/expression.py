@@ -45,11 +45,11 @@ class _Token:
 
 def parse(text: str) -> Condition:
     """
-    Return the condition that *text* says.
+    Return the condition in *text*.
 
     Comparisons (``= != < <= > >=``, ``~`` for a regular expression, ``!~``), ``in (...)``, ``is null``, ``is not
-    null``, joined by ``and``, ``or``, ``not`` and parentheses. A name is a field of a line, an application's too; a
-    number may have a unit of time, and is in seconds then.
+    null``, joined by ``and``, ``or``, ``not`` and parentheses. A name is a field of a line, of the package or of the
+    application. A number with a unit of time is converted to seconds.
 
     Raises:
         ExpressionError: *text* is not an expression.
@@ -59,14 +59,14 @@ def parse(text: str) -> Condition:
 
 def seconds_of(text: str) -> float:
     """
-    Return the seconds that *text* says: ``300ms``, ``1.5s``, ``2m``, ``1h``; a bare number is in seconds.
+    Return the seconds in *text*: ``300ms``, ``1.5s``, ``2m``, ``1h``; a bare number is in seconds.
 
     Raises:
-        ExpressionError: *text* is no duration.
+        ExpressionError: *text* is not a duration.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)?", text.strip())
     if match is None:
-        raise ExpressionError(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h).")
+        raise ExpressionError(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h)")
     return float(match[1]) * {**_UNITS, "d": 86_400.0}[match[2] or "s"]
 
 
@@ -82,7 +82,7 @@ class _Parser:
         while self._text[at:].strip():
             match = _TOKEN.match(self._text, at)
             if match is None:
-                raise self._error(at + len(self._text[at:]) - len(self._text[at:].lstrip()), "this cannot be read")
+                raise self._error(at + len(self._text[at:]) - len(self._text[at:].lstrip()), "unexpected character")
             kind = match.lastgroup if match.lastgroup != "unit" else "number"
             assert kind is not None  # noqa: S101 -- every branch of the pattern has a name
             tokens.append(_token(kind, match))
@@ -91,8 +91,8 @@ class _Parser:
         return tokens
 
     def _error(self, start: int, problem: str) -> ExpressionError:
-        where = f"at the {'end' if start >= len(self._text) else f'character {start + 1}'}"
-        return ExpressionError(f"{self._text!r}: {problem} ({where}).")
+        where = "at the end" if start >= len(self._text) else f"at character {start + 1}"
+        return ExpressionError(f"{self._text!r}: {problem} ({where})")
 
     def whole(self) -> Condition:
         condition = self._either()
@@ -183,9 +183,9 @@ class _Parser:
             if not isinstance(value, str):
                 raise self._error(len(self._text), f"{operator} takes a regular expression in quotes")
         elif isinstance(value, str) and type_of(field) not in {"VARCHAR", "TIMESTAMP"}:
-            raise self._error(len(self._text), f"{field} is compared with a number, not with {value!r}")
+            raise self._error(len(self._text), f"{field} is a number: compare it with a number, not with {value!r}")
         if type_of(field) == "TIMESTAMP" and not _is_time(value):
-            raise self._error(len(self._text), f"{field} is compared with a time such as '2026-11-02T10:00:00Z'")
+            raise self._error(len(self._text), f"{field} is a time: use for example '2026-11-02T10:00:00Z'")
         return Compared(field, _OPERATORS.get(operator, operator), value)
 
 

@@ -1,7 +1,7 @@
 """
 The filters that every command has, as one condition: `condition_of`.
 
-Read. ``--since``, ``--until``, ``--route``, ``--method``, ``--status`` and ``--where`` all have to hold.
+Read. A line passes if all of ``--since``, ``--until``, ``--route``, ``--method``, ``--status`` and ``--where`` match.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?", re.IGNORECASE)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the options that `condition_of` reads."""
-    group = parser.add_argument_group("filters, all of which have to hold")
-    group.add_argument("--since", metavar="TIME", help="2026-11-02T10:00:00Z, or 15m, 2h, 1d: so long ago; UTC")
-    group.add_argument("--until", metavar="TIME", help="the same; this moment is excluded")
+    """Add the options that `condition_of` reads."""
+    group = parser.add_argument_group("filters, all of which must match")
+    group.add_argument("--since", metavar="TIME", help="2026-11-02T10:00:00Z (UTC), or an age: 15m, 2h, 1d")
+    group.add_argument("--until", metavar="TIME", help="the same; this time is excluded")
     group.add_argument("--where", metavar="EXPR", action="append", help='"status >= 500 and duration_seconds > 300ms"')
-    group.add_argument("--route", metavar="ROUTE", action="append", help='as on the line; "" is the root')
+    group.add_argument("--route", metavar="ROUTE", action="append", help='the route of the line; "" is the root')
     group.add_argument("--method", metavar="METHOD", action="append", help="GET, POST, ...")
     group.add_argument("--status", metavar="STATUS", action="append", help="404, 5xx, 400-499; several: 404,5xx")
 
 
 def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) -> Condition:
     """
-    Return the condition that the options say.
+    Return the condition of the options.
 
     Args:
-        arguments: Parsed by what `add_filters` set up.
-        now: From when ``15m`` counts back; None for now.
+        arguments: Parsed arguments with the options of `add_filters`.
+        now: The time that ``15m`` counts back from; None for the current time.
 
     Raises:
-        ExpressionError: One of them says nothing that can be understood.
+        ExpressionError: An option is invalid.
     """
     now = now or dt.datetime.now(dt.UTC)
     conditions = [parse(text) for text in arguments.where or ()]
@@ -60,7 +60,7 @@ def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
 
 
 def said(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the filters as they were written: ``--since 2h``."""
+    """Return the filters as the user typed them: ``--since 2h``."""
     written: list[str] = []
     for name in ("since", "until", "where", "route", "method", "status"):
         value = getattr(arguments, name)
@@ -72,15 +72,15 @@ def said(arguments: argparse.Namespace) -> tuple[str, ...]:
 def _moment(name: str, text: str, now: dt.datetime) -> str:
     if re.fullmatch(r"\s*[\d.]+\s*(?:ms|s|m|h|d)\s*", text):
         ago = seconds_of(text)
-        # Longer ago than there are years is ever since.
+        # An age that begins before the year 1 means all lines.
         past = (now - _FIRST).total_seconds()
         return (now - dt.timedelta(seconds=ago) if ago < past else _FIRST).astimezone(dt.UTC).isoformat()
     try:
         moment = dt.datetime.fromisoformat(text)
         return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
-    except (ValueError, OverflowError):  # the latter: in no year of UTC
+    except (ValueError, OverflowError):  # OverflowError: not in a year of UTC
         raise ExpressionError(
-            f"invalid --{name} {text!r}: use a UTC time (2026-11-02T10:00:00Z, 2026-11-02) or an age (15m, 2h, 1d)."
+            f"invalid --{name} {text!r}: use a UTC time (2026-11-02T10:00:00Z, 2026-11-02) or an age (15m, 2h, 1d)"
         ) from None
 
 
@@ -93,7 +93,7 @@ def _statuses(parts: Sequence[str]) -> Condition:
     for part in parts:
         match = _STATUS.fullmatch(part.strip())
         if match is None:
-            raise ExpressionError(f"invalid --status {part!r}: use a status (404), a class (5xx) or a range (400-499).")
+            raise ExpressionError(f"invalid --status {part!r}: use a status (404), a class (5xx) or a range (400-499)")
         low, high = (
             (int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2]))
         )

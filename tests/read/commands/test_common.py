@@ -75,7 +75,7 @@ def test_an_invalid_regular_expression_gives_a_message(run: Run, log: Path) -> N
     code, _, err = run("stats", log, "--where", "path ~ '('")
 
     assert code == 2
-    assert "not a condition that can be tested" in err
+    assert "DuckDB rejects the condition" in err
 
 
 def test_an_invalid_memory_size_gives_a_message(run: Run, log: Path) -> None:

@@ -1,8 +1,7 @@
-"""How a search engine is reached: TLS, who asks, and what goes wrong on the way."""
+"""The connection to a search engine: credentials, TLS and failures."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import datetime as dt
 import ipaddress
@@ -17,7 +16,6 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from console import Run
@@ -26,10 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from loglines import FORMATS, events
-from shipping.parts import Engine, running_engine
-
-from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.index.access import Access, access_of, add_access
+from shipping.parts import Engine
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
 INDEX = "logs-shop-prod"
@@ -83,7 +78,7 @@ def serving(answer: Answer, certificate: Path | None = None) -> Iterator[str]:
 
 
 def errors(status: int, reason: str) -> tuple[int, bytes]:
-    """Return an error as an engine says it."""
+    """Return an error in the format of a search engine."""
     cause = {"type": "some_exception", "reason": reason}
     return status, json.dumps({"error": {**cause, "root_cause": [cause]}, "status": status}).encode()
 
@@ -113,12 +108,11 @@ def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(name="engine", scope="module")
-def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The engine with a hundred requests."""
-    with running_engine("osmem", tmp_path_factory.mktemp("engine")) as engine:
-        engine.fill(INDEX, [FORMATS["ecs"](event) for event in events(100)])
-        yield engine
+@pytest.fixture(name="lines", scope="module")
+def _lines(engine: Engine) -> Engine:
+    """The search engine with a hundred requests in `INDEX`."""
+    engine.fill(INDEX, [FORMATS["ecs"](event) for event in events(100)])
+    return engine
 
 
 ALLOWED = {
@@ -129,8 +123,8 @@ NOT_ALLOWED = "Basic " + base64.b64encode(b"bob:builder").decode()
 
 
 @pytest.fixture(name="guarded")
-def _guarded(engine: Engine, certificate: Path) -> Iterator[str]:
-    """The URL of a proxy in front of the engine, at a path, with TLS, for one user and one key."""
+def _guarded(lines: Engine, certificate: Path) -> Iterator[str]:
+    """The URL of a proxy in front of the search engine, at a path, with TLS, for one user and one key."""
 
     def answer(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
         said = request.headers.get("Authorization")
@@ -139,7 +133,7 @@ def _guarded(engine: Engine, certificate: Path) -> Iterator[str]:
         if said not in ALLOWED:
             return errors(401, "missing authentication credentials")
         assert request.path.startswith("/es/")
-        connection = HTTPConnection("127.0.0.1", engine.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", lines.port, timeout=30)
         try:
             connection.request(
                 request.command, request.path.removeprefix("/es"), body, {"Content-Type": "application/json"}
@@ -339,65 +333,3 @@ def test_without_the_extra_one_line_says_how_to_get_it(run: Run, monkeypatch: py
 
     message = 'obs-middleware stats needs opensearchpy: pip install "obs-middleware[opensearch]"\n'
     assert run("stats", *there("http://127.0.0.1:9200")) == (2, "", message)
-
-
-# Options
-
-
-def options(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_access(parser)
-    return parser.parse_args(arguments)
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://logs.example", Access("http", "logs.example", 9200)),
-        ("https://logs.example", Access("https", "logs.example", 443)),
-        ("https://logs.example:9243/es/", Access("https", "logs.example", 9243, "/es")),
-        ("http://[::1]:9200", Access("http", "::1", 9200)),
-        ("http://ann:a%3Ab@logs.example", Access("http", "logs.example", 9200, user=("ann", "a:b"))),
-    ],
-)
-def test_a_url_says_where_it_is(url: str, expected: Access) -> None:
-    found = access_of(options("--opensearch", url, "--index", "a"))
-
-    assert found == expected
-    assert urlsplit(found.url).hostname == expected.host
-    assert "ann" not in f"{found.url} {found!r}"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--index", "a"], "--index is for a search engine"),
-        (["--insecure"], "--insecure is for a search engine"),
-        (["--opensearch", "https://a"], "needs an --index"),
-        (["--opensearch", "logs.example:9200", "--index", "a"], "is no URL"),
-        (["--opensearch", "https://ann:secret@a:x", "--index", "a"], "is no URL"),
-        (["--opensearch", "https://a?b=c", "--index", "a"], "is no URL"),
-        (["--opensearch", "http://a", "--index", "a", "--ca-certs", __file__], "for an https:// URL"),
-        (["--opensearch", "http://a", "--index", "a", "--user", "ann"], "needs a password"),
-        (["--opensearch", "http://a", "--index", "a", "--user", "ann:secret"], "is a name only"),
-        (["--opensearch", "http://a", "--index", "a", "--user", "ann", "--api-key", "x"], "one of them is enough"),
-        (["--opensearch", "http://a", "--index", "a", "--api-key", __file__], "holds no API key"),
-        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "invalid duration"),
-    ],
-)
-def test_options_that_make_no_sense_are_a_message(arguments: list[str], message: str) -> None:
-    with pytest.raises(ExpressionError, match=message) as caught:
-        access_of(options(*arguments))
-    assert "secret" not in str(caught.value)
-
-
-def test_a_file_that_is_missing_is_a_message(tmp_path: Path) -> None:
-    for name in ("--api-key", "--ca-certs"):
-        with pytest.raises(SourceError, match="No such file"):
-            access_of(options("--opensearch", "https://a", "--index", "a", name, str(tmp_path / "missing")))
-
-
-def test_files_and_a_search_engine_are_a_message(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("stats", tmp_path / "a.log", *there("http://127.0.0.1:9200"))
-
-    assert (code, err) == (2, "obs-middleware: --opensearch is asked instead of files: name one or the other.\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from console import Run
+from indexed import Shop
 
 from obs_middleware.read.index.dsl import IndexField, query
 from obs_middleware.read.where.expression import parse
@@ -37,3 +39,27 @@ def test_a_missing_field_is_not_unequal(expression: str) -> None:
 @pytest.mark.parametrize("expression", ["view = 'a'", "not (view = 'a')", "view > 3", "not (view > 3)"])
 def test_no_comparison_holds_for_a_field_that_the_index_lacks(expression: str) -> None:
     assert query(parse(expression), FIELDS.get) == {"match_none": {}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (r"path ~ '\bx'", "not a regular expression of search engines"),
+        ("path ~ 'a(?=b)'", "not a regular expression of search engines"),
+        ("path ~ 'a*?'", "not a regular expression of search engines"),
+        ("path ~ '^a|b$'", "in parentheses"),
+        ("status ~ '5..'", "status is long in the index: a regular expression needs a keyword field"),
+        ("message ~ 'x'", "message is match_only_text in the index: a regular expression needs a keyword field"),
+        ("message = 'x'", "message is match_only_text in the index"),
+        ("user_id > 3", "user_id is keyword in the index: it cannot be compared with > 3.0"),
+        ("payment_seconds = 'x'", "payment_seconds is double in the index"),
+        ("timestamp > 'soon'", "timestamp is a time: use for example"),
+        ("nosuch = 1", "has none of labels.nosuch, app.nosuch, nosuch"),
+    ],
+)
+def test_a_condition_that_cannot_be_expressed_is_a_message(expression: str, message: str, run: Run, shop: Shop) -> None:
+    code, out, err = run("stats", *shop.there, "--where", expression)
+
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
