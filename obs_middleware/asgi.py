@@ -18,7 +18,7 @@ from obs_middleware.failures import report_once
 from obs_middleware.measure.ending import is_departure
 from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event
 from obs_middleware.measure.ids import is_request_id, new_request_id
-from obs_middleware.measure.line_writer import LineWriter, log
+from obs_middleware.measure.line_writer import LineWriter, log, log_failure
 from obs_middleware.measure.running import RUNNING
 
 __all__ = ["observed"]
@@ -60,7 +60,7 @@ class _Observer:
         header = settings.request_id_header.lower().encode()
         self._id_in = header if settings.trust_request_id else None
         self._id_out = header if settings.response_header else None
-        self._writer = LineWriter(settings, log)
+        self._writer = LineWriter(settings, log, log_failure)
 
     async def serve(self, scope: Any, receive: Any, send: Send) -> None:
         if scope["type"] != "http":

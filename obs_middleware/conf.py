@@ -1,8 +1,7 @@
 """
 The setting ``OBS_MIDDLEWARE`` as one frozen `Settings`.
 
-This is the only module that reads ``django.conf.settings``. Without Django's settings, or without ``OBS_MIDDLEWARE`` in
-them, the defaults apply.
+Only this module reads ``django.conf.settings``. Without them, or without ``OBS_MIDDLEWARE``, the defaults apply.
 """
 
 from __future__ import annotations
@@ -56,13 +55,12 @@ class Settings:
         response_header: Send the id back on every response.
         trusted_proxies: The number of your proxies, or their networks as CIDRs. 0 trusts only the peer.
         exclude: Regular expressions for paths. Their requests are written only if they fail or are slow.
-        quiet: Regular expressions for paths. One request per *quiet_seconds* is written, and each that fails or is
-            slow.
+        quiet: Regular expressions for paths. One request per *quiet_seconds*, and each that fails or is slow, is written.
         quiet_seconds: How long a quiet path stays silent after a line.
         sample_rate: The share of ordinary requests that is written, from 0 to 1.
         sample_secret: Decides, with the request id, which requests are sampled. None: ``SECRET_KEY``.
         slow_seconds: A request that takes this long is slow. None: no request is.
-        level: None for always INFO, "status", or a callable ``(status, duration_seconds, outcome) -> level``.
+        level: None (ERROR for a failure, else INFO), "info", "status", or a callable ``(status, seconds, outcome)``.
         logger: Name of the logger that gets the request line. None: the root logger.
         database: Count and time database queries. Needs the app in ``INSTALLED_APPS``.
         user: Add the user's id to the line if it is known.
@@ -167,11 +165,14 @@ def _compile(patterns: Any) -> tuple[str, str] | None:
     return None
 
 
+NAMED_LEVELS: Final = ("info", "status")
+
+
 def _import(*arguments: str) -> Callable[[Any], tuple[str, str] | None]:
     """Return a check that a callable, or that of a dotted path, accepts *arguments*."""
 
     def content(value: Any) -> tuple[str, str] | None:
-        if value is None or value == "status":
+        if value is None or value in NAMED_LEVELS:
             return None
         try:
             found = resolve(value)
@@ -220,8 +221,8 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "SAMPLE_SECRET": Expected(lambda value: value is None or isinstance(value, str), "a text, or None"),
     "SLOW_SECONDS": Expected(_is_seconds_or_none, "a number of seconds above 0, or None"),
     "LEVEL": Expected(
-        lambda value: value is None or value == "status" or _is_path_or_callable(value),
-        'None, "status", or a callable or its dotted path',
+        lambda value: value is None or value in NAMED_LEVELS or _is_path_or_callable(value),
+        'None, "info", "status", or a callable or its dotted path',
         _import("status", "duration_seconds", "outcome"),
     ),
     "LOGGER": Expected(lambda value: value is None or isinstance(value, str), "the name of a logger, or None"),

@@ -29,7 +29,7 @@ from obs_middleware.measure.event import RequestEvent, current_event, event_of, 
 from obs_middleware.measure.facts import FactReader
 from obs_middleware.measure.headers import meta_key, target_of
 from obs_middleware.measure.ids import is_request_id, new_request_id
-from obs_middleware.measure.line_writer import ORIGINAL_INFO, ROOT_LOGGER, LineWriter
+from obs_middleware.measure.line_writer import ORIGINAL_ERROR, ORIGINAL_INFO, ROOT_LOGGER, LineWriter
 from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
 from obs_middleware.measure.running import RUNNING, hold_weakly, watchdog
 from obs_middleware.measure.server_timing import add_server_timing
@@ -121,7 +121,7 @@ class TimingMiddleware(Generic[Result]):
         self._measures_queries = settings.database and is_installed()
         self._watchdog = watchdog(settings.watchdog_seconds) if settings.watchdog_seconds else None
         self._facts = FactReader(settings)
-        self._writer = LineWriter(settings, _log)
+        self._writer = LineWriter(settings, _log, _log_failure)
 
     if TYPE_CHECKING:
         # Not async, because a sync twin is not. A decorator of this type would do too, but mypy loses its type variable
@@ -322,3 +322,13 @@ def _log(text: str | None) -> None:
     """Log the line like `measure.line_writer.log`, but from this module, where users' tests patch ``logging``."""
     if ROOT_LOGGER.handlers or logging.info is not ORIGINAL_INFO:
         logging.info(text)  # noqa: LOG015 -- the contract: root logger, one argument
+
+
+def _log_failure(text: str | None, error: BaseException | None) -> None:
+    """Log a failure like `measure.line_writer.log_failure`, for the same reason."""
+    if not ROOT_LOGGER.handlers and logging.error is ORIGINAL_ERROR:
+        return
+    if error is None:
+        logging.error(text)  # noqa: LOG015 -- as above
+    else:
+        logging.error(text, exc_info=error)  # noqa: LOG015 -- as above

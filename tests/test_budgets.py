@@ -27,19 +27,19 @@ _NEWER: Final = 6 if sys.version_info >= (3, 12) else 0
 """More calls in Python's own logging, where filters can replace records and each record has its task name."""
 
 CALLS: Final = {
-    ("async chain", "ours"): 97 + _NEWER,
-    ("async chain", "ours-std"): 102 + _NEWER,
+    ("async chain", "ours"): 98 + _NEWER,
+    ("async chain", "ours-std"): 103 + _NEWER,
     ("async chain", "ours-excluded"): 22,
     ("async chain", "ours-sampled"): 25,
-    ("sync chain", "ours"): 97 + _NEWER,
-    ("sync chain", "ours-std"): 102 + _NEWER,
+    ("sync chain", "ours"): 98 + _NEWER,
+    ("sync chain", "ours-std"): 103 + _NEWER,
     ("sync chain", "ours-excluded"): 22,
     ("sync chain", "ours-sampled"): 25,
     # asgiref restores a context variable by variable, and Django 6.1 does so once more than Django 5.2.
     ("ASGI handler", "ours"): 118 + (14 if django.VERSION >= (6, 1) else 0),
-    ("WSGI handler", "ours"): 108 + _NEWER,
-    ("further line", "ours"): 72 + _NEWER,
-    ("further line", "ours-std"): 76 + _NEWER,
+    ("WSGI handler", "ours"): 109 + _NEWER,
+    ("further line", "ours"): 73 + _NEWER,
+    ("further line", "ours-std"): 77 + _NEWER,
     ("query", "ours"): 5,
 }
 """Calls of Python and C functions that the middleware adds to a request, a line or a query."""

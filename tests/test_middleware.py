@@ -323,14 +323,16 @@ def test_a_page_is_one_line_with_all_its_facts(get: Get, suffix: str, lines: Cap
 def test_a_request_that_goes_wrong_is_one_line(
     get: Get, url: str, status: int, outcome: str, error_type: str | None, debug: bool, lines: CapturedRequests
 ) -> None:
-    """Django's own record of the failure is folded into the line, with its exception."""
+    """Django's own record of the failure is folded into the line, with its exception and its level."""
     with override_settings(DEBUG=debug):
         get(url)
 
     (line,) = lines
     assert lines.logs == []
     assert (line["status"], line["outcome"], line.get("error_type")) == (status, outcome, error_type)
-    assert ("stack_trace" in line) is (error_type == "ValueError")
+    is_error = status >= 500 or url == "/fail/suspicious/"
+    assert line["level"] == ("error" if is_error else "info")
+    assert ("stack_trace" in line) is (is_error and error_type is not None)
 
 
 def test_the_exception_is_on_the_line_once_with_its_traceback(get: Get, lines: CapturedRequests) -> None:

@@ -12,32 +12,38 @@ CALL = '''
 import asyncio
 import logging
 from typing import Any
-from unittest.mock import Mock, call, patch
+from unittest.mock import DEFAULT, Mock, call, patch
 
 from django.conf import settings
 
 from obs_middleware.middleware import TimingMiddleware
 
 
-def serve(request: Any, response: Any, *, fails: bool = False) -> None:
-    """The clock is read twice, logging.info is called once with one argument, and the response comes back."""
+def serve(request: Any, response: Any, *, error: ValueError | None = None) -> None:
+    """The clock is read twice, logging is called once with the text, and the response comes back."""
+    is_failure = error is not None or getattr(response, "status_code", None) == 500
 
     async def get_response(received: Any) -> Any:
         assert received is request
-        if fails:
-            raise ValueError("no good")
+        if error is not None:
+            raise error
         return response
 
     async def visit() -> Any:
         return await TimingMiddleware(get_response)(request)
 
-    with patch("time.perf_counter", side_effect=[10.0, 10.12345]) as clock, patch("logging.info") as info:
+    with patch("time.perf_counter", side_effect=[10.0, 10.12345]) as clock, patch.multiple(
+        "logging", info=DEFAULT, error=DEFAULT
+    ) as logs:
         try:
             assert asyncio.run(visit()) is response
-        except ValueError:
-            assert fails
+        except ValueError as raised:
+            assert raised is error
     assert clock.call_count == 2
-    assert info.call_args_list == [call("Request took 0.1235 seconds")]
+    exc_info = {} if error is None else {"exc_info": error}
+    expected = call("Request took 0.1235 seconds", **exc_info)
+    assert logs["error" if is_failure else "info"].call_args_list == [expected]
+    assert logs["info" if is_failure else "error"].call_args_list == []
 
 
 class Slotted:
@@ -48,7 +54,7 @@ WITHOUT_SETTINGS = """
 for given in (Mock(), object(), None, Slotted()):
     for answered in (Mock(), object(), None, "text"):
         serve(given, answered)
-serve(Mock(), None, fails=True)
+serve(Mock(), None, error=ValueError("no good"))
 assert not settings.configured
 """
 
@@ -60,7 +66,7 @@ from django.http import HttpRequest, HttpResponse
 
 serve(HttpRequest(), HttpResponse())
 serve(HttpRequest(), HttpResponse(status=500))
-serve(HttpRequest(), None, fails=True)
+serve(HttpRequest(), None, error=ValueError("no good"))
 assert not apps.ready
 """
 

@@ -6,24 +6,34 @@ Write. Put them on a handler, not on a logger: `mail_admins` and Sentry then sti
 
 from __future__ import annotations
 
+import copy
 import logging
+import sys
+import threading
 import traceback
+from types import FrameType
 from typing import Final
 
+import structlog
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
+from obs_middleware.logs.formatters import ChainFormatter, TextFormatter
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.nested import THREAD, Formatting, is_too_deep
 from obs_middleware.logs.line.record import event_id_of
 from obs_middleware.logs.line.values import unused_key
+from obs_middleware.logs.processors import add_request_context
 from obs_middleware.measure.event import RequestEvent, current_event, event_of
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["FoldDjangoRequests", "RequestContextFilter"]
+
+_CLIENT_ERROR: Final = 400
+"""From this status on, Django writes a record of its own, before or after the line."""
 
 _RECORD_ATTRIBUTES: Final = frozenset(RESERVED_ATTRS) | {"taskName"}
 
@@ -35,50 +45,173 @@ _ROOTS_OF_ECS: Final = frozenset(
 
 class FoldDjangoRequests(logging.Filter):
     """
-    Drop Django's records of a request that has a request line ("Not Found", "Internal Server Error", ...).
+    Fold Django's records of a request ("Not Found", "Internal Server Error", ...) into its request line.
 
-    Only records of ``django.request`` and ``django.security.*`` are dropped, and only for a request that the middleware
-    has seen. The first exception, or the first text of ``django.security.*``, is copied to the request line. A record
-    that arrives after the line was written, or that adds another exception or text, is not dropped.
+    In each handler, a record is left out only if the request line has reached this handler, and the handler's format
+    prints what the record says: the formats ``json``, ``logfmt`` and ``console``, and any formatter that prints the
+    attributes of `RequestContextFilter`. A record that comes before the line waits for it. If the settings leave the
+    line out (``EXCLUDE``, ``QUIET``, ``SAMPLE_RATE``), a record below ERROR is left out with it.
+
+    Only records that Django itself writes of a response, on ``django.request`` and ``django.security.*``, are folded.
+    The first exception, or the first text of ``django.security.*``, is copied to the request line.
+
+    Handlers may share one filter. At the first record, each handler gets a filter of its own in its place.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for a record that is folded into the request line, or that is logged too deep inside others."""
-        if THREAD.depth > 1 and is_too_deep(record):
-            return False
-        name = record.name
-        if name[:7] != "django." or (name != "django.request" and not name.startswith("django.security.")):
-            return True
-        event = event_of(getattr(record, "request", None))
-        if event is None:
-            # Django could not build the request. If the application is wrapped in `observed`, it has a request line.
-            event = current_event.get()
-            unbuilt = name == "django.request" and not hasattr(record, "request")
-            if event is None or not event.observed or event.done or not unbuilt:
-                return True
-        error = record.exc_info[1] if record.exc_info else None
-        if error is None and name == "django.request":
-            return False
+        """Return False for a record that waits for the request line, or that the line has told."""
         try:
-            return not _is_told(event, record.getMessage() if error is None else error)
+            handler = _handler_of(self)
+            if handler is None:
+                return True  # called by other code, so nobody knows where the line goes
+            is_last = handler.filters[-1] is self
+            fold = _HandlerFold(handler)
+            with _binding:
+                others = [one for one in handler.filters if one is not self and type(one) is not _HandlerFold]
+                handler.filters = [*others, fold]  # last, so that no other filter stops a line that counts as seen
+            return fold.filter(record) if is_last else True  # the others come after this one, this once
         except BaseException as failure:  # noqa: BLE001 -- an exception here would reach the application
             report_once("FoldDjangoRequests", failure)
             return True
 
 
-def _is_told(event: RequestEvent, said: BaseException | str) -> bool:
-    """Return whether *said* is on the request line; put it there if it is the first."""
-    if event.done:
-        return isinstance(said, BaseException) and _came_through(event, said)
-    if event.error is None and event.refusal is None:
-        event.refusal = said
-    told = event.refusal if event.error is None else event.error
-    # A second handler folds the same record and formats its text again, so compare by value.
-    return told is said or (type(told) is type(said) is str and told == said)
+_binding: Final = threading.RLock()
+
+
+def _handler_of(shared: logging.Filter) -> logging.Handler | None:
+    """Return the handler that is calling the filter *shared*: logging does not say, and many may share it."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 -- of logging.Filterer.filter, or of an override
+    while frame is not None:
+        handler = frame.f_locals.get("self")
+        if isinstance(handler, logging.Handler):
+            return handler if any(one is shared for one in handler.filters) else None
+        frame = frame.f_back
+    return None
+
+
+class _HandlerFold(logging.Filter):
+    """
+    `FoldDjangoRequests` for one handler.
+
+    It also drops what is logged too deep inside other records.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+        self._known: tuple[logging.Formatter | None, bool] | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if THREAD.depth > 1 and is_too_deep(record):
+            return False
+        try:
+            name = record.name
+            if name[:7] == "django." and (name == "django.request" or name.startswith("django.security.")):
+                # Only Django's own records about a response have a status.
+                event = _event_of_response(record) if hasattr(record, "status_code") else None
+                return event is None or not self._takes(event, record)
+            event = current_event.get()
+            if event is None or record.msg is not event.message:
+                return True
+            if event.records is not None or (event.status or 0) >= _CLIENT_ERROR:
+                self._note_line(event, record)
+        except BaseException as failure:  # noqa: BLE001 -- as above
+            report_once("FoldDjangoRequests", failure)
+        return True
+
+    def _note_line(self, event: RequestEvent, line: logging.LogRecord) -> None:
+        """Note that the line of *event* has reached the handler, and which waiting records it tells there."""
+        records = event.with_records()
+        records.reached.append(self._handler)
+        for held in records.held:
+            if isinstance(held, _HeldRecord) and held.handler is self._handler:
+                held.note_line(event, line, prints_fields=self._prints_fields())
+
+    def _prints_fields(self) -> bool:
+        formatter = self._handler.formatter
+        if self._known is None or self._known[0] is not formatter:
+            self._known = (formatter, _prints_fields(self._handler))
+        return self._known[1]
+
+    def _takes(self, event: RequestEvent, record: logging.LogRecord) -> bool:
+        """Return whether *record* is told by the line of *event*, or waits for it."""
+        error = record.exc_info[1] if record.exc_info else None
+        if event.done:
+            if event.is_left_out:
+                return record.levelno < logging.ERROR
+            if event.records is None or self._handler not in event.records.reached or not self._prints_fields():
+                return False
+            return record.name == "django.request" if error is None else _came_through(event, error)
+        said = error if error is not None or record.name == "django.request" else record.getMessage()
+        if event.error is None and event.refusal is None:
+            event.refusal = said
+        records = event.with_records()
+        records.is_error = records.is_error or record.levelno >= logging.ERROR
+        records.held.append(_HeldRecord(self._handler, record, said))
+        return True
+
+
+class _HeldRecord:
+    """
+    A record of Django that waits in one handler for the line of its request.
+
+    Args:
+        handler: The handler, all of whose filters the record has passed.
+        record: The record.
+        said: What the line must tell beside the status: the record's exception or its text, or None.
+    """
+
+    __slots__ = ("_is_told", "_record", "_said", "_trace_is_told", "handler")
+
+    def __init__(self, handler: logging.Handler, record: logging.LogRecord, said: BaseException | str | None) -> None:
+        self.handler = handler
+        self._record = record
+        self._said = said
+        self._is_told = self._trace_is_told = False
+
+    def note_line(self, event: RequestEvent, line: logging.LogRecord, *, prints_fields: bool) -> None:
+        """Compare what the record says with *line*, which has reached the handler."""
+        said = self._said
+        told = event.refusal if event.error is None else event.error
+        # A second handler waits with the same record and has formatted its text again, so compare by value.
+        is_told = said is None or said is told or (type(said) is type(told) is str and said == told)
+        self._is_told = is_told and prints_fields
+        traced = line.exc_info[1] if line.exc_info else None
+        if traced is None and isinstance(self.handler.formatter, ChainFormatter):
+            traced = event.error  # at any level
+        self._trace_is_told = said is traced
+
+    def release(self, *, left_out: bool) -> None:
+        record = self._record
+        if self._is_told or (left_out and record.levelno < logging.ERROR):
+            return
+        if self._trace_is_told:
+            record = copy.copy(record)  # other handlers have the record too
+            record.exc_info = record.exc_text = None
+        self.handler.acquire()
+        try:
+            self.handler.emit(record)
+        finally:
+            self.handler.release()
+
+
+def _event_of_response(record: logging.LogRecord) -> RequestEvent | None:
+    event = event_of(getattr(record, "request", None))
+    if event is None and not hasattr(record, "request"):
+        # Django could not build the request. If the application is wrapped in `observed`, it has a request line.
+        event = current_event.get()
+        if event is not None and (not event.observed or event.done):
+            return None
+    return event
 
 
 def _came_through(event: RequestEvent, error: BaseException) -> bool:
-    """Return whether *error* passed through the middleware, which then logged it: a frame of its trace has *event*."""
+    """
+    Return whether *error* passed through the middleware, which then logged it.
+
+    The middleware holds *event* in its frames of the trace. (The line no longer has the exception, so that nothing of
+    a request is kept.)
+    """
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_locals.get("event") is event for frame, _ in frames)
 
@@ -141,3 +274,24 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner, *, is_inner: bool) 
             attributes[own_name(name)] = cleaner.clean(given)
             given = value
         attributes[name] = given
+
+
+_SAMPLE: Final = {"path": "obs_middleware_path", "status": "obs_middleware_status"}
+
+
+def _prints_fields(handler: logging.Handler) -> bool:
+    """Return whether the format of *handler* prints the fields of a request line, and not its text alone."""
+    formatter = handler.formatter
+    if isinstance(formatter, ChainFormatter):
+        return not isinstance(formatter, TextFormatter)
+    if isinstance(formatter, structlog.stdlib.ProcessorFormatter):
+        # Not by a sample: your processors may count what they get.
+        return add_request_context in (*formatter.processors, *(formatter.foreign_pre_chain or ()))
+    if formatter is None or not any(isinstance(one, RequestContextFilter) for one in handler.filters):
+        return False
+    try:
+        text = formatter.format(logging.makeLogRecord(_SAMPLE))
+        return all(value in text for value in _SAMPLE.values())
+    except BaseException as error:  # noqa: BLE001 -- a foreign formatter may raise anything
+        report_once("FoldDjangoRequests", error)
+        return False

@@ -6,14 +6,15 @@ Measure, a leaf. Attributes have the names of `obs_middleware.measure.vocabulary
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from obs_middleware.measure.vocabulary import own_name
 
-__all__ = ["EVENT_ATTRIBUTE", "RequestEvent", "Said", "current_event", "event_of", "is_of_scope"]
+__all__ = ["EVENT_ATTRIBUTE", "Held", "Records", "RequestEvent", "Said", "current_event", "event_of", "is_of_scope"]
 
 EVENT_ATTRIBUTE: Final = "_obs_middleware_event"
 """The attribute of a request that holds its event, so that signals and log records find it without the ContextVar."""
@@ -39,6 +40,36 @@ class Said:
         self.timings: dict[str, list[float]] = {}
 
 
+class Held(Protocol):
+    """A log record that waits in one handler until the line of its request is out."""
+
+    def release(self, *, left_out: bool) -> None:
+        """
+        Write the record if the line did not tell the same in this handler.
+
+        Args:
+            left_out: The site's settings left the line out, and mean its request with it.
+        """
+
+
+class Records:
+    """
+    Django's own records of a request that failed or was refused, and where its line has been.
+
+    Attributes:
+        held: The records that wait for the line.
+        reached: The handlers that the line has reached.
+        is_error: Django said ERROR of the request.
+    """
+
+    __slots__ = ("held", "is_error", "reached")
+
+    def __init__(self) -> None:
+        self.held: list[Held] = []
+        self.reached: list[logging.Handler] = []
+        self.is_error = False
+
+
 class RequestEvent:
     """
     Everything known about one request. Mutable: all tasks and threads of the request share one object.
@@ -57,6 +88,7 @@ class RequestEvent:
         error: The exception that ended the request or became its 5xx.
         refusal: The exception that Django answered with a 4xx, for example a bad host name, or the text of a security
             record without an exception.
+        records: Django's own records of the request, or None. `with_records` creates it.
         done: The line has been decided. Later changes to the event are not on it.
         previous: The unfinished event of an outer request in the same context, or None.
         observed: `obs_middleware.asgi.observed` writes the line, when the server has the last byte.
@@ -78,6 +110,7 @@ class RequestEvent:
         "path",
         "previous",
         "queries",
+        "records",
         "refusal",
         "request_id",
         "route",
@@ -96,6 +129,7 @@ class RequestEvent:
         self.path = path
         self.trace: dict[str, Any] | None = None
         self.said: Said | None = None
+        self.records: Records | None = None
         self.message: str | None = None
         self.done = self.observed = self.watched = False
         self.previous: RequestEvent | None = None
@@ -118,6 +152,19 @@ class RequestEvent:
                 if self.said is None:
                     self.said = Said()
         return self.said
+
+    def with_records(self) -> Records:
+        """Return `records`, created at the first call: a request that succeeds has none."""
+        if self.records is None:
+            with _lock:
+                if self.records is None:
+                    self.records = Records()
+        return self.records
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the line has been decided, and the site's settings leave it out."""
+        return self.done and self.message is None
 
     @property
     def context(self) -> dict[str, Any]:

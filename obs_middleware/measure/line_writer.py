@@ -11,15 +11,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from obs_middleware import counters
-from obs_middleware.conf import Settings, django_setting, resolve
+from obs_middleware.conf import Settings, django_setting
 from obs_middleware.counters import COUNTS
 from obs_middleware.failures import report_once
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Records, RequestEvent, current_event
 from obs_middleware.measure.facts import FactReader
-from obs_middleware.measure.policy import Level, Policy, level_by_status
+from obs_middleware.measure.policy import Policy, is_failure, level_named
 from obs_middleware.measure.running import RUNNING
+from obs_middleware.measure.sentry import show_once_in_sentry
 
-__all__ = ["ORIGINAL_INFO", "ROOT_LOGGER", "LineWriter", "log"]
+__all__ = ["ORIGINAL_ERROR", "ORIGINAL_INFO", "ROOT_LOGGER", "LineWriter", "log", "log_failure"]
 
 
 class LineWriter:
@@ -29,10 +30,17 @@ class LineWriter:
     Args:
         settings: The settings in force.
         log: Writes the text of the line to the root logger at level INFO.
+        log_failure: Writes the text of a failure to the root logger at level ERROR, with the exception or None.
     """
 
-    def __init__(self, settings: Settings, log: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Callable[[str | None], None],
+        log_failure: Callable[[str | None, BaseException | None], None],
+    ) -> None:
         self._log = log
+        self._log_failure = log_failure
         self._policy = Policy(
             exclude=settings.exclude,
             quiet=settings.quiet,
@@ -42,9 +50,10 @@ class LineWriter:
             sample_secret=settings.sample_secret or str(django_setting("SECRET_KEY", "")),
         )
         self._keeps_all = self._policy.keeps_all
-        self._level: Level | None = level_by_status if settings.level == "status" else resolve(settings.level)
+        self._level = level_named(settings.level)
         self._logger = settings.logger
         self._is_plain = self._level is None and self._logger is None
+        show_once_in_sentry()
 
     def conclude(
         self,
@@ -86,7 +95,7 @@ class LineWriter:
                 except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
                     report_once("TimingMiddleware.finish", error)
             event.message = f"Request took {seconds:.4f} seconds"
-            if self._is_plain and current_event.get() is event:
+            if self._is_plain and event.outcome == "ok" and event.records is None and current_event.get() is event:
                 self._log(event.message)
             else:
                 self._write(event)
@@ -94,6 +103,8 @@ class LineWriter:
             fate = "failed"
             report_once("writing the request line", error)
         finally:
+            if event.records is not None:
+                _release(event.records, event)
             event.error = event.refusal = None
             with counters.LOCK:
                 COUNTS[fate] += 1
@@ -110,16 +121,24 @@ class LineWriter:
         outside = current_event.get()
         current_event.set(event)
         try:
-            if self._is_plain:
+            level = self._level_of(event)
+            error = None
+            if level >= logging.ERROR:
+                error = event.refusal if event.error is None else event.error
+            if isinstance(error, str):
+                error = None  # the text of a security record
+            if not self._is_plain:
+                logging.getLogger(self._logger).log(level, event.message, exc_info=error)
+            elif level == logging.INFO:
                 self._log(event.message)
             else:
-                logging.getLogger(self._logger).log(self._level_of(event), event.message)
+                self._log_failure(event.message, error)
         finally:
             current_event.set(outside)
 
     def _level_of(self, event: RequestEvent) -> int:
         if self._level is None:
-            return logging.INFO
+            return logging.ERROR if is_failure(event) else logging.INFO
         try:
             level = self._level(event.status, event.duration_seconds, event.outcome)
             return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
@@ -128,9 +147,23 @@ class LineWriter:
             return logging.INFO
 
 
+def _release(records: Records, event: RequestEvent) -> None:
+    """Write the records that waited for the line of *event* and that it does not tell, in the context of *event*."""
+    outside = current_event.get()
+    current_event.set(event)
+    for held in records.held:
+        try:
+            held.release(left_out=event.is_left_out)
+        except BaseException as error:  # noqa: BLE001 -- a handler of the site may raise anything
+            report_once("FoldDjangoRequests", error)
+    current_event.set(outside)
+    records.held.clear()  # they hold the request
+
+
 ROOT_LOGGER: Final = logging.getLogger()
 ORIGINAL_INFO: Final = logging.info
-"""A test may have patched ``logging.info``, and then wants its own called."""
+ORIGINAL_ERROR: Final = logging.error
+"""A test may have patched ``logging.info`` or ``logging.error``, and then wants its own called."""
 
 
 def log(text: str | None) -> None:
@@ -143,3 +176,13 @@ def log(text: str | None) -> None:
     # Without a handler, logging.info() would install one, and other loggers would suddenly be heard.
     if ROOT_LOGGER.handlers or logging.info is not ORIGINAL_INFO:
         logging.info(text)  # noqa: LOG015 -- the contract: root logger, one argument
+
+
+def log_failure(text: str | None, error: BaseException | None) -> None:
+    """Log the request line of a failure, with its exception if there is one."""
+    if not ROOT_LOGGER.handlers and logging.error is ORIGINAL_ERROR:
+        return  # as above
+    if error is None:
+        logging.error(text)  # noqa: LOG015 -- as above
+    else:
+        logging.error(text, exc_info=error)  # noqa: LOG015 -- as above; *error* may not be the current exception

@@ -19,12 +19,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from obs_middleware.conf import resolve
 from obs_middleware.measure.event import RequestEvent
 
-__all__ = ["Level", "Mark", "Policy", "Rule", "keeps", "level_by_status", "merged_rule", "rule_of", "sampling_key"]
+__all__ = [
+    "FAILED",
+    "Level",
+    "Mark",
+    "Policy",
+    "Rule",
+    "is_failure",
+    "keeps",
+    "level_by_status",
+    "level_named",
+    "merged_rule",
+    "rule_of",
+    "sampling_key",
+]
 
 Level = Callable[[int | None, float, str], int | str]
 """A function of ``(status, duration_seconds, outcome)`` that returns a logging level, as number or name."""
+
+FAILED: Final = frozenset({"error", "stream_error", "lost"})
+"""The outcomes of a request that failed."""
 
 RULE_ATTRIBUTE: Final = "_obs_middleware_rule"
 """The attribute that every marked view has. Its value is an empty `Rule`; `rule_of` reads the marks."""
@@ -80,18 +97,40 @@ def keeps(request_id: str, rate: float, key: bytes = b"") -> bool:
     return int.from_bytes(digest, "big") < rate * 2**64
 
 
-def level_by_status(status: int | None, duration_seconds: float, outcome: str) -> int:  # noqa: ARG001 -- the signature of all levels
+def is_failure(event: RequestEvent) -> bool:
+    """Return whether the request of *event* failed: it raised, got a 5xx or no end, or Django said ERROR of it."""
+    return event.outcome in FAILED or (event.records is not None and event.records.is_error)
+
+
+def level_named(level: Any) -> Level | None:
+    """
+    Return the function for the setting ``LEVEL``; None for the default, which is ERROR for failures and else INFO.
+
+    Raises:
+        ImportError: *level* is a dotted path and names nothing.
+    """
+    return _LEVELS[level] if isinstance(level, str) and level in _LEVELS else resolve(level)
+
+
+def _info(status: int | None, duration_seconds: float, outcome: str) -> int:  # noqa: ARG001 -- the signature of all levels
+    return logging.INFO
+
+
+def level_by_status(status: int | None, duration_seconds: float, outcome: str) -> int:  # noqa: ARG001 -- as above
     """
     Return the level for ``LEVEL = "status"``.
 
-    ERROR for 5xx and for a body that raised, WARNING for 4xx, INFO for everything else. INFO also for 429, because the
-    rate limiter does its work, and for 499, because the client left.
+    ERROR for 5xx and for a body that raised or was lost, WARNING for 4xx, INFO for everything else. INFO also for 429,
+    because the rate limiter does its work, and for 499, because the client left.
     """
-    if outcome in {"error", "stream_error"}:
+    if outcome in FAILED:
         return logging.ERROR
     if status is not None and 400 <= status < 500 and status not in {429, 499}:
         return logging.WARNING
     return logging.INFO
+
+
+_LEVELS: Final[Mapping[str, Level]] = {"info": _info, "status": level_by_status}
 
 
 class Policy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import Site
@@ -15,10 +15,10 @@ from django.views.decorators.csrf import csrf_protect
 from endings.drivers import OURS, Visit, site, visit_asgi, visit_wsgi
 
 from obs_middleware.logs.filters import FoldDjangoRequests
+from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.testing import CapturedRequests
 
 BELOW = "testproject.middleware."
-AXES = "django.security.axes"
 
 
 @pytest.fixture(name="second", autouse=True)
@@ -31,6 +31,7 @@ def _second() -> Iterator[list[logging.LogRecord]]:
             records.append(record)
 
     handler = Second()
+    handler.setFormatter(JSONFormatter())
     handler.addFilter(FoldDjangoRequests())
     logging.getLogger().addHandler(handler)
     yield records
@@ -59,6 +60,64 @@ def test_an_exception_of_a_layer_above_is_written_where_the_line_has_not_got_it(
         assert of(line) == (200, "ok", None, None)
         assert [(log["error_type"], log["request_id"]) for log in lines.logs] == [("RuntimeError", line["request_id"])]
     assert [record.name for record in second] == ["root", *("django.request" for _ in lines.logs)]
+
+
+def test_an_exception_of_a_layer_above_is_written_if_the_line_was_left_out(lines: CapturedRequests) -> None:
+    with site(lambda request: HttpResponse(), [BELOW + "failing_outside", OURS], OBS_MIDDLEWARE={"EXCLUDE": ["/"]}):
+        visit_wsgi(Visit())
+
+    assert lines == []
+    assert [log["error_type"] for log in lines.logs] == ["RuntimeError"]
+
+
+def test_two_handlers_that_share_a_filter_are_told_apart() -> None:
+    """The line reaches one of them only, so the other gets Django's record."""
+
+    class Kept(logging.Handler):
+        def __init__(self, level: int) -> None:
+            super().__init__(level)
+            self.names: list[str] = []
+            self.setFormatter(JSONFormatter())
+            self.addFilter(shared)
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.names.append(record.name)
+
+    shared = FoldDjangoRequests()
+    every, warnings = Kept(logging.NOTSET), Kept(logging.WARNING)
+    root = logging.getLogger()
+    for handler in (every, warnings):
+        root.addHandler(handler)
+    try:
+        Site("sync").get(lambda request: HttpResponse(status=404))
+    finally:
+        for handler in (every, warnings):
+            root.removeHandler(handler)
+
+    assert (every.names, warnings.names) == (["root"], ["django.request"])
+
+
+def test_a_filter_that_comes_later_still_decides_whether_the_line_is_seen() -> None:
+    """The line is stopped there, so Django's record is not folded."""
+
+    class Kept(logging.Handler):
+        names: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.names.append(record.name)
+
+    handler = Kept()
+    handler.setFormatter(JSONFormatter())
+    handler.addFilter(FoldDjangoRequests())
+    handler.addFilter(lambda record: record.name != "root")
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        Site("sync").get(lambda request: HttpResponse(status=404))
+    finally:
+        root.removeHandler(handler)
+
+    assert Kept.names == ["django.request"]
 
 
 @pytest.mark.parametrize("observed", [False, True])
@@ -96,18 +155,11 @@ def suspicious(request: HttpRequest) -> HttpResponse:
     raise SuspiciousOperation("not that")
 
 
-def axes(request: HttpRequest) -> HttpResponse:
-    for number in (1, 1, 2):
-        logging.getLogger(AXES).warning("brute force %d", number, extra={"request": request})
-    return HttpResponse()
-
-
 @pytest.mark.parametrize(
     ("view", "refusal"),
     [
         (denied, (403, "ok", "django.core.exceptions.PermissionDenied", "not you")),
         (suspicious, (400, "ok", "django.core.exceptions.SuspiciousOperation", "not that")),
-        (axes, (200, "ok", None, "brute force 1")),
     ],
 )
 @pytest.mark.parametrize("policy", [{}, {"SAMPLE_RATE": 0.0}, {"EXCLUDE": ["/"]}, {"QUIET": ["/"]}])
@@ -118,8 +170,23 @@ def test_a_refusal_is_on_the_line_which_is_written_whatever_the_policy_says(
         site.get(view, OBS_MIDDLEWARE=policy)
 
     assert [of(line) for line in lines] == [refusal] * 2
-    # A second text is not on the line.
-    assert [(log["logger"], log["message"]) for log in lines.logs] == [(AXES, "brute force 2")] * 2 * (view is axes)
+    assert lines.logs == []
+
+
+@pytest.mark.parametrize("policy", [{}, {"SAMPLE_RATE": 0.0}])
+@pytest.mark.parametrize("logger", ["django.request", "django.security.axes"])
+@pytest.mark.parametrize("with_request", [False, True], ids=["alone", "with the request"])
+def test_what_the_application_says_on_loggers_of_django_is_not_folded(
+    policy: dict[str, Any], logger: str, with_request: bool, site: Site, lines: CapturedRequests
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        logging.getLogger(logger).error("card refused", extra={"request": request} if with_request else {})
+        return HttpResponse()
+
+    site.get(view, OBS_MIDDLEWARE=policy)
+
+    assert [(log["level"], log["logger"], log["message"]) for log in lines.logs] == [("error", logger, "card refused")]
+    assert [of(line) for line in lines] == [(200, "ok", None, None)] * (not policy)
 
 
 def test_the_reason_of_a_csrf_failure_is_on_the_line(lines: CapturedRequests) -> None:
@@ -141,7 +208,7 @@ def test_what_is_said_when_the_line_is_out_is_written(lines: CapturedRequests) -
         return HttpResponse()
 
     Site("sync").get(view)
-    logging.getLogger(AXES).warning("late", extra={"request": requests[0]})
+    logging.getLogger("django.security.csrf").warning("late", extra={"request": requests[0], "status_code": 403})
 
     assert "error_message" not in lines[0]
     assert [log["message"] for log in lines.logs] == ["late"]
@@ -155,9 +222,11 @@ def test_a_record_whose_text_cannot_be_made_is_left_to_its_handlers(site: Site, 
     passed: list[bool] = []
 
     def view(request: HttpRequest) -> HttpResponse:
-        record = logging.LogRecord(AXES, logging.WARNING, __file__, 1, "%s", (Unprintable(),), None)
-        record.request = request
-        passed.append(bool(FoldDjangoRequests().filter(record)))
+        record = logging.LogRecord("django.security.csrf", logging.WARNING, __file__, 1, "%s", (Unprintable(),), None)
+        record.request, record.status_code = request, 403
+        handler = logging.Handler()
+        handler.addFilter(FoldDjangoRequests())
+        passed.append(bool(handler.filter(record)))
         return HttpResponse()
 
     site.get(view)

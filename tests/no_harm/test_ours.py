@@ -46,6 +46,7 @@ GUARDS = {
     "ChainFormatter.format",
     "JSONFormatter.format",
     "FoldDjangoRequests.filter",
+    "_HandlerFold.filter",
     # The wrapper of a stream and its latch call only functions that are guarded themselves.
     "_Body.__next__",
     "_AsyncBody.__anext__",

@@ -1,0 +1,28 @@
+"""
+Keep Sentry's view of a site: one event per failure, with the exception.
+
+Measure. Sentry's SDK makes an event of each record at ERROR, and its Django integration makes one of each exception.
+The line of a failed request would be a second event for the same failure, so it is no event, whatever its logger is.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from obs_middleware.measure.event import current_event
+
+__all__ = ["show_once_in_sentry"]
+
+
+def show_once_in_sentry() -> None:
+    """Tell Sentry's SDK that request lines are no events, if the site has imported it. They remain breadcrumbs."""
+    scope = sys.modules.get("sentry_sdk.scope")
+    if scope is not None and _without_lines not in scope.global_event_processors:
+        scope.add_global_event_processor(_without_lines)
+
+
+def _without_lines(event: Any, hint: Any) -> Any:
+    record = hint.get("log_record") if hint else None
+    running = current_event.get()
+    return None if record is not None and running is not None and running.is_line(record.msg) else event
