@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 import json
-import math
 import os
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,79 +16,14 @@ import duckdb
 import pytest
 from loglines import BARE, FORMATS, Event, events
 from paths import DOCS
+from tables import FIELDS, Read, assert_as_written, quantile, write
 
-from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.lines import matching_lines, not_opening_like
-from obs_middleware.read.files.predicate import Predicate, predicate
+from obs_middleware.read.files.lines import matching_lines
+from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import find_sources
-from obs_middleware.read.files.table import Log, connect, read_log
-from obs_middleware.read.schemas import ALL_SCHEMAS
 from obs_middleware.read.where.expression import parse
-
-Read = Callable[..., Log]
-FIELDS = {*STATS_FIELDS, *SLOW_FIELDS, "view", "service", "tenant", "error_type", "error_message", "level"}
-
-
-@pytest.fixture(name="connection")
-def _connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    with connect(scratch) as connection:
-        yield connection
-
-
-@pytest.fixture(name="read")
-def _read(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> Read:
-    def read(*names: str | Path, where: str | None = None, fields: set[str] = FIELDS, table: str = "requests") -> Log:
-        scratch = tmp_path / "scratch"
-        condition = Predicate() if where is None else predicate(parse(where))
-        return read_log(connection, find_sources(map(str, names), scratch), fields, condition, scratch, table)
-
-    return read
-
-
-def write(path: Path, lines: list[str], end: str = "\n") -> Path:
-    path.write_text("\n".join(lines) + end)
-    return path
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Hyndman and Fan's type 7, from its definition."""
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-def assert_as_written(log: Log, written: list[Event]) -> None:
-    """Compare overview, groups and the slowest with plain Python over *written*."""
-    assert log.requests == len(written)
-    found = FileRequests(log).overview()
-    seconds = [event["duration_seconds"] for event in written]
-    assert found.requests == found.durations.n == len(written)
-    assert found.errors == sum(event["status"] >= 500 for event in written)
-    assert found.seconds == pytest.approx(sum(seconds))
-    for name, share in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)):
-        assert getattr(found.durations, name) == pytest.approx(quantile(seconds, share), rel=1e-6), name
-    assert found.durations.max == pytest.approx(max(seconds))
-    assert sum(bar.count for bar in found.histogram) == len(written)
-    assert [found.first, found.last] == [
-        dt.datetime.fromisoformat(end(event["timestamp"] for event in written)) for end in (min, max)
-    ]
-    rows = FileRequests(log).groups(("method", "route")).rows
-    assert {row.keys for row in rows} == {(event["method"], event["route"]) for event in written}
-    for row in rows:
-        own = [event for event in written if (event["method"], event["route"]) == row.keys]
-        assert row.requests == len(own)
-        assert row.errors == sum(event["status"] >= 500 for event in own)
-        assert row.share == pytest.approx(sum(one["duration_seconds"] for one in own) / sum(seconds))
-        assert row.durations.p95 == pytest.approx(quantile([one["duration_seconds"] for one in own], 0.95), rel=1e-6)
-    assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
-    expected = sorted(written, key=lambda event: -event["duration_seconds"])[:5]
-    assert [one.request_id for one in FileRequests(log).slowest(5)] == [event["request_id"] for event in expected]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -187,25 +120,6 @@ def test_what_the_samples_do_not_show_is_read_all_the_same(rare: str, read: Read
     assert (log.requests, log.skipped) == (2_000, 0)
     row = log.connection.execute("SELECT count(status), count(DISTINCT request_id) FROM requests").fetchone()
     assert row == ((1_999, 1_999) if rare == "traceback" else (2_000, 2_000))
-
-
-@pytest.mark.parametrize("schema", ALL_SCHEMAS)
-def test_a_second_look_leaves_out_the_lines_of_the_schemas_that_are_known(
-    schema: str, connection: duckdb.DuckDBPyConnection
-) -> None:
-    """As the package writes them, a half one excepted; lines in other schemas are looked at."""
-    event = events(1)[0]
-    lines = {name: FORMATS[name](event) for name in ALL_SCHEMAS}
-    lines["half"] = lines[schema][:150]
-    condition = not_opening_like([schema])
-
-    looked_at = {
-        name
-        for name, line in lines.items()
-        if connection.execute(f"SELECT {condition} FROM (SELECT ?::VARCHAR AS line)", [line]).fetchone() == (True,)
-    }
-
-    assert looked_at == {*lines} - {schema}
 
 
 def test_a_bare_line_that_begins_like_one_of_ours_is_read(read: Read, tmp_path: Path) -> None:
@@ -468,64 +382,7 @@ def test_a_fifo_is_read(read: Read, tmp_path: Path) -> None:
     assert_as_written(log, written)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("missing.log", "No such file"),
-        ("*.nothing", "no file matches"),
-        (".", "is a directory"),
-        ("a\0b", "embedded null"),
-    ],
-)
-def test_what_cannot_be_read_is_a_message(name: str, message: str, read: Read, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=message):
-        read(f"{tmp_path}/{name}")
-
-
-# Questions
-
-
-def test_a_sample_rate_weighs_counts_and_says_so(read: Read, tmp_path: Path) -> None:
-    kept = [event | {"sample_rate": 0.1} for event in events(30)]
-    log = read(write(tmp_path / "a.log", [FORMATS["ecs"](event) for event in [*kept, *events(7, seed=2)]]))
-
-    found = FileRequests(log).overview()
-    assert (found.requests, found.durations.n, found.estimated) == (307, 37, True)
-    assert sum(row.requests for row in FileRequests(log).groups(("view",)).rows) == pytest.approx(307, abs=2)
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome", "failed"),
-    [
-        (200, "error", 1),
-        (200, "stream_error", 1),
-        (200, "lost", 1),
-        (500, "ok", 1),
-        (499, "cancelled", 0),
-        (200, "aborted", 0),
-        (404, "ok", 0),
-    ],
-)
-def test_a_failure_is_a_status_from_500_or_one_of_three_outcomes(
-    status: int, outcome: str, failed: int, read: Read, tmp_path: Path
-) -> None:
-    line = {"level": "info", "message": "Request took 0.1000 seconds", "duration_seconds": 0.1}
-    log = read(write(tmp_path / "log", [json.dumps({**line, "status": status, "outcome": outcome})]))
-    assert FileRequests(log).overview().errors == failed
-
-
-def test_groups_beyond_the_limit_are_one_row_with_exact_quantiles(read: Read, tmp_path: Path) -> None:
-    written = events(300)
-    log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]))
-
-    found = FileRequests(log).groups(("user_id",), 3)
-
-    assert (len(found.rows), found.total) == (3, 7)
-    best = {row.keys[0] for row in found.rows}
-    rest = [event["duration_seconds"] for event in written if event["user_id"] not in best]
-    assert found.rest is not None
-    assert found.rest.requests == len(rest)
-    assert found.rest.durations.p99 == pytest.approx(quantile(rest, 0.99))
+# Conditions
 
 
 @pytest.mark.parametrize("form", ["flat", "ecs", "otel", "datadog", "gcp", "logfmt"])
@@ -535,61 +392,6 @@ def test_a_field_of_the_application_can_be_asked_for(form: str, read: Read, tmp_
 
     assert (log.requests, log.filtered) == (30, 60)
     assert [row.keys for row in FileRequests(log).groups(("tenant",)).rows] == [("t1",)]
-
-
-def test_the_course_has_every_slice_also_an_empty_one(read: Read, tmp_path: Path) -> None:
-    written = [event for n, event in enumerate(events(300)) if not 60 <= n < 180]
-    log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]))
-
-    slices = FileRequests(log).course(60)
-
-    assert [one.requests for one in slices] == [60, 0, 0, 60, 60]
-    assert [one.durations.p95 is None for one in slices] == [False, True, True, False, False]
-    first = [event["duration_seconds"] for event in written[:60]]
-    assert slices[0].durations.p95 == pytest.approx(quantile(first, 0.95))
-    assert all(one.end - one.start == dt.timedelta(minutes=1) for one in slices)
-
-
-# Lines
-
-
-def test_matching_lines_come_as_they_are_and_in_order(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    written = events(500)
-    forms = [*FORMATS.values()]
-    lines = [forms[n % len(forms)](event) for n, event in enumerate(written)]
-    path = write(tmp_path / "a.log", [*lines, *FOREIGN, "tab\tand \x1b[31m"])
-    scratch = tmp_path / "scratch"
-
-    found = list(
-        matching_lines(connection, find_sources([str(path)], scratch), predicate(parse("status = 500")), scratch)
-    )
-
-    assert found == [line for line, event in zip(lines, written, strict=True) if event["status"] == 500]
-    assert found
-
-
-def test_lines_of_a_request_come_in_order_of_time_across_files(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    event = events(1)[0]
-    others = [
-        json.dumps({"timestamp": f"2026-11-02T09:59:59.{n:06d}Z", "level": "info", "request_id": event["request_id"]})
-        for n in range(5)
-    ]
-    new = write(tmp_path / "new.log", [FORMATS["flat"](event), *map(FORMATS["flat"], events(20, seed=3))])
-    old = write(tmp_path / "old.log", others)
-    scratch = tmp_path / "scratch"
-
-    found = matching_lines(
-        connection,
-        find_sources([str(new), str(old)], scratch),
-        Predicate('"request_id" = ?', (event["request_id"],), frozenset({"request_id"})),
-        scratch,
-        containing=event["request_id"],
-        by_time=True,
-    )
-
-    assert list(found) == [*others, FORMATS["flat"](event)]
 
 
 def test_every_value_in_a_condition_is_a_parameter(read: Read, tmp_path: Path) -> None:
