@@ -6,10 +6,11 @@ A leaf that every wing uses. The counts are those of this process, since it star
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from typing import Final, TypedDict
+
+from obs_middleware.processes import call_after_fork
 
 __all__ = ["COUNTS", "LOCK", "SinkFigures", "Stats", "register_sink", "stats"]
 
@@ -139,4 +140,4 @@ def _reset() -> None:
         figures.clear()
 
 
-os.register_at_fork(after_in_child=_reset)
+call_after_fork(_reset)

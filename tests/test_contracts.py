@@ -28,7 +28,7 @@ MODULES = sorted(
 FOLDERS = {path.parent.name for path in FILES} - {PACKAGE.name}
 
 ENTRY_POINTS = {"apps", "asgi", "checks", "conf", "decorators", "middleware", "redaction", "testing", "__main__"}
-LEAVES = {"counters", "failures"}
+LEAVES = {"counters", "failures", "processes"}
 WINGS = {"logs", "measure", "read"}
 # The modules of `measure` that `logs` may import: field names, the event that carries the fields, and the ids.
 MEASURED = {"measure.event", "measure.ids", "measure.vocabulary"}
@@ -133,9 +133,9 @@ def test_the_top_level_has_entry_points_leaves_and_wings() -> None:
     assert {wing_of(name) for name in GRAPH} == ENTRY_POINTS | LEAVES | WINGS
 
 
-def test_leaves_import_nothing_of_the_package() -> None:
+def test_leaves_import_only_leaves() -> None:
     for name in LEAVES:
-        assert GRAPH[name] == set(), name
+        assert GRAPH[name] <= LEAVES, name
 
 
 def test_measure_imports_no_other_wing() -> None:
@@ -234,10 +234,6 @@ def test_only_conf_reads_the_settings() -> None:
 # Sizes
 
 LONGEST = 350
-LONGER = {
-    "logs.sinks.nonblocking": 370,
-}
-"""Modules that were longer than `LONGEST` lines when this rule was introduced. They may only become shorter."""
 
 MOST_COMPLEX = 15
 REQUEST_PATH = {
@@ -258,8 +254,7 @@ REQUEST_PATH = {
 
 def test_no_module_is_longer_than_350_lines() -> None:
     for path in FILES:
-        name = name_of(path)
-        assert len(path.read_text().splitlines()) <= LONGER.get(name, LONGEST), name
+        assert len(path.read_text().splitlines()) <= LONGEST, name_of(path)
 
 
 def test_only_the_request_path_has_functions_more_complex_than_15() -> None:

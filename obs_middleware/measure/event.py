@@ -7,12 +7,12 @@ Measure, a leaf. Attributes have the names of `obs_middleware.measure.vocabulary
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from obs_middleware.measure.vocabulary import own_name
+from obs_middleware.processes import call_after_fork
 
 __all__ = ["EVENT_ATTRIBUTE", "Held", "Records", "RequestEvent", "Said", "current_event", "event_of", "is_of_scope"]
 
@@ -270,4 +270,4 @@ def _after_fork() -> None:
     _lock = threading.RLock()  # a thread that held the old one at the fork is not in this process
 
 
-os.register_at_fork(after_in_child=_after_fork)
+call_after_fork(_after_fork)

@@ -11,6 +11,8 @@ import os
 import re
 from typing import Final
 
+from obs_middleware.processes import call_after_fork
+
 __all__ = ["is_event_id", "is_request_id", "new_event_id", "new_request_id"]
 
 is_event_id: Final = re.compile("[0-9a-f]{16}-[0-9a-f]{1,16}").fullmatch
@@ -49,4 +51,4 @@ def _after_fork() -> None:
     _stock.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+call_after_fork(_after_fork)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import os
 import re
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from obs_middleware.conf import resolve
 from obs_middleware.measure.event import RequestEvent
+from obs_middleware.processes import call_after_fork
 
 __all__ = [
     "FAILED",
@@ -237,7 +237,7 @@ def _after_fork() -> None:
         silences.renew_lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+call_after_fork(_after_fork)
 
 
 def rule_of(view: Any) -> Rule | None:

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.processes import call_after_fork
 
 __all__ = ["RUNNING", "RunningRequest", "Watchdog", "hold_weakly", "in_flight", "watchdog"]
 
@@ -220,5 +221,5 @@ def _first(awaited: Any, *names: str) -> Any:
     return next((value for name in names if (value := getattr(awaited, name, None)) is not None), None)
 
 
-os.register_at_fork(after_in_child=RUNNING.clear)
-os.register_at_fork(after_in_child=_WATCHDOG.renew_lock)
+call_after_fork(RUNNING.clear)
+call_after_fork(_WATCHDOG.renew_lock)

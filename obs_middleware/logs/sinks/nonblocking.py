@@ -16,12 +16,14 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from obs_middleware.failures import report_once
+from obs_middleware.logs.sinks.children import call_at_end_of_child, prepare_end
 from obs_middleware.logs.sinks.file import FileSink
 from obs_middleware.logs.sinks.fork import call_after_fork
 from obs_middleware.logs.sinks.losses import Losses, is_request_line
 from obs_middleware.logs.sinks.sigterm import call_on_sigterm
 from obs_middleware.logs.sinks.stream import FULL_SECONDS, Sink, StreamSink
 from obs_middleware.logs.sinks.unlocked import UnlockedHandler
+from obs_middleware.processes import may_start_threads
 
 __all__ = ["NonBlockingHandler"]
 
@@ -95,6 +97,7 @@ class NonBlockingHandler(UnlockedHandler):
         self._figures = self._losses.figures
         self._reset()
         call_after_fork(self._reset)
+        call_at_end_of_child(self._hurry)
         if flush_on_sigterm:
             call_on_sigterm(self._hurry)
 
@@ -143,12 +146,14 @@ class NonBlockingHandler(UnlockedHandler):
             self._wait_until_written(self._hurry_until - monotonic())
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._work_on, name="obs_middleware sink", daemon=True)
-        self._thread = thread
+        if not may_start_threads():
+            return
+        prepare_end()
         try:
+            thread = self._thread = threading.Thread(target=self._work_on, name="obs_middleware sink", daemon=True)
             # In an empty context: otherwise the thread may inherit the context of the request that starts it.
             contextvars.Context().run(thread.start)
-        except RuntimeError:  # the interpreter is shutting down and starts no more threads
+        except RuntimeError:  # the interpreter is shutting down, or is a sub-interpreter that has no such threads
             self._thread = None
 
     def _wait_for_room(self) -> bool:

@@ -1,40 +1,57 @@
 """
-Flush a handler on SIGTERM, before the process or its server reacts to the signal.
+Flush handlers on SIGTERM, before the process or its server reacts to the signal.
 
-Write, a leaf.
+Write.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any, Final
+
+from obs_middleware.logs.sinks.weak import WeakMethods
 
 __all__ = ["call_on_sigterm"]
+
+_flushes: Final = WeakMethods()
+
+
+class _FlushAndGoOn:
+    """
+    A signal handler that flushes, and then does what *before* would have done.
+
+    It is installed once, however many handlers want to be flushed, unless somebody else has installed another since.
+    """
+
+    def __init__(self, before: Any) -> None:
+        self._before = before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        _flushes()
+        if callable(self._before):
+            self._before(number, frame)
+        else:
+            # Not sys.exit(): the parent process must see that this signal ended the process.
+            signal.signal(number, self._before)
+            signal.raise_signal(number)
 
 
 def call_on_sigterm(flush: Callable[[], None]) -> None:
     """
     Call *flush*, a bound method, on SIGTERM, and then do what would have happened without us.
 
-    Does nothing where the signal is ignored and outside the main thread. The object of the method is not kept alive.
+    Does nothing where the signal is ignored, outside the main thread, and in a sub-interpreter, which gets no signals.
+    The object of the method is not kept alive.
     """
     before = signal.getsignal(signal.SIGTERM)
     if not (callable(before) or before is signal.SIG_DFL) or threading.current_thread() is not threading.main_thread():
         return
-    reference = weakref.WeakMethod(flush)
-
-    def flush_and_go_on(number: int, frame: FrameType | None) -> None:
-        method = reference()
-        if method is not None:
-            method()
-        if callable(before):
-            before(number, frame)
-        else:
-            # Not sys.exit(): the parent process must see that this signal ended the process.
-            signal.signal(number, before)
-            signal.raise_signal(number)
-
-    signal.signal(signal.SIGTERM, flush_and_go_on)
+    if not isinstance(before, _FlushAndGoOn):
+        try:
+            signal.signal(signal.SIGTERM, _FlushAndGoOn(before))
+        except ValueError:  # not in the main interpreter
+            return
+    _flushes.add(flush)

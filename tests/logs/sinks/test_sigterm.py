@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import signal
+import subprocess
+import sys
 import threading
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from queued import PATIENCE, Gate, Make, log
@@ -72,3 +75,83 @@ def test_sigterm_reaches_the_server_when_the_handler_is_no_more(on_sigterm: Any)
     signal.raise_signal(signal.SIGTERM)
 
     assert heard == [signal.SIGTERM]
+
+
+def test_sigterm_handlers_do_not_pile_up(on_sigterm: Any) -> None:
+    """A test suite or a reload may configure logging thousands of times in one process."""
+    heard: list[int] = []
+
+    def before(number: int, _: Any) -> None:
+        heard.append(number)
+
+    on_sigterm(before)
+    for _ in range(2 * sys.getrecursionlimit()):
+        NonBlockingHandler(stream=io.StringIO(), flush_on_sigterm=True).close()
+    signal.raise_signal(signal.SIGTERM)
+
+    assert heard == [signal.SIGTERM]
+
+
+def test_sigterm_reaches_a_handler_that_was_installed_in_between(make: Make, on_sigterm: Any) -> None:
+    """As a server does that loads the site first; its handler may call the one before."""
+    heard: list[str] = []
+    on_sigterm(lambda *_: heard.append("first"))
+    one, two = io.StringIO(), io.StringIO()
+    make(one, flush_on_sigterm=True)
+    ours: Any = signal.getsignal(signal.SIGTERM)
+
+    def server(number: int, frame: Any) -> None:
+        heard.append("server")
+        ours(number, frame)
+
+    on_sigterm(server)
+    log("one")
+    make(two, flush_on_sigterm=True)
+    log("two")
+    signal.raise_signal(signal.SIGTERM)
+
+    assert heard == ["server", "first"]
+    assert (one.getvalue(), two.getvalue()) == ("one\ntwo\n", "two\n")
+
+
+IN_SUBINTERPRETER: Final = """
+import logging, logging.config, sys
+sys.path[:] = {path!r}
+from obs_middleware import logging_config
+logging.config.dictConfig(logging_config(file={log!r}, format="text", nonblocking=True))
+logging.info("one")
+logging.info("two")
+logging.shutdown()
+"""
+AS_MOD_WSGI: Final = "import _testcapi, sys; sys.exit(_testcapi.run_in_subinterp(sys.argv[1]))"
+ISOLATED: Final = """
+import _xxsubinterpreters, sys
+interpreter = _xxsubinterpreters.create()
+_xxsubinterpreters.run_string(interpreter, sys.argv[1])
+_xxsubinterpreters.destroy(interpreter)
+"""
+
+
+@pytest.mark.parametrize(
+    "starter",
+    [
+        AS_MOD_WSGI,
+        pytest.param(
+            ISOLATED,
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="C modules refuse to load there"),
+        ),
+    ],
+    ids=["as mod_wsgi", "isolated"],
+)
+def test_a_sub_interpreter_starts_and_writes_its_lines(starter: str, tmp_path: Path) -> None:
+    """It gets no signals. An isolated one has no threads either, so callers write their lines themselves."""
+    if starter is AS_MOD_WSGI:
+        pytest.importorskip("_testcapi")
+    path = tmp_path / "log"
+    code = IN_SUBINTERPRETER.format(path=sys.path, log=str(path))
+    result = subprocess.run(
+        [sys.executable, "-c", starter, code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["one", "two"]
