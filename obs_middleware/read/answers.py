@@ -58,10 +58,10 @@ FAILED_STATUS: Final = 500
 @dataclass(frozen=True, slots=True)
 class Count:
     """
-    How many there are of one kind.
+    The number of lines or requests of one kind.
 
     Attributes:
-        name: What is counted: a kind of line, an outcome, a class of status such as ``2xx``.
+        name: The kind: a kind of line, an outcome, or a class of status like ``2xx``.
     """
 
     name: str
@@ -71,14 +71,13 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Lines:
     """
-    The lines that were read, all of them.
+    Counts of the lines that were read.
 
     Attributes:
-        read: All lines, whatever they are.
-        requests: Those that are the line of a request, and counted in the report.
-        filtered: Request lines that the filters left out.
-        kinds: What the lines are: the formats and schemas that were found, other log lines, foreign lines that were
-            skipped, damaged ones.
+        read: All lines.
+        requests: Request lines that pass the filters.
+        filtered: Request lines that do not pass the filters.
+        kinds: Other lines by kind.
     """
 
     read: int
@@ -90,10 +89,10 @@ class Lines:
 @dataclass(frozen=True, slots=True)
 class Quantiles:
     """
-    Quantiles of durations, in seconds; exact, if whoever computed them does not say otherwise.
+    Quantiles of durations, in seconds. `Requests.approximate` is None if they are exact.
 
     Attributes:
-        n: How many durations they were taken from; lines, not weighted by anything. With 0 the others are None.
+        n: The number of durations, not weighted by a sample rate. If it is 0, the other values are None.
         mean: The arithmetic mean.
     """
 
@@ -110,10 +109,9 @@ class Quantiles:
 @dataclass(frozen=True, slots=True)
 class Bin:
     """
-    A bar of the histogram: the durations from *low* up to *high*, in seconds, the latter excluded.
+    A bar of the histogram: the durations from *low* to *high* in seconds, *high* excluded.
 
-    The bars are given in rising order, without gaps, on a logarithmic scale: each is as many times as wide as the one
-    before. Empty ones are given too.
+    The bars of a histogram are in rising order on a logarithmic scale. There are no gaps: empty bars are included.
     """
 
     low: float
@@ -129,12 +127,12 @@ def edge(bar: int) -> float:
 @dataclass(frozen=True, slots=True)
 class HeatMap:
     """
-    How many requests took how long when.
+    Requests by time and duration.
 
     Attributes:
-        times: Where the columns begin, and where the last ends: one more than there are columns.
-        durations: Where the rows begin, in seconds, rising, on a logarithmic scale, and where the last ends.
-        counts: For each column the counts of its rows.
+        times: The beginning of each column, and the end of the last one.
+        durations: The beginning of each row in seconds, rising on a logarithmic scale, and the end of the last one.
+        counts: The counts of the rows of each column.
     """
 
     times: tuple[dt.datetime, ...]
@@ -145,12 +143,12 @@ class HeatMap:
 @dataclass(frozen=True, slots=True)
 class Slice:
     """
-    A stretch of the time span; those in which nothing happened are given too.
+    A slice of the time span. Slices without requests are included.
 
     Attributes:
-        requests: Requests, weighted by their sample rate if they have one.
-        errors: Those of them that failed; None when the lines do not say.
-        durations: The durations in it.
+        requests: The number of requests, weighted by their sample rate.
+        errors: The number of failed requests, weighted too; None if no line has a status or an outcome.
+        durations: The durations of its requests.
     """
 
     start: dt.datetime
@@ -162,7 +160,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """One request, as its line has it; what the line does not say is None. The units are those of the line."""
+    """One request, with the values of its line; a field that the line does not have is None."""
 
     duration_seconds: float
     timestamp: dt.datetime | None = None
@@ -184,13 +182,13 @@ SLOW_FIELDS: Final = tuple(one.name for one in fields(SlowRequest) if one.name !
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
     """
-    Failed requests that have type, status, method and route in common.
+    Failed requests with the same type, status, outcome, method and route.
 
     Attributes:
-        count: How many, weighted by their sample rate if they have one.
-        error_message: That of the newest of them.
-        last_seen: When the newest was written.
-        request_id: Id of the newest, to look for.
+        count: Their number, weighted by their sample rate.
+        error_message: The message of the newest.
+        last_seen: The time of the newest.
+        request_id: The id of the newest.
     """
 
     count: int
@@ -207,18 +205,18 @@ class ErrorRow:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """
-    All requests, at a glance.
+    All requests at a glance.
 
     Attributes:
-        requests: How many, weighted by their sample rate if they have one.
-        errors: Those of them that failed: 5xx, or the outcome error, stream_error or lost; None when no line says.
-        seconds: The time that they took together, weighted likewise.
-        estimated: Whether a sample rate weighed anything.
-        first: When the first line was written; None when the lines do not say.
-        last: When the last was.
-        durations: Of the lines as they are; not weighted.
-        histogram: The lines by duration.
-        statuses: Requests by class of status.
+        requests: Their number, weighted by their sample rate.
+        errors: The number of failed requests, weighted too; None if no line has a status or an outcome.
+        seconds: The time that they took together, weighted too.
+        estimated: Whether any line has a sample rate below 1.
+        first: The time of the first line; None if no line has a time.
+        last: The time of the last line.
+        durations: The durations of the lines, not weighted.
+        histogram: The lines by duration, not weighted.
+        statuses: Requests by class of status, weighted.
     """
 
     requests: int
@@ -235,14 +233,14 @@ class Overview:
 @dataclass(frozen=True, slots=True)
 class Group:
     """
-    Requests that have the fields in common by which they were grouped.
+    Requests with the same values of the fields that they were grouped by.
 
     Attributes:
-        keys: The values of these fields.
-        requests: How many, weighted by their sample rate if they have one.
-        errors: Those of them that failed; None when the lines do not say.
-        seconds: The time that they took together, weighted likewise.
-        share: That as a share of the time of all, from 0 to 1; None if nothing took any time.
+        keys: The values.
+        requests: The number of requests, weighted by their sample rate.
+        errors: The number of failed requests, weighted too; None if no line has a status or an outcome.
+        seconds: The time that they took together, weighted too.
+        share: *seconds* as a share of the time of all requests, from 0 to 1; None if that time is 0.
     """
 
     keys: Keys
@@ -256,13 +254,13 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Groups:
     """
-    Requests by some fields, those first that took the most time together.
+    Requests by some fields.
 
     Attributes:
         by: The names of the fields.
-        rows: The groups.
-        rest: All that are not in *rows*, together; None when there are none.
-        total: How many groups there are.
+        rows: The groups, those first that took the most time together.
+        rest: All other groups together; None if there are no others.
+        total: The number of all groups.
     """
 
     by: tuple[str, ...]

@@ -1,8 +1,8 @@
 """
-New lines of files as they come, across rotation: `Follower`.
+New lines of a file, across rotation: `Follower`.
 
-Read. Follows the name, not the file: a renamed file is read to its end, and then the file that has its name now.
-Nothing here blocks; the caller waits.
+Read. It follows the name: a renamed file is read to its end, and then the file that has the name now. Nothing here
+blocks; the caller waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ALL: Final = -1
 
 
 class _Lines:
-    """Whole lines out of pieces; one that never ends is given up at `MOST_BYTES_OF_A_LINE`."""
+    """Whole lines from pieces of a file. A line longer than `MOST_BYTES_OF_A_LINE` is skipped."""
 
     def __init__(self) -> None:
         self._half = b""
@@ -44,11 +44,11 @@ class _Lines:
 
 class Follower:
     """
-    The lines that are appended to whatever file has a name.
+    The lines that are appended to the file with a name.
 
     Args:
-        path: The name; there need not be such a file yet.
-        lines: How many of the last lines that are there already come first.
+        path: The name. The file may appear later.
+        lines: The number of last lines of the existing file that come first.
     """
 
     def __init__(self, path: Path, lines: int) -> None:
@@ -59,15 +59,15 @@ class Follower:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more can come; of a file, never."""
+        """Whether no more lines can come. This is never true for a file."""
         return False
 
     def read(self) -> list[str]:
         """
-        Return the lines that have come since the last call.
+        Return the lines that were written since the last call.
 
         Raises:
-            OSError: The file is there and cannot be read.
+            OSError: The file exists and cannot be read.
         """
         if self._file is None:
             return self._open()
@@ -97,7 +97,7 @@ class Follower:
         return found[-wanted:] if wanted else []
 
     def _rest(self) -> list[str]:
-        assert self._file is not None  # noqa: S101 -- asked for only when it is open
+        assert self._file is not None  # noqa: S101 -- called only while the file is open
         found: list[str] = []
         while piece := self._file.read(_PIECE_BYTES):
             found += self._lines.feed(piece)
@@ -122,7 +122,7 @@ class Follower:
 
 class PipeFollower:
     """
-    The lines that come through a pipe.
+    The lines from a pipe.
 
     Attributes:
         ended: Whether the other end was closed.
@@ -134,7 +134,7 @@ class PipeFollower:
         self.ended = False
 
     def read(self) -> list[str]:
-        """Return the lines that have come since the last call."""
+        """Return the lines that were written since the last call."""
         if self.ended or not select.select([self._descriptor], [], [], 0)[0]:
             return []
         piece = os.read(self._descriptor, _PIECE_BYTES)
@@ -144,4 +144,4 @@ class PipeFollower:
         return self._lines.end()
 
     def close(self) -> None:
-        """Do nothing: the pipe is the process's."""
+        """Do nothing: the pipe belongs to the process."""

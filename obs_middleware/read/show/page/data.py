@@ -15,32 +15,32 @@ class ReportData:
     """
     All that the page shows.
 
-    The tables may be cut, in the order in which they are given; the totals then say of how many.
+    The tables may be cut; the totals then say how many rows there are.
 
     Attributes:
-        title: Heading of the page; the service, or the name of the file.
-        sources: Where the lines came from: names of files, a URL, ``standard input``.
-        lines: The lines that were read; None if a search engine was asked.
-        requests: Requests, weighted by their sample rate if they have one.
-        errors: Those of them that failed: 5xx, an exception, a broken stream. None when the lines do not say.
+        title: Heading of the page: the service, or the name of the file.
+        sources: The sources of the lines: names of files, a URL, or ``standard input``.
+        lines: Counts of the lines that were read; None if a search engine was asked.
+        requests: The number of requests, weighted by their sample rate.
+        errors: The number of failed requests, weighted too; None if no line has a status or an outcome.
         durations: The durations of all requests.
         approximate: How the quantiles were computed, if they are not exact.
-        estimated: Whether a sample rate weighed any count.
-        first: When the first request line was written; None when the lines do not say.
-        last: When the last was.
-        generated: When the report was made; None leaves it out.
-        filters: What was asked for, as it was written: ``--since 2h``.
+        estimated: Whether any line has a sample rate below 1.
+        first: The time of the first request line; None if no line has a time.
+        last: The time of the last request line.
+        generated: The time of the report; None leaves it out.
+        filters: The filters as the user typed them: ``--since 2h``.
         statuses: Requests by class of status, ``2xx``.
         outcomes: Requests by outcome, ``ok``.
         histogram: The durations of all requests.
-        heat_map: The same over time; None when the lines have no times.
-        course: The time span, cut into equal stretches; empty when the lines have no times.
-        routes: By method and route, those with the largest share first.
-        other_routes: All that are not in *routes*, together; None when there are none.
-        routes_total: Pairs of method and route, those not given included; None means all are given.
+        heat_map: The same over time; None if no line has a time.
+        course: The time span cut into slices; empty if no line has a time.
+        routes: Groups by method and route, those with the largest share first.
+        other_routes: All other groups together; None if there are no others.
+        routes_total: The number of all groups by method and route; None if *routes* has all of them.
         slowest: Single requests, the slowest first.
-        failures: Failed requests by what they have in common, the most frequent first.
-        failures_total: How many such groups there are; None means all are given.
+        failures: Failed requests in groups, the most frequent first.
+        failures_total: The number of all such groups; None if *failures* has all of them.
     """
 
     title: str
