@@ -55,7 +55,7 @@ class Settings:
         response_header: Send the id back on every response.
         trusted_proxies: The number of your proxies, or their networks as CIDRs. 0 trusts only the peer.
         exclude: Regular expressions for paths. Their requests are written only if they fail or are slow.
-        quiet: Regular expressions for paths. One request per *quiet_seconds*, and each that fails or is slow, is written.
+        quiet: Regular expressions for paths. One request per *quiet_seconds* is written, and all that fail or are slow.
         quiet_seconds: How long a quiet path stays silent after a line.
         sample_rate: The share of ordinary requests that is written, from 0 to 1.
         sample_secret: Decides, with the request id, which requests are sampled. None: ``SECRET_KEY``.
