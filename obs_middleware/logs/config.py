@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from obs_middleware.logs.line.limits import MAX_BYTES_PIPE
-from obs_middleware.logs.options import Format, SchemaName, StreamName
+from obs_middleware.logs.options import ForeignFormatter, Format, SchemaName, StreamName
 
 __all__ = ["logging_config", "structlog_config"]
 
@@ -23,6 +23,9 @@ _FORMATTERS: Final[Mapping[Format, str]] = {
     "logfmt": "obs_middleware.logs.formatters.LogfmtFormatter",
     "text": "obs_middleware.logs.formatters.TextFormatter",
 }
+_PYTHON_JSON_LOGGER: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_OF_ECS: Final = {"service": "service.name", "version": "service.version", "environment": "service.environment"}
+_FILTERS: Final = "obs_middleware.logs.filters"
 _NONBLOCKING: Final = "obs_middleware.logs.handlers.NonBlockingHandler"
 _ACCESS_LOGS: Final = (
     "django.server",
@@ -46,6 +49,7 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
     nonblocking: bool = False,
     quiet_servers: bool = True,
     loggers: Mapping[str, str | int | Mapping[str, Any]] | None = None,
+    formatter: ForeignFormatter | str | None = None,
 ) -> dict[str, Any]:
     """
     Return a dict for Django's ``LOGGING``: one line per request, and every other line with the request's context.
@@ -70,46 +74,39 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
         quiet_servers: Silence the access logs of runserver, uvicorn, gunicorn and granian, which would be a second line
             for each request. hypercorn configures its own later: do not pass ``--access-logfile``.
         loggers: More entries for ``loggers``: name -> level, or the whole entry.
+        formatter: A formatter of another package instead of *format* and *schema*: ``python-json-logger``,
+            ``ecs-logging``, or the dotted path of a class. The fields are attributes of the records that it gets.
 
     Raises:
-        ValueError: *schema*, *format* or *stream* is unknown.
+        ValueError: *schema*, *format* or *stream* is unknown, or *formatter* is given beside an option that it ignores.
     """
     _check("schema", schema, SchemaName)
     _check("format", format, Format)
     _check("stream", stream, StreamName)
-    formatter: dict[str, Any] = {
-        "()": _FORMATTERS[format],
-        "service": service,
-        "version": version,
-        "environment": environment,
-    }
-    if format == "json":
-        formatter["schema"] = schema
-    if file is None:
-        formatter["stream"] = stream
-    elif format == "console":
-        formatter["stream"] = None  # the default of this formatter is stdout
-    elif Path(file).is_fifo():
-        formatter["max_bytes"] = MAX_BYTES_PIPE
-    output: dict[str, Any]
-    if nonblocking:
-        target = {"stream": stream} if file is None else {"file": fspath(file)}
-        output = {"class": _NONBLOCKING, **target, "flush_on_sigterm": True}
-    elif file is None:
-        output = {"class": "logging.StreamHandler", "stream": f"ext://sys.{stream}"}
+    constants = {"service": service, "version": version, "environment": environment}
+    filters = ["fold_django_requests"]
+    if formatter is None:
+        form = _own_formatter(format, schema, stream, file, constants)
+    elif (format, schema) == ("json", "flat"):
+        form = _foreign_formatter(formatter, constants)
+        filters.insert(0, "request_context")
     else:
-        output = {"class": "obs_middleware.logs.handlers.LineFileHandler", "filename": fspath(file)}
+        raise ValueError(
+            f"logging_config(formatter={formatter!r}) decides about the form of a line: leave out format= and schema=."
+        )
+    output = _handler(stream, file, nonblocking=nonblocking)
     silent = {"handlers": ["null"], "level": "CRITICAL", "propagate": False}
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"obs": formatter},
+        "formatters": {"obs": form},
         "filters": {
-            "fold_django_requests": {"()": "obs_middleware.logs.filters.FoldDjangoRequests"},
+            "request_context": {"()": f"{_FILTERS}.RequestContextFilter"},
+            "fold_django_requests": {"()": f"{_FILTERS}.FoldDjangoRequests"},
             "require_debug_false": {"()": "django.utils.log.RequireDebugFalse"},
         },
         "handlers": {
-            "obs": {**output, "formatter": "obs", "filters": ["fold_django_requests"]},
+            "obs": {**output, "formatter": "obs", "filters": filters},
             "mail_admins": {
                 "()": "obs_middleware.logs.handlers.mail_admins",
                 "level": "ERROR",
@@ -132,6 +129,57 @@ def logging_config(  # noqa: PLR0913 -- keyword-only, each with a default
         before = {} if name in _ACCESS_LOGS else config["loggers"].get(name, {})
         config["loggers"][name] = dict(entry) if isinstance(entry, Mapping) else {**before, "level": entry}
     return config
+
+
+def _own_formatter(
+    format_: Format,
+    schema: SchemaName,
+    stream: StreamName,
+    file: str | PathLike[str] | None,
+    constants: Mapping[str, str | None],
+) -> dict[str, Any]:
+    form: dict[str, Any] = {"()": _FORMATTERS[format_], **constants}
+    if format_ == "json":
+        form["schema"] = schema
+    if file is None:
+        form["stream"] = stream
+    elif format_ == "console":
+        form["stream"] = None  # the default of this formatter is stdout
+    elif Path(file).is_fifo():
+        form["max_bytes"] = MAX_BYTES_PIPE
+    return form
+
+
+def _foreign_formatter(name: str, constants: Mapping[str, str | None]) -> dict[str, Any]:
+    given = {field: value for field, value in constants.items() if value is not None}
+    if name == "python-json-logger":
+        form: dict[str, Any] = {"()": "pythonjsonlogger.json.JsonFormatter", "fmt": _PYTHON_JSON_LOGGER}
+        return {**form, "static_fields": given} if given else form
+    if name == "ecs-logging":
+        form = {"()": "ecs_logging.StdlibFormatter"}
+        extra = {_OF_ECS[field]: value for field, value in given.items()}
+        return {**form, "extra": extra} if extra else form
+    if "." not in name:
+        known = ", ".join(get_args(ForeignFormatter))
+        raise ValueError(
+            f"logging_config(formatter={name!r}): expected one of {known}, or the dotted path of a class, such as "
+            "shop.logs.MyFormatter."
+        )
+    if given:
+        raise ValueError(
+            f"logging_config(formatter={name!r}) cannot pass {', '.join(given)} on, because it does not know how your "
+            'formatter takes them. Add them to the result: LOGGING["formatters"]["obs"].'
+        )
+    return {"()": name}
+
+
+def _handler(stream: StreamName, file: str | PathLike[str] | None, *, nonblocking: bool) -> dict[str, Any]:
+    if nonblocking:
+        target = {"stream": stream} if file is None else {"file": fspath(file)}
+        return {"class": _NONBLOCKING, **target, "flush_on_sigterm": True}
+    if file is None:
+        return {"class": "logging.StreamHandler", "stream": f"ext://sys.{stream}"}
+    return {"class": "obs_middleware.logs.handlers.LineFileHandler", "filename": fspath(file)}
 
 
 def structlog_config() -> dict[str, Any]:

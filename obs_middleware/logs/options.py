@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Format", "SchemaName", "StreamName"]
+__all__ = ["ForeignFormatter", "Format", "SchemaName", "StreamName"]
 
 SchemaName = Literal["flat", "ecs", "otel", "datadog", "gcp"]
 """The names of the schemas; `obs_middleware.logs.schemas.SCHEMAS` has the same, in the same order."""
 
 Format = Literal["json", "console", "logfmt", "text"]
 """The formats of `logging_config`."""
+
+ForeignFormatter = Literal["python-json-logger", "ecs-logging"]
+"""The formatters of other packages that `logging_config` knows by the package's name."""
 
 StreamName = Literal["stdout", "stderr"]
 """The standard streams that lines can go to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import os
@@ -123,6 +124,38 @@ def test_a_line_into_a_fifo_is_as_short_as_into_a_pipe(tmp_path: Any) -> None:
     assert logging_config(file=fifo)["formatters"]["obs"]["max_bytes"] == 4_096
     assert "max_bytes" not in logging_config(file=fifo, format="console")["formatters"]["obs"]
     assert "max_bytes" not in logging_config(file=tmp_path / "file")["formatters"]["obs"]
+
+
+@pytest.mark.parametrize("formatter", ["python-json-logger", "ecs-logging", "pythonjsonlogger.json.JsonFormatter"])
+def test_a_formatter_of_another_package_gives_one_line_with_our_fields(
+    configured: Any, get: Get, formatter: str
+) -> None:
+    is_named = "." not in formatter
+    stream = configured(formatter=formatter, **({"service": "shop", "version": "1.2"} if is_named else {}))
+    address = "admin@example.com"
+    with override_settings(ADMINS=[address] if django.VERSION >= (6, 0) else [("Admin", address)]):
+        get("/fail/")
+
+    (line,) = map(json.loads, written(stream))
+    assert (line["status"], line["outcome"], line["message"][:12]) == (500, "error", "Request took")
+    assert ("ValueError" in str(line), "no good" in str(line)) == (True, True)
+    if is_named:
+        assert ("shop" in str(line), "1.2" in str(line), "ERROR" in str(line).upper()) == (True, True, True)
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"formatter": "python-json-loger"}, "expected one of python-json-logger, ecs-logging, or the dotted path"),
+        ({"formatter": "ecs-logging", "schema": "ecs"}, "leave out format= and schema="),
+        ({"formatter": "ecs-logging", "format": "logfmt"}, "leave out format= and schema="),
+        ({"formatter": "shop.logs.Form", "service": "shop"}, "cannot pass service on"),
+    ],
+)
+def test_a_formatter_with_options_that_it_ignores_is_refused(options: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        logging_config(**options)
 
 
 @pytest.mark.parametrize("option", ["schema", "format", "stream"])

@@ -36,6 +36,7 @@ from obs_middleware.logs.processors import EventDict, add_exception, add_request
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
 
+FOREIGN = logging_config(formatter="python-json-logger")
 LOGGING = logging_config(service="shop", version="1.2", environment="prod", loggers={"noisy": "ERROR"})
 logging.config.dictConfig(LOGGING)
 structlog.configure(**structlog_config())
