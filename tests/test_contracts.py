@@ -28,7 +28,7 @@ MODULES = sorted(
 FOLDERS = {path.parent.name for path in FILES} - {PACKAGE.name}
 
 ENTRY_POINTS = {"apps", "asgi", "checks", "conf", "decorators", "middleware", "redaction", "testing", "__main__"}
-LEAVES = {"counters", "failures", "processes"}
+LEAVES = {"counters", "failures", "processes", "threads"}
 WINGS = {"logs", "measure", "read"}
 # The modules of `measure` that `logs` may import: field names, the event that carries the fields, and the ids.
 MEASURED = {"measure.event", "measure.ids", "measure.vocabulary"}

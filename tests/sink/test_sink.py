@@ -216,6 +216,8 @@ SERVERS: Final[dict[str, Sequence[str]]] = {
     "gunicorn-preload": (*GUNICORN, "--workers", "2", "--preload", "sink.wsgi"),
     "gunicorn-asgi": (*GUNICORN, "--workers", "1", "--worker-class", "asgi", "sink.asgi:application"),
     "gunicorn-sync": (*GUNICORN, "--workers", "2", "sink.wsgi"),
+    "gunicorn-gevent": (*GUNICORN, "--workers", "1", "--worker-class", "gevent", "sink.wsgi"),
+    "gunicorn-gevent-preload": (*GUNICORN, "--workers", "1", "--worker-class", "gevent", "--preload", "sink.wsgi"),
     "gunicorn-gthread": (*GUNICORN, "--workers", "1", "--threads", "2", "sink.wsgi"),
 }
 
@@ -256,9 +258,13 @@ def get(port: int, path: str = "/") -> bytes:
         return response.read()
 
 
-@pytest.mark.parametrize("server", SERVERS if FULL else ["uvicorn", "gunicorn-preload", "gunicorn-asgi"])
+@pytest.mark.parametrize(
+    "server", SERVERS if FULL else ["uvicorn", "gunicorn-preload", "gunicorn-asgi", "gunicorn-gevent"]
+)
 def test_a_server_that_is_asked_to_stop_waits_for_the_reader_and_loses_no_line(server: str) -> None:
     """The pipe is full long before the signal comes, so most lines are still in the queue."""
+    if "gevent" in server:
+        pytest.importorskip("gevent")
     pipe = Pipe(4096)
     requests = 60
     with serving(SERVERS[server], pipe) as (port, process):

@@ -6,15 +6,14 @@ Write. `obs_middleware.logs.handlers` is the path to import it from.
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, Literal
 
+from obs_middleware import threads
 from obs_middleware.failures import report_once
 from obs_middleware.logs.sinks.children import call_at_end_of_child, prepare_end
 from obs_middleware.logs.sinks.file import FileSink
@@ -104,11 +103,12 @@ class NonBlockingHandler(UnlockedHandler):
     def _reset(self) -> None:
         """Start with an empty queue and new locks: a thread of the parent may hold the old ones for ever."""
         # Reentrant: a signal handler or __del__ may log while its own thread holds the lock.
-        self._lock = threading.RLock()
-        self._work = threading.Condition(self._lock)
-        self._progress = threading.Condition(self._lock)
+        self._lock = threads.RLock()
+        self._work = threads.Condition(self._lock)
+        self._progress = threads.Condition(self._lock)
         self._lines: deque[_Line] = deque()
-        self._thread: threading.Thread | None = None
+        self._has_thread = False
+        self._writer: int | None = None
         self._is_idle = False
         self._is_closed = False
         self._deadline: float | None = None
@@ -137,9 +137,9 @@ class NonBlockingHandler(UnlockedHandler):
             if self._is_idle:
                 self._is_idle = False
                 self._work.notify_all()
-            elif self._thread is None and not self._is_closed:
+            elif not self._has_thread and not self._is_closed:
                 self._start()
-            writes_itself = self._thread is None
+            writes_itself = not self._has_thread
         if writes_itself:
             self._write_in_caller()
         elif self._hurry_until:
@@ -149,24 +149,23 @@ class NonBlockingHandler(UnlockedHandler):
         if not may_start_threads():
             return
         prepare_end()
+        self._has_thread = True
         try:
-            thread = self._thread = threading.Thread(target=self._work_on, name="obs_middleware sink", daemon=True)
-            # In an empty context: otherwise the thread may inherit the context of the request that starts it.
-            contextvars.Context().run(thread.start)
-        except RuntimeError:  # the interpreter is shutting down, or is a sub-interpreter that has no such threads
-            self._thread = None
+            threads.start(self._run, "obs_middleware sink")
+        except RuntimeError:
+            self._has_thread = False
 
     def _wait_for_room(self) -> bool:
         """Return whether the queue has room; wait for it with ``overflow="block"``. The caller holds the lock."""
         # The thread logs too, when it reports a failure, and must not wait for itself.
         if not self._blocks or self._is_writer():
             return False
-        while self._figures.depth >= self._capacity and self._thread is not None:
+        while self._figures.depth >= self._capacity and self._has_thread:
             self._progress.wait(FULL_SECONDS)
         return True
 
     def _is_writer(self) -> bool:
-        return threading.current_thread() is self._thread
+        return self._writer == threads.ident()
 
     def flush(self) -> None:
         """Wait up to 5 seconds until all lines so far are written."""
@@ -182,7 +181,7 @@ class NonBlockingHandler(UnlockedHandler):
         until = monotonic() + seconds
         with self._lock:
             last = self._finished + self._figures.depth  # later lines are not waited for
-            while self._finished < last and self._thread is not None and not self._is_writer():
+            while self._finished < last and self._has_thread and not self._is_writer():
                 left = until - monotonic()
                 if left <= 0:
                     return False
@@ -196,15 +195,15 @@ class NonBlockingHandler(UnlockedHandler):
         The thread still writes the rest later if the output accepts it and the process is alive.
         """
         with self._lock:
-            thread = self._thread
             self._is_closed = True
             # At exit the logging module calls flush() first. If that gave up, do not wait again.
             seconds = 0.0 if self._gave_up_at == self._finished else DRAIN_SECONDS
             self._deadline = monotonic() + seconds
             self._work.notify_all()
-        if thread is not None:
-            thread.join(seconds)
-        elif self._losses.unreported:
+            had_thread = self._has_thread
+            while self._has_thread and not self._is_writer() and not self._is_past(self._deadline):
+                self._progress.wait(self._deadline - monotonic())
+        if not had_thread and self._losses.unreported:
             self._write_in_caller()
         super().close()
 
@@ -218,6 +217,10 @@ class NonBlockingHandler(UnlockedHandler):
             self.release()
 
     # In the thread
+
+    def _run(self) -> None:
+        self._writer = threads.ident()
+        self._work_on()
 
     def _work_on(self) -> None:
         """Write until the handler is closed and the queue is empty."""
@@ -278,8 +281,9 @@ class NonBlockingHandler(UnlockedHandler):
 
     def _end(self) -> None:
         """End the thread. The caller holds the lock, so the next emit() sees that there is no thread."""
-        if self._thread is None or self._is_writer():
-            self._thread = None
+        if not self._has_thread or self._is_writer():
+            self._has_thread = False
+            self._writer = None
             self._sink.close()
             self._progress.notify_all()
 

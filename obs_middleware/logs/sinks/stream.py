@@ -15,6 +15,8 @@ import stat
 import sys
 from typing import Any, Final, Protocol
 
+from obs_middleware.threads import original
+
 __all__ = [
     "FULL_SECONDS",
     "MAY_PASS",
@@ -168,6 +170,6 @@ def most_bytes(descriptor: int) -> int:
 
 def wait_for(descriptor: int, seconds: float) -> bool:
     """Wait until *descriptor* can be written to; return False after *seconds*."""
-    poll = select.poll()
+    poll = original("select", "poll")()  # gevent's would need an event loop in each thread
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))

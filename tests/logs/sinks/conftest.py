@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from queued import Gate, Make
+from queued import Gate, Make, join_threads
 
 from obs_middleware import counters
 from obs_middleware.logs.handlers import NonBlockingHandler
@@ -36,6 +36,7 @@ def _make() -> Iterator[Make]:
         logger.removeHandler(handler)
         handler.close()
     counters._sinks.clear()
+    join_threads()
     assert not [thread for thread in threading.enumerate() if thread.name == "obs_middleware sink"]
 
 

@@ -48,7 +48,7 @@ def test_a_caller_that_writes_itself_leaves_the_thread_alone(make: Make) -> None
     handler.flush()
 
     assert output.getvalue() == "one\ntwo\n"
-    assert handler._thread is not None
+    assert handler._has_thread
 
 
 def test_a_caller_that_writes_itself_does_not_wait_for_ever(

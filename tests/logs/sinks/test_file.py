@@ -91,11 +91,11 @@ def test_the_pause_between_tries_doubles_up_to_five_seconds(make: Make, monkeypa
     handler = make(Disk())
     wait = handler._work.wait
 
-    def waiting(seconds: float | None = None) -> bool:
+    def waiting(seconds: float | None = None) -> None:
         if seconds is None:  # for the next line
-            return wait()
-        pauses.append(seconds)
-        return True
+            wait()
+        else:
+            pauses.append(seconds)
 
     monkeypatch.setattr(handler._work, "wait", waiting)
     log("12345")
