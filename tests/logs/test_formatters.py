@@ -1,35 +1,20 @@
-"""`obs_middleware.logs.formatters`: records become lines, and nothing that a client sends can forge one."""
+"""`obs_middleware.logs.formatters`: records become lines in each format."""
 
 from __future__ import annotations
 
 import io
 import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import structlog
-from conftest import Site, respond
-from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
-from hostile import (
-    Hashless,
-    Nameless,
-    Raising,
-    RaisingClass,
-    RaisingGet,
-    RaisingIteration,
-    lazy_user,
-)
 from loglines import written
-from records import Interrupted, line_of, record_of
+from records import Interrupted, record_of
 
 from obs_middleware import logging_config, structlog_config
-from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
-from obs_middleware.logs.options import SchemaName
-from obs_middleware.measure.event import RequestEvent, current_event
-from obs_middleware.testing import CapturedRequests, parse_line
+from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter
+from obs_middleware.testing import parse_line
 
 logger = logging.getLogger("site")
 
@@ -101,56 +86,6 @@ def test_a_dict_as_message_is_taken_as_fields(configured: Any) -> None:
     assert (line["message"], line["amount"]) == ("paid", 3)
 
 
-def test_arguments_that_do_not_fit_do_not_lose_the_line(configured: Any) -> None:
-    stream = configured()
-    logger.info("%d items", "many")
-
-    first, second = (parse_line(line) for line in written(stream))
-    assert {first["message"], second["message"]} >= {"%d items"}
-    assert {first["logger"], second["logger"]} == {"site", "obs_middleware"}
-
-
-def dropping(_: Any, __: str, event_dict: Any) -> Any:
-    raise structlog.DropEvent
-
-
-def adding(_: Any, __: str, event_dict: Any) -> Any:
-    event_dict["added"] = event_dict.get("request_id") is not None
-    return event_dict
-
-
-def test_processors_of_the_user_run_with_the_context(lines: CapturedRequests) -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JSONFormatter(processors=[adding]))
-    logging.getLogger().addHandler(handler)
-
-    respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-
-    assert parse_line(stream.getvalue())["added"] is True
-
-
-@pytest.mark.parametrize("formatter", [JSONFormatter, LogfmtFormatter, TextFormatter, ConsoleFormatter])
-def test_a_processor_that_raises_costs_the_fields_and_not_the_line(formatter: Any, lines: CapturedRequests) -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter(processors=[dropping]))
-    logging.getLogger().addHandler(handler)
-
-    response = respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-    respond(lambda request: HttpResponse(), RequestFactory().get("/"))
-
-    assert response.status_code == 200
-    assert stream.getvalue().count("Request took") == 2
-    assert [line["logger"] for line in lines.logs] == ["obs_middleware"]
-
-
-def test_a_processor_may_be_a_dotted_path() -> None:
-    formatter = JSONFormatter(processors=["structlog.processors.CallsiteParameterAdder"])
-
-    assert formatter.format(logging.makeLogRecord({"msg": "x"}))
-
-
 def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     record = logging.makeLogRecord({"msg": "x", "levelno": 20, "levelname": "INFO"})
     monkeypatch.setattr("sys.stdout", io.StringIO())
@@ -161,43 +96,6 @@ def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
     refused = ConsoleFormatter().format(record)
 
     assert ("\x1b[" in plain, "\x1b[" in coloured, "\x1b[" in refused) == (False, True, False)
-
-
-@pytest.mark.parametrize("stack", ["production", {"a": 1}, ["web"]], ids=str)
-def test_a_stack_that_is_none_of_code_is_the_applications(stack: Any) -> None:
-    line = line_of(msg={"event": "deploy", "stack": stack})
-
-    assert line["stack"] == stack
-    assert "stack_info" not in line
-
-
-def test_the_stack_that_structlog_makes_is_stack_info(lines: CapturedRequests) -> None:
-    structlog.configure(**structlog_config())
-
-    structlog.get_logger("site").warning("x", stack_info=True)
-
-    assert lines.logs[0]["stack_info"].startswith("Stack (most recent call last)")
-    assert "stack" not in lines.logs[0]
-
-
-def test_a_wish_for_a_stack_that_nobody_made_is_no_text_of_one() -> None:
-    line = line_of(msg={"event": "x", "stack_info": True})
-
-    assert "stack_info" not in line
-    assert line["app_stack_info"] is True
-
-
-def test_structlogs_own_processors_leave_no_second_level() -> None:
-    line = line_of(msg={"event": "x", "level": "info", "logger": "site"})
-
-    assert not any(name.startswith("app_") for name in line)
-
-
-@pytest.mark.parametrize("formatter", [JSONFormatter(), LogfmtFormatter(), TextFormatter()], ids=type)
-def test_an_exception_that_was_formatted_in_another_process_is_on_the_line(formatter: logging.Formatter) -> None:
-    record = record_of(exc_text="Traceback\nValueError: far away")
-
-    assert "far away" in formatter.format(record)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
@@ -212,58 +110,6 @@ def test_an_interrupt_of_the_process_is_raised_again(place: str, stop: type[Base
 
     with pytest.raises(stop):
         JSONFormatter().format(record_of(**attributes[place]))
-
-
-def raising(*_: Any) -> Any:
-    raise RuntimeError("in the processor")
-
-
-def test_a_processor_that_raises_costs_no_exception(lines: CapturedRequests) -> None:
-    """Neither that of the line, nor its own, which is reported through the same formatter."""
-    handler = logging.StreamHandler()
-    written: list[dict[str, Any]] = []
-    handler.setFormatter(JSONFormatter(processors=[raising]))
-    handler.emit = lambda record: written.append(parse_line(handler.format(record)))  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-
-    try:
-        raise ZeroDivisionError("by zero")
-    except ZeroDivisionError:
-        logger.exception("bad")
-
-    reported, line = written
-    assert (line["error_type"], line["format_error"]) == ("ZeroDivisionError", "RuntimeError")
-    assert "by zero" in line["stack_trace"]
-    assert (reported["error_type"], reported["error_message"]) == ("RuntimeError", "in the processor")
-
-
-def test_a_processor_that_raises_costs_no_exception_of_a_request(site: Site) -> None:
-    written: list[dict[str, Any]] = []
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            written.append(parse_line(self.format(record)))
-
-    handler = Collect()
-    handler.setFormatter(JSONFormatter(processors=[raising]))
-    logging.getLogger().handlers[:] = [handler]
-
-    def view(request: HttpRequest) -> HttpResponse:
-        raise ValueError("no good")
-
-    site.get(view)
-
-    line = next(line for line in written if "Request took" in line["message"])
-    assert (line["status"], line["error_type"], line["error_message"]) == (500, "ValueError", "no good")
-
-
-def test_arguments_that_do_not_fit_cost_no_exception() -> None:
-    try:
-        raise ZeroDivisionError("by zero")
-    except ZeroDivisionError:
-        line = line_of(msg="no stock for %d", args=("C-1",), exc_info=sys.exc_info())
-
-    assert (line["error_type"], line["format_error"]) == ("ZeroDivisionError", "TypeError")
 
 
 def test_the_console_format_in_a_file_has_neither_colour_nor_width(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,49 +129,3 @@ def test_constants_are_texts_in_the_line() -> None:
     )
 
     assert (line["service"], line["version"], len(line["environment"])) == ('a"b', "\ufffd", 1_024)
-
-
-def nonsense(_: Any, __: str, event_dict: Any) -> Any:
-    return 7
-
-
-@pytest.mark.parametrize("processor", [raising, nonsense])
-@pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
-def test_a_line_that_cannot_be_written_whole_has_its_core_and_says_so(
-    schema: SchemaName, processor: Any, lines: CapturedRequests
-) -> None:
-    formatter = JSONFormatter(schema=schema, service="shop", processors=[processor])
-    event = RequestEvent(0.0, "the-id", "GET", "/orders/7/")
-    event.message, event.status = "Request took 0.1234 seconds", 200
-    event.route = "orders/<int:number>/"
-    event.say().bound["tenant"] = "t1"
-    current_event.set(event)
-
-    text = formatter.format(logging.LogRecord("root", 20, __file__, 1, event.message, None, None))
-
-    parse_line(text)
-    for part in ("Request took 0.1234 seconds", "the-id", "GET", "/orders/7/", "orders/<int:number>/", "200", "shop"):
-        assert part in text
-    assert f'format_error":"{"RuntimeError" if processor is raising else "TypeError"}"' in text
-    assert "tenant" not in text
-
-
-def test_the_secrets_of_a_dict_that_was_logged_stay_hidden_when_a_processor_fails(lines: CapturedRequests) -> None:
-    formatter = JSONFormatter(processors=[raising])
-
-    line = parse_line(formatter.format(logging.makeLogRecord({"msg": {"event": "login", "password": "s3cret"}})))
-
-    assert (line["message"], line["format_error"]) == ("login", "RuntimeError")
-    assert "s3cret" not in str(line)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [Raising, RaisingClass, lazy_user, lambda: RaisingIteration([1]), Nameless, Hashless, lambda: RaisingGet(a=1)],
-)
-def test_a_message_that_is_no_text_does_not_lose_the_line(make: Callable[[], Any], lines: CapturedRequests) -> None:
-    """The logging module itself would call its ``__str__``, so what that does is the caller's to know."""
-    line = parse_line(JSONFormatter().format(logging.makeLogRecord({"msg": make(), "args": None})))
-
-    assert line["event_id"]
-    assert isinstance(line["message"], str)
