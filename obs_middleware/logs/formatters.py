@@ -20,7 +20,7 @@ from obs_middleware.failures import raise_interrupt
 from obs_middleware.logs.chain import ChainFormatter, Processor
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.encode import dumps
-from obs_middleware.logs.line.limits import SHORT_TEXT
+from obs_middleware.logs.line.limits import MAX_ROOM, SHORT_TEXT
 from obs_middleware.logs.line.nested import THREAD
 from obs_middleware.logs.line.render import make_printable, render_logfmt, render_text, wrap
 from obs_middleware.logs.line.shortcut import Shortcut
@@ -168,8 +168,8 @@ class ConsoleFormatter(ChainFormatter):
         return wrap(text, shutil.get_terminal_size().columns) if self._is_terminal else text
 
     def configure(self, settings: Settings) -> None:
-        """Take the names of secrets from the settings; nothing is shortened for people."""
-        self._cleaner = Cleaner(Secrets(settings.redact), shortens=False)
+        """Take the names of secrets from the settings; people see longer texts than programs."""
+        self._cleaner = Cleaner(Secrets(settings.redact), room=MAX_ROOM)
 
     def end(self) -> tuple[Processor, ...]:
         """Make every value printable and render."""

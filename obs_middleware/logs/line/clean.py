@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from obs_middleware.logs.line.encode import INT64
-from obs_middleware.logs.line.fit import Cuts
+from obs_middleware.logs.line.fit import NAMES_LISTED, Cuts
 from obs_middleware.logs.line.limits import (
     MAX_DEPTH,
     MAX_KEYS,
@@ -24,7 +24,11 @@ from obs_middleware.redaction import REDACTED, Secrets
 
 __all__ = ["Cleaner"]
 
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_SCALARS: Final = frozenset({int, float, bool, type(None)})
+_OURS: Final = FIELDS.keys() | {"event"}
+_MOST_OWN: Final = MAX_KEYS + NAMES_LISTED
+"""Fields of an application that are looked at: those that may stay, and those that are listed as dropped."""
+
 _MOST_REMEMBERED: Final = 4_096
 
 
@@ -40,15 +44,15 @@ class Cleaner:
     Args:
         secrets: The names whose values are redacted.
         trace_bytes: The limit of a stack trace in bytes.
-        shortens: Cut texts to their limits; False for formats that only people read.
+        room: For formats that only people read: a limit for all texts together, in place of the limit of each text.
     """
 
     def __init__(
-        self, secrets: Secrets = NO_SECRETS, *, trace_bytes: int = MAX_TRACE_BYTES, shortens: bool = True
+        self, secrets: Secrets = NO_SECRETS, *, trace_bytes: int = MAX_TRACE_BYTES, room: int | None = None
     ) -> None:
         self.secrets = secrets
         self.trace_bytes = trace_bytes
-        self.shortens = shortens
+        self.room = room
         # Inside the chain, the message has structlog's name for it.
         self._keys = {name: name for name in FIELDS if name != "message"} | {"event": "message"}
         self._known = set(FIELDS)
@@ -57,18 +61,24 @@ class Cleaner:
         """
         Return whether the keys of *event_dict* need no cleaning and its values are scalars.
 
-        The scalars themselves are not checked; `encode_scalars` and `is_whole` do that. A key is known to need no
-        cleaning after it has been cleaned once.
+        A text that may have to be cut needs cleaning too, so that it is cut before it is encoded. All else about the
+        scalars is checked by `encode_scalars` and `is_whole`. A key is known to need no cleaning after it has been
+        cleaned once.
         """
-        return (
-            len(event_dict) <= MAX_KEYS
-            and event_dict.keys() <= self._known
-            and _SCALARS.issuperset(map(type, event_dict.values()))
-        )
+        if len(event_dict) > MAX_KEYS or not event_dict.keys() <= self._known:
+            return False
+        for value in event_dict.values():
+            kind = type(value)
+            if kind is str:
+                if len(value) > SHORT_TEXT:
+                    return False
+            elif kind not in _SCALARS:
+                return False
+        return True
 
     def clean(self, value: Any) -> Any:
         """Return *value*, cleaned."""
-        return Walk(self.secrets, self.trace_bytes, self.shortens).value(value, MAX_DEPTH)
+        return Walk(self.secrets, self.trace_bytes, self.room).value(value, MAX_DEPTH)
 
     def clean_fields(self, event_dict: Mapping[Any, Any]) -> tuple[dict[str, Any], Cuts | None]:  # noqa: C901, PLR0912 -- done for each field of each line, so calls little
         """
@@ -76,6 +86,9 @@ class Cleaner:
 
         structlog's ``event`` becomes ``message``, which is always text.
         """
+        skipped = 0
+        if len(event_dict) > MAX_KEYS:
+            event_dict, skipped = _first_fields(event_dict)
         keys = self._keys
         fields: dict[str, Any] = {}
         renamed: list[tuple[str, Any]] = []
@@ -103,15 +116,16 @@ class Cleaner:
                 fields[key] = value
                 continue
             if walk is None:
-                walk = Walk(self.secrets, self.trace_bytes, self.shortens)
+                walk = Walk(self.secrets, self.trace_bytes, self.room)
             fields[key] = walk.field(key, value)
         if renamed or len(fields) > MAX_KEYS:
-            walk = walk or Walk(self.secrets, self.trace_bytes, self.shortens)
+            walk = walk or Walk(self.secrets, self.trace_bytes, self.room)
             for key, value in renamed:
                 # Last, so that a name that needs no change keeps its key.
                 unused = unused_key(key, fields)
                 fields[unused] = walk.field(unused, value)
             _drop_surplus(fields, walk.cuts)
+            walk.cuts.more = skipped
         message = fields.get("message", "")
         if type(message) is not str:
             fields["message"] = json.dumps(message, ensure_ascii=False)
@@ -136,6 +150,13 @@ class Cleaner:
             self._keys[key] = key
             self._known.add(key)
         return key, secret, fits
+
+
+def _first_fields(event_dict: Mapping[Any, Any]) -> tuple[dict[Any, Any], int]:
+    """Return the package's fields and the first `_MOST_OWN` others, and the number of those that are left out."""
+    own = [name for name in event_dict if name not in _OURS]
+    surplus = set(own[_MOST_OWN:])
+    return {name: value for name, value in event_dict.items() if name not in surplus}, len(surplus)
 
 
 def _drop_surplus(fields: dict[str, Any], cuts: Cuts) -> None:

@@ -16,9 +16,12 @@ from obs_middleware.logs.line.limits import CORE, LEAST_BYTES, MAX_BYTES, MAX_BY
 from obs_middleware.logs.line.trace import byte_count, cut_trace
 from obs_middleware.measure.vocabulary import FIELDS
 
-__all__ = ["Cuts", "Fit", "cut_text", "default_max_bytes", "is_pipe"]
+__all__ = ["NAMES_LISTED", "Cuts", "Fit", "cut_text", "default_max_bytes", "is_pipe"]
 
 _IDS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "trace_id"})
+NAMES_LISTED: Final = 10
+"""Names on a line of fields that were cut."""
+
 _MARKS: Final = ("truncated", "truncated_fields", "original_bytes")
 
 
@@ -47,15 +50,17 @@ class Cuts:
     Attributes:
         fields: The names of the fields that were cut, in order.
         characters: The number of characters cut before the line was rendered.
+        more: The number of fields that were dropped unseen.
         most_names: The limit of the names listed on the line.
     """
 
-    __slots__ = ("characters", "fields", "most_names")
+    __slots__ = ("characters", "fields", "more", "most_names")
 
     def __init__(self) -> None:
         self.fields: dict[str, None] = {}
         self.characters = 0
-        self.most_names = 10
+        self.more = 0
+        self.most_names = NAMES_LISTED
 
     def add(self, name: str, characters: int = 0) -> None:
         """Note that the field *name* was cut."""
@@ -65,8 +70,9 @@ class Cuts:
     def mark(self, event: dict[str, Any]) -> None:
         """Add ``truncated`` and ``truncated_fields`` to *event*."""
         names = list(self.fields)
-        if len(names) > self.most_names:
-            names = [*names[: self.most_names], f"... {len(names) - self.most_names} more"]
+        unnamed = max(0, len(names) - self.most_names) + self.more
+        if unnamed:
+            names = [*names[: self.most_names], f"... {unnamed} more"]
         event["truncated"] = True
         event["truncated_fields"] = names
 

@@ -17,6 +17,7 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_KEY",
     "MAX_KEYS",
+    "MAX_ROOM",
     "MAX_TEXT",
     "MAX_TEXT_OF",
     "MAX_TRACE_BYTES",
@@ -47,6 +48,9 @@ SHORT_TEXT: Final = min(MAX_TEXT, *MAX_TEXT_OF.values())
 MAX_TRACE_BYTES: Final = 8_000
 MAX_TRACE_BYTES_PIPE: Final = 2_000
 TRACES: Final = frozenset({"stack_trace", "stack_info"})
+
+MAX_ROOM: Final = 100_000
+"""Characters of all texts of a line of ``console`` together. Beyond it, a text has at most `SHORT_TEXT` characters."""
 
 MAX_KEYS: Final = 100
 """Fields of an event. Elasticsearch maps at most 1,000 in an index."""

@@ -96,15 +96,15 @@ class Walk:
     Args:
         secrets: The names whose values are redacted.
         trace_bytes: The limit of a stack trace in bytes.
-        shortens: Cut texts to their limits.
+        room: A limit for all texts together, in characters, in place of the limit of each text.
     """
 
-    __slots__ = ("_left", "_name", "_secrets", "_shortens", "_trace_bytes", "cuts")
+    __slots__ = ("_left", "_name", "_room", "_secrets", "_trace_bytes", "cuts")
 
-    def __init__(self, secrets: Secrets, trace_bytes: int = MAX_TRACE_BYTES, shortens: bool = True) -> None:
+    def __init__(self, secrets: Secrets, trace_bytes: int = MAX_TRACE_BYTES, room: int | None = None) -> None:
         self._secrets = secrets
         self._trace_bytes = trace_bytes
-        self._shortens = shortens
+        self._room = room
         self._left = MAX_VALUES
         self._name = ""
         self.cuts = Cuts()
@@ -134,19 +134,28 @@ class Walk:
             return _type_name(kind)
 
     def _text(self, text: str) -> str:
-        if len(text) > SHORT_TEXT and self._shortens:
-            limit = MAX_TEXT_OF.get(self._name, MAX_TEXT)
+        if len(text) > SHORT_TEXT:
+            limit = self._most_characters()
             if len(text) > limit:
                 self.cuts.add(self._name, len(text) - limit)
                 text = cut_text(text, limit)
+            self._use_room(text)
         return clean_text(text)
 
     def _trace(self, text: str) -> str:
-        if self._shortens:
-            whole, text = text, cut_trace(text, self._trace_bytes)
-            if text is not whole:
-                self.cuts.add(self._name, len(whole) - len(text))
+        limit = self._trace_bytes if self._room is None else max(self._trace_bytes, self._room)
+        whole, text = text, cut_trace(text, limit)
+        if text is not whole:
+            self.cuts.add(self._name, len(whole) - len(text))
+        self._use_room(text)
         return clean_text(text)
+
+    def _most_characters(self) -> int:
+        return MAX_TEXT_OF.get(self._name, MAX_TEXT) if self._room is None else max(SHORT_TEXT, self._room)
+
+    def _use_room(self, text: str) -> None:
+        if self._room is not None:
+            self._room -= len(text)
 
     # issubclass, not isinstance: isinstance asks an object for its __class__, which makes a proxy evaluate itself
     def _object(self, value: Any, kind: type, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912 -- one branch for each kind, read in order
@@ -192,15 +201,15 @@ class Walk:
         return self._repr(str.__str__(repr(value)))
 
     def _repr(self, text: str) -> str:
-        if self._shortens:
-            text = text[:_MOST_OF_A_REPR]  # a longer text is cut anyway, and redacting it takes time
-        return self._text(self._secrets.hide_in_repr(text))
+        # A longer text is cut anyway, and redacting it takes time.
+        return self._text(self._secrets.hide_in_repr(text[:_MOST_OF_A_REPR]))
 
     def _bytes(self, value: Any) -> str:
         size = len(value) if type(value) is not memoryview else value.nbytes
         # A character has at most four bytes: do not decode more of a large value than can be kept.
-        most = 4 * max(MAX_TEXT, MAX_TEXT_OF.get(self._name, 0)) if self._shortens else size
-        head = bytes(value[:most]) if type(value) is not memoryview else value.tobytes()[:most]
+        most = 4 * self._most_characters()
+        part = value[:most] if type(value) is not memoryview or value.ndim == 1 else value
+        head = bytes(part) if type(part) is not memoryview else part.tobytes()[:most]
         text = head.decode("utf-8", "replace")
         if size > most:
             self.cuts.add(self._name, size - most)
