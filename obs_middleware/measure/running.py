@@ -11,18 +11,17 @@ import asyncio
 import logging
 import math
 import os
-import sys
 import threading
 import traceback
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter  # by name: a test that replaces time.perf_counter counts only the middleware's calls
-from types import FrameType
 from typing import Any, Final
 
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.stacks import Stack, find_stacks
 from obs_middleware.processes import call_after_fork
 
 __all__ = ["RUNNING", "RunningRequest", "Watchdog", "hold_weakly", "in_flight", "watchdog"]
@@ -141,18 +140,26 @@ class Watchdog:
 
     def _look(self) -> None:
         late = perf_counter() - self.seconds
-        for event, request in _running():
-            if event.started <= late and event.watched and not event.done:
-                event.watched = False
-                self._warn(event, request)
+        found = [
+            (event, request)
+            for event, request in _running()
+            if event.started <= late and event.watched and not event.done
+        ]
+        if not found:
+            return
+        stacks = find_stacks([request for _, request in found if request is not None], tuple(self._loops))
+        for event, request in found:
+            event.watched = False
+            if not event.done:  # it may have ended while the others were reported
+                self._warn(event, request, stacks.get(id(request), []))
 
-    def _warn(self, event: RequestEvent, request: Any) -> None:
+    def _warn(self, event: RequestEvent, request: Any, frames: Stack) -> None:
         # A separate event, because later lines of the request must not have these fields.
         shown = RequestEvent(event.started, event.request_id, event.method, event.path)
         shown.said = event.said
         shown.context["route"] = _route(event, request)
         shown.context["age_seconds"] = round(perf_counter() - event.started, 6)
-        stack = "".join(traceback.format_list(self._stack(request)))
+        stack = "".join(traceback.format_list(traceback.StackSummary.extract(iter(frames))))
         logger = logging.getLogger("obs_middleware")
         record = logger.makeRecord(
             logger.name,
@@ -173,26 +180,6 @@ class Watchdog:
             finally:
                 current_event.set(None)
 
-    def _stack(self, request: Any) -> traceback.StackSummary:
-        """
-        Return the stack of the thread that works on *request*, or else of the task that waits for it.
-
-        A stack belongs to *request* if one of its frames has it as a local variable. So nothing has to be noted in
-        each request, and a sync view is found in any thread.
-        """
-        own = threading.get_ident()
-        for thread, frame in sys._current_frames().items():  # noqa: SLF001 -- documented, in spite of the underscore
-            if thread != own:
-                frames = list(traceback.walk_stack(frame))
-                if any(_holds(one, request) for one, _ in frames):
-                    return traceback.StackSummary.extract(reversed(frames))
-        for loop in tuple(self._loops):
-            for task in asyncio.all_tasks(loop):
-                suspended = [(frame, frame.f_lineno) for frame in _suspended(task.get_coro())]
-                if any(_holds(one, request) for one, _ in suspended):
-                    return traceback.StackSummary.extract(iter(suspended))
-        return traceback.StackSummary()
-
 
 _WATCHDOG: Final = Watchdog()
 
@@ -201,24 +188,6 @@ def watchdog(seconds: float) -> Watchdog:
     """Return the watchdog of the process, with *seconds* as its time limit from now on."""
     _WATCHDOG.set_limit(seconds)
     return _WATCHDOG
-
-
-def _holds(frame: FrameType, request: Any) -> bool:
-    return request is not None and any(value is request for value in frame.f_locals.copy().values())
-
-
-def _suspended(awaited: Any) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine, from the outermost to the innermost."""
-    while awaited is not None:
-        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
-        if frame is not None:
-            yield frame
-        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
-
-
-def _first(awaited: Any, *names: str) -> Any:
-    """Return the first of these attributes that exists. Coroutines and generators have different names for them."""
-    return next((value for name in names if (value := getattr(awaited, name, None)) is not None), None)
 
 
 call_after_fork(RUNNING.clear)
