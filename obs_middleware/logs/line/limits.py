@@ -49,7 +49,7 @@ MAX_TRACE_BYTES: Final = 8_000
 MAX_TRACE_BYTES_PIPE: Final = 2_000
 TRACES: Final = frozenset({"stack_trace", "stack_info"})
 
-MAX_ROOM: Final = 100_000
+MAX_ROOM: Final = 40_000
 """Characters of all texts of a line of ``console`` together. Beyond it, a text has at most `SHORT_TEXT` characters."""
 
 MAX_KEYS: Final = 100

@@ -199,6 +199,7 @@ def test_the_documentation_has_the_limits_of_the_code() -> None:
     assert documented["items of a list, keys of a mapping"] == [str(limits.MAX_ITEMS)]
     assert documented["values inside all lists and mappings of an event"] == [f"{limits.MAX_VALUES:,}"]
     assert f"{limits.LEAST_BYTES:,} or more" in text
+    assert f"{limits.MAX_ROOM:,} characters of all texts of a line together" in text
 
 
 def test_values_of_a_processor_that_are_no_text_are_cut_too() -> None:
