@@ -16,8 +16,11 @@ import importlib
 import importlib.metadata
 import io
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +47,8 @@ _EXTRAS: Final = {"duckdb": "cli", "rich": "cli", "opensearchpy": "opensearch"}
 OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
 """Exit codes. 1 belongs to the commands; the last two are what a shell reports for SIGINT and SIGPIPE."""
 
+_ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
@@ -57,9 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-    except SystemExit as error:  # raised by argparse
+        with _exit_on_signals():
+            code = _dispatch(arguments)
+            sys.stdout.flush()
+    except SystemExit as error:  # raised by argparse, or on a signal
         return error.code if isinstance(error.code, int) else BAD
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -72,6 +78,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output()  # the disk may be full
         return BAD
     return code
+
+
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """Raise SystemExit on SIGTERM and SIGHUP, so that temporary copies of the input are removed."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)  # what a shell reports for the signal
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    replaced = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in replaced:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _prepare_streams() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,24 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(DEADLINE) == 141
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_copy_of_the_input_behind(number: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "stats"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        deadline = time.monotonic() + DEADLINE
+        while not list(tmp_path.rglob("obs-middleware-*/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+
+        assert process.wait(DEADLINE) == 128 + number
+        assert process.stderr.read() == b""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["stats", "slow", "grep", "report", "elastic-template"])
