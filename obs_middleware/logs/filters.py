@@ -25,7 +25,7 @@ from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.nested import THREAD, Formatting, is_too_deep
 from obs_middleware.logs.line.record import event_id_of
 from obs_middleware.logs.line.values import unused_key
-from obs_middleware.logs.processors import add_request_context
+from obs_middleware.logs.processors import add_request_context, record_fields
 from obs_middleware.measure.event import RequestEvent, current_event, event_of
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
@@ -258,7 +258,7 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner, *, is_inner: bool) 
             record.exc_info = (type(event.error), event.error, event.error.__traceback__)
     else:
         bound = {} if event.said is None or is_inner else event.said.bound.copy()
-        fields = bound | event.context
+        fields = {**bound, **record_fields(event, record.msg, record.name)}
     attributes = record.__dict__
     taken = _RECORD_ATTRIBUTES | _ROOTS_OF_ECS
     # ecs-logging turns `a.b` in `extra` into an object `a`.

@@ -36,6 +36,9 @@ _OF_THE_HEAD: Final = frozenset(
 )
 _NOT_FOR_APPLICATIONS: Final = frozenset(FIELDS) - _OF_THE_HEAD
 
+_BEFORE_THE_RESPONSE: Final = ("django.request", "django.security.")
+"""Django logs on these when the middleware has returned, and the response has not been sent yet."""
+
 
 def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     """
@@ -64,16 +67,26 @@ def add_own_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     message = event_dict.get("event")
     for name in _NOT_FOR_APPLICATIONS.intersection(event_dict):
         event_dict[unused_key(own_name(name), event_dict)] = event_dict.pop(name)
-    event_dict.update(record_fields(event, message))
+    event_dict.update(record_fields(event, message, event_dict.get("logger")))
     if event.error is not None and event.is_line(message):
         event_dict["exc_info"] = event.error
     return event_dict
 
 
-def record_fields(event: RequestEvent, message: object) -> Mapping[str, Any]:
-    """Return the package's own fields for a record with the text *message* in the request of *event*; no traceback."""
+def record_fields(event: RequestEvent, message: object, logger: object = None) -> Mapping[str, Any]:
+    """
+    Return the package's own fields for a record, without a traceback.
+
+    Args:
+        event: The event of the request in which the record was logged.
+        message: The text of the record.
+        logger: The name of its logger, if it is known.
+    """
     if not event.is_line(message):
-        return event.context
+        context = event.context
+        if event.done and type(logger) is str and logger.startswith(_BEFORE_THE_RESPONSE):
+            context = {name: value for name, value in context.items() if name != "after_response"}
+        return context
     # A refusal, for example of a bad host name, needs no traceback.
     return event.line() if event.error is event.refusal is None else {**event.line(), **error_fields(event)}
 

@@ -168,11 +168,17 @@ class RequestEvent:
 
     @property
     def context(self) -> dict[str, Any]:
-        """The fields of every line inside the request, without those of `bind`. The dict is shared by these lines."""
-        if self._context is None:
+        """
+        The fields of every line inside the request, without those of `bind`. Do not change the dict: lines share it.
+
+        When the request is over, they say so: a task may outlive its request and log under its id.
+        """
+        context = self._context
+        if context is None:
             named = {"request_id": self.request_id, "method": self.method, "path": self.path}
-            self._context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
-        return self._context
+            context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
+            self._context = context
+        return {**context, "after_response": True} if self.done else context
 
     def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
         """Set the trace of the request, for every line from now on."""
@@ -218,7 +224,7 @@ class RequestEvent:
             }
             if self.trace is not None or self.method is None or self.path is None:
                 del line["method"], line["path"]
-                line = self.context | line
+                line = {name: value for name, value in self.context.items() if name != "after_response"} | line
             queries = self.queries
             if queries:
                 queries = queries.copy()  # another thread of the request may still be measuring

@@ -56,6 +56,9 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             "integer", "request line", "The status as sent; 499 when the client left before there was a response."
         ),
         "outcome": Field("string", "request line", "`ok`, `error`, `cancelled`, `aborted`, `stream_error` or `lost`."),
+        "after_response": Field(
+            "boolean", "lines of a request that is over", "true: the line was written after the request line."
+        ),
         "age_seconds": Field("number", "warnings of the watchdog", "Seconds since the request began, six decimals."),
         "duration_seconds": Field("number", "request line", "Seconds until the last byte was produced, six decimals."),
         "first_byte_seconds": Field("number", "request line of a stream", "Seconds until the response began."),

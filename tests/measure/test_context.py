@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
@@ -16,8 +18,11 @@ from conftest import Get, Site, respond
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from pythonjsonlogger.json import JsonFormatter
 
 from obs_middleware import annotate, bind, get_request_id, structlog_config, timed
+from obs_middleware.logs.filters import RequestContextFilter
+from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.middleware import TimingMiddleware
@@ -380,6 +385,7 @@ def test_a_task_that_outlives_its_request_is_harmless_and_keeps_its_id(lines: Ca
         tasks: list[asyncio.Task[None]] = []
 
         async def later() -> None:
+            logger.info("in time")
             await go.wait()
             bind(late=True)
             with timed("late"):
@@ -387,6 +393,7 @@ def test_a_task_that_outlives_its_request_is_harmless_and_keeps_its_id(lines: Ca
 
         async def view(request: HttpRequest) -> HttpResponse:
             tasks.append(asyncio.create_task(later()))
+            await asyncio.sleep(0)
             return HttpResponse()
 
         await respond(view, RequestFactory().get("/"))
@@ -397,7 +404,46 @@ def test_a_task_that_outlives_its_request_is_harmless_and_keeps_its_id(lines: Ca
 
     (line,) = lines
     assert "late" not in line
-    assert lines.logs[0]["request_id"] == line["request_id"]
+    assert "after_response" not in line
+    assert [(log["message"], log["request_id"], log.get("after_response")) for log in lines.logs] == [
+        ("in time", line["request_id"], None),
+        ("late", line["request_id"], True),
+    ]
+
+
+FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
+    "flat": JSONFormatter,
+    "a chain": lambda: JSONFormatter(processors=[lambda _, __, event_dict: event_dict]),
+    "gcp": lambda: JSONFormatter(schema="gcp"),
+    "another package": JsonFormatter,
+}
+
+
+@pytest.mark.parametrize("formatter", FORMATTERS)
+@pytest.mark.parametrize("traced", [False, True])
+def test_lines_after_the_request_line_say_so_in_every_format(formatter: str, traced: bool, site: Site) -> None:
+    """Except Django's own records, which come before the response is sent: here "Not Found", which is not folded."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(FORMATTERS[formatter]())
+    if formatter == "another package":
+        handler.addFilter(RequestContextFilter())
+    logging.getLogger().addHandler(handler)
+
+    def view(request: HttpRequest) -> Any:
+        response: Any = HttpResponse(status=404)
+        response._resource_closers.append(lambda: logger.info("late"))
+        return response
+
+    site.get(view, headers={"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"} if traced else None)
+
+    texts = stream.getvalue().splitlines()
+    assert [next(name for name in ("Request took", "Not Found", "late") if name in text) for text in texts] == [
+        "Request took",
+        "Not Found",
+        "late",
+    ]
+    assert ["after_response" in text for text in texts] == [False, False, True]
 
 
 def test_a_reused_thread_starts_clean(lines: CapturedRequests) -> None:

@@ -58,6 +58,7 @@ DATADOG: Final = Schema(
         "view": to("obs.view"),
         "status": to("http.status_code"),
         "outcome": to("evt.outcome", "string: `success`, `failure` or `unknown`", coarse) + to("obs.outcome"),
+        "after_response": to("obs.after_response"),
         "age_seconds": to("obs.age_seconds"),
         "duration_seconds": to("duration", "integer, nanoseconds", nanoseconds),
         "first_byte_seconds": to("obs.first_byte_seconds"),

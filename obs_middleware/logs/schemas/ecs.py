@@ -46,6 +46,7 @@ ECS: Final = Schema(
         "view": to("obs.view"),
         "status": to("http.response.status_code"),
         "outcome": to("event.outcome", "string: `success`, `failure` or `unknown`", coarse) + to("obs.outcome"),
+        "after_response": to("obs.after_response"),
         "age_seconds": to("obs.age_seconds"),
         "duration_seconds": to("event.duration", "integer, nanoseconds", nanoseconds),
         "first_byte_seconds": to("obs.first_byte_seconds"),

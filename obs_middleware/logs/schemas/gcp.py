@@ -67,6 +67,7 @@ GCP: Final = Schema(
         "view": _LABEL("view"),
         "status": to("httpRequest.status"),
         "outcome": to("obs.outcome"),
+        "after_response": to("obs.after_response"),
         "age_seconds": to("obs.age_seconds"),
         "duration_seconds": to("httpRequest.latency", "string, seconds: `0.123456s`", latency),
         "first_byte_seconds": to("obs.first_byte_seconds"),

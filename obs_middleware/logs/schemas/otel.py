@@ -77,6 +77,7 @@ OTEL: Final = Schema(
         "status": _ATTRIBUTE("http.response.status_code"),
         "outcome": _ATTRIBUTE("obs.outcome")
         + _ATTRIBUTE("error.type", "string, of failures: exception or status", error_type),
+        "after_response": _ATTRIBUTE("obs.after_response"),
         "age_seconds": _ATTRIBUTE("obs.age_seconds"),
         "duration_seconds": _ATTRIBUTE("http.server.request.duration", "number, seconds"),
         "first_byte_seconds": _ATTRIBUTE("obs.first_byte_seconds"),
