@@ -54,6 +54,9 @@ _IDS: Final = {
     "callable": "obs_middleware.E005",
 }
 
+_INSERT_THEMSELVES: Final = ("opentelemetry.", "scout_apm.")
+"""Packages whose middleware puts itself first when the process starts, so that nothing can be placed above it."""
+
 W001: Final = Warning(
     "TimingMiddleware is not in MIDDLEWARE: no request line is written.",
     hint='Put "obs_middleware.middleware.TimingMiddleware" first in MIDDLEWARE.',
@@ -106,10 +109,12 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 def check_middleware(**_: Any) -> list[CheckMessage]:
     """Check the place of `TimingMiddleware` in ``MIDDLEWARE``."""
-    places = list(_places(django_setting("MIDDLEWARE", [])))
+    paths = django_setting("MIDDLEWARE", [])
+    places = list(_places(paths))
     if not places:
         return [W001]
-    return [message for message, applies in ((W002, places[0] != 0), (W003, len(places) > 1)) if applies]
+    is_late = not all(str(path).startswith(_INSERT_THEMSELVES) for path in paths[: places[0]])
+    return [message for message, applies in ((W002, is_late), (W003, len(places) > 1)) if applies]
 
 
 def _places(paths: Sequence[str]) -> Iterator[int]:

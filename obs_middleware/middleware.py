@@ -25,13 +25,13 @@ from obs_middleware.conf import Settings, django_setting, keep_configured
 from obs_middleware.failures import report_once
 from obs_middleware.measure.database import is_installed
 from obs_middleware.measure.ending import follow, is_departure
-from obs_middleware.measure.event import RequestEvent, current_event, event_of, is_of_scope
+from obs_middleware.measure.event import RequestEvent, current_event, event_of
 from obs_middleware.measure.facts import FactReader
 from obs_middleware.measure.headers import meta_key, target_of
 from obs_middleware.measure.ids import is_request_id, new_request_id
 from obs_middleware.measure.line_writer import ORIGINAL_ERROR, ORIGINAL_INFO, ROOT_LOGGER, LineWriter
 from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
-from obs_middleware.measure.running import RUNNING, hold_weakly, watchdog
+from obs_middleware.measure.running import RUNNING, hold_weakly, is_observed_as, watchdog
 from obs_middleware.measure.server_timing import add_server_timing
 from obs_middleware.measure.tracing import opentelemetry_context, trace_of
 
@@ -161,7 +161,7 @@ class TimingMiddleware(Generic[Result]):
                 meta = request.META
             else:
                 method, path, meta = target_of(request)
-            if outer is not None and outer.observed and is_of_scope(request, outer):
+            if outer is not None and outer.observed and is_observed_as(outer, request):
                 event = outer
                 event.set_target(method, path)
             else:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from asgiref.wsgi import WsgiToAsgi
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import Client
 from endings.drivers import OURS, Visit, site, visit_asgi
 
 from obs_middleware.asgi import observed
@@ -144,3 +148,37 @@ def test_what_django_does_after_the_last_byte_is_not_measured(streams: bool, lin
         request_finished.disconnect(finished)
 
     assert seen == [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous iterators:Warning")
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+@pytest.mark.parametrize("kind", ["plain", "stream", "failing"])
+def test_django_under_wsgi_in_an_adapter_has_one_line(kind: str, prefix: str, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> Any:
+        logging.getLogger("site").info("inside")
+        if request.GET:
+            Client().get("/").getvalue()  # another request, inside the first
+        if kind == "failing":
+            raise ValueError("no")
+        return HttpResponse("abc") if kind == "plain" else StreamingHttpResponse(iter([b"abc"]))
+
+    scope = {
+        "path": f"{prefix}/",
+        "root_path": prefix,
+        "query_string": b"a=1",
+        "http_version": "1.1",
+        "server": ["a", 80],
+    }
+    with site(view, [OURS]):
+        adapted: Any = WsgiToAsgi(WSGIHandler())  # type: ignore[no-untyped-call]  # asgiref has no types here
+        sent = serve(observed(adapted), **scope)
+
+    inner, line = lines
+    assert (inner["path"], line["path"], line["route"]) == ("/", f"{prefix}/", "")
+    assert inner["request_id"] != line["request_id"]
+    if kind == "failing":
+        assert (line["status"], line["outcome"], line["error_type"]) == (500, "error", "ValueError")
+    else:
+        assert (line["status"], line["outcome"], line["response_bytes"]) == (200, "ok", 3)
+    assert [log["request_id"] for log in lines.logs] == [line["request_id"], inner["request_id"]]
+    assert dict(sent[0]["headers"])[b"x-request-id"] == line["request_id"].encode()

@@ -55,8 +55,21 @@ def test_settings_are_checked(value: Any, expected: str, monkeypatch: pytest.Mon
         (["django.middleware.common.CommonMiddleware", OURS], ["W002"]),
         ([OURS, OURS], ["W003"]),
         (["no.such.Thing", OURS, OURS], ["W002", "W003"]),
+        (["opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware", OURS], []),
+        (["scout_apm.django.middleware.MiddlewareTimingMiddleware", "opentelemetry.Other", OURS], []),
+        (["opentelemetry.Other", "django.middleware.common.CommonMiddleware", OURS], ["W002"]),
     ],
-    ids=["first", "subclass", "missing", "second", "twice", "late and twice"],
+    ids=[
+        "first",
+        "subclass",
+        "missing",
+        "second",
+        "twice",
+        "late and twice",
+        "below OpenTelemetry",
+        "below two that insert themselves",
+        "below another one, too",
+    ],
 )
 def test_the_place_of_the_middleware_is_checked(middleware: list[str], expected: list[str]) -> None:
     with override_settings(MIDDLEWARE=middleware):

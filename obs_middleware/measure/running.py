@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from time import perf_counter  # by name: a test that replaces time.perf_counter counts only the middleware's calls
 from typing import Any, Final
 
+from django.core.handlers.wsgi import WSGIRequest
+
 from obs_middleware.failures import report_once
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import RequestEvent, current_event, is_of_scope
 from obs_middleware.measure.stacks import Stack, find_stacks
 from obs_middleware.processes import call_after_fork
 
-__all__ = ["RUNNING", "RunningRequest", "Watchdog", "hold_weakly", "in_flight", "watchdog"]
+__all__ = ["RUNNING", "RunningRequest", "Watchdog", "hold_weakly", "in_flight", "is_observed_as", "watchdog"]
 
 _TICKS: Final = 20
 """How often the watchdog looks within its time limit. A warning is late by at most this part of the limit."""
@@ -53,6 +55,19 @@ class RunningRequest:
     path: str | None
     route: str | None
     age_seconds: float
+
+
+def is_observed_as(event: RequestEvent, request: Any) -> bool:
+    """
+    Return whether `obs_middleware.asgi.observed` opened *event* for *request*, which may be any object.
+
+    The request of a WSGI application in an ASGI adapter does not know the scope. It is the first request in *event*,
+    and has the same method and path.
+    """
+    if is_of_scope(request, event):
+        return True
+    is_first = isinstance(request, WSGIRequest) and RUNNING.get(event) is None
+    return is_first and (request.method, request.path) == (event.method, event.path)
 
 
 def hold_weakly(event: RequestEvent, request: Any) -> None:

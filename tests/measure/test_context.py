@@ -283,6 +283,7 @@ def test_a_timed_name_cannot_overwrite_a_field(lines: CapturedRequests) -> None:
     assert "app_duration_seconds" in lines[0]
 
 
+@pytest.mark.django_db  # closing a response closes old connections
 @pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
 def test_a_request_inside_a_request_leaves_even_if_nobody_closes_its_response(
     streams: bool, mode: str, lines: CapturedRequests
