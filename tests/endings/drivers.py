@@ -89,9 +89,9 @@ def site(view: Callable[..., Any], middleware: Iterable[str], **settings: Any) -
             signal.connect(close_old_connections)
 
 
-def visit_asgi(visit: Visit, *, outside: bool = False) -> Visit:
-    """Serve *visit* with Django's ASGI handler, inside `observed` if *outside*."""
-    handler = ASGIHandler()
+def visit_asgi(visit: Visit, *, outside: bool = False, handler: Any = None) -> Visit:
+    """Serve *visit* with *handler*, by default Django's ASGI handler, inside `observed` if *outside*."""
+    handler = handler or ASGIHandler()
     application = observed(handler) if outside else handler
     # A separate context, as each connection of a server has.
     copy_context().run(asyncio.run, _serve(application, visit))

@@ -6,10 +6,16 @@ import ipaddress
 from typing import Any
 
 import pytest
+from daphne.utils import parse_x_forwarded_for  # type: ignore[import-untyped]  # daphne has no types
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, HttpResponse
+from endings.drivers import OURS, Visit, site, visit_asgi
 from hypothesis import given
 from hypothesis import strategies as st
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from obs_middleware.measure.client import client_address, networks, normal_address
+from obs_middleware.testing import CapturedRequests
 
 PROXIES = networks(["10.0.0.0/8", "2001:db8::/32"])
 
@@ -206,3 +212,41 @@ def test_an_address_is_returned_in_its_normal_form(address: Any) -> None:
     assert normal_address(str(address)) == expected
     if address.version == 6:
         assert normal_address(f"[{address.exploded.upper()}]:80") == expected
+
+
+CLIENT, FORGED = "203.0.113.7", "6.6.6.6"
+
+
+@pytest.mark.parametrize(
+    ("trusted_by_uvicorn", "trusted", "address"),
+    [
+        (None, 1, CLIENT),
+        (None, ["127.0.0.1"], CLIENT),
+        ("127.0.0.1", 0, CLIENT),
+        ("127.0.0.1,10.0.0.0/8", ["127.0.0.1"], CLIENT),
+        ("*", 0, FORGED),
+        ("*", ["127.0.0.1"], FORGED),
+        ("*", 1, CLIENT),
+    ],
+)
+def test_a_forged_peer_is_avoided_as_the_documentation_says(
+    trusted_by_uvicorn: str | None, trusted: Any, address: str, lines: CapturedRequests
+) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    visit = Visit(headers={"X-Forwarded-For": f"{FORGED}, {CLIENT}"})
+    with site(view, [OURS], OBS_MIDDLEWARE={"TRUSTED_PROXIES": trusted}):
+        handler: Any = ASGIHandler()
+        if trusted_by_uvicorn is not None:
+            handler = ProxyHeadersMiddleware(handler, trusted_by_uvicorn)
+        visit_asgi(visit, handler=handler)
+
+    assert [line["client_ip"] for line in lines] == [address]
+
+
+def test_daphne_takes_the_leftmost_address() -> None:
+    """If this changes, change docs/proxies.md."""
+    address, _ = parse_x_forwarded_for({b"X-Forwarded-For": f"{FORGED}, {CLIENT}".encode()})
+
+    assert address[0] == FORGED

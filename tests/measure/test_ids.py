@@ -69,3 +69,10 @@ def test_an_accepted_request_id_cannot_break_anything(text: str) -> None:
         assert text.isprintable()
         assert len(text) <= 128
         assert not set(text) & set(" \"'<>\\;,")
+
+
+@pytest.mark.parametrize(
+    "text", ["a;b", "a#1", "105445aa7843bc8bf206b12000100000/1;o=1", "a b", "a'b", "$a", "a`b", "a&b", "a|b"]
+)
+def test_an_id_that_a_shell_would_read_is_not_used(text: str) -> None:
+    assert not is_request_id(text)
