@@ -337,7 +337,7 @@ def test_files_patterns_and_archives_are_read_together(read: Read, tmp_path: Pat
 
 
 def test_zstandard_is_read(read: Read, tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Written by the engine itself: Python has no such module before 3.14."""
+    """Written by DuckDB: Python has no such module before 3.14."""
     written = events(50)
     connection.execute("CREATE TABLE texts (line VARCHAR)")
     connection.executemany("INSERT INTO texts VALUES (?)", [[FORMATS["ecs"](event)] for event in written])
