@@ -13,7 +13,7 @@ from loglines import FORMATS, Event
 from shipping.parts import Engine, is_percentile
 
 from obs_middleware.read.answers import SHARES
-from obs_middleware.read.index.figures import rank_error
+from obs_middleware.read.index.formulas import rank_error
 
 
 def hello(number: int, request_id: str) -> Event:

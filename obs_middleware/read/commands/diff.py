@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview
-from obs_middleware.read.bootstrap import CONFIDENCE, DRAWS, Change, compare
 from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of, reading_notes
+from obs_middleware.read.comparison import CONFIDENCE, DRAWS, Change, compare
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.index.access import add_access
 from obs_middleware.read.questions import Requests

@@ -27,7 +27,7 @@ from obs_middleware.read.answers import (
     most_time_first,
 )
 from obs_middleware.read.files.columns import quoted
-from obs_middleware.read.files.figures import (
+from obs_middleware.read.files.formulas import (
     BAR,
     FAILED,
     QUANTILES,

@@ -30,7 +30,7 @@ from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.client import Client
 from obs_middleware.read.index.dsl import Query
 from obs_middleware.read.index.fields import Fields, value_in
-from obs_middleware.read.index.figures import (
+from obs_middleware.read.index.formulas import (
     APPROXIMATE,
     MOST_RATES,
     Figures,

@@ -24,7 +24,7 @@ from shipping.parts import Engine, is_percentile
 from obs_middleware.read.answers import SHARES
 from obs_middleware.read.index import figures
 from obs_middleware.read.index import requests as searching
-from obs_middleware.read.index.figures import rank_error
+from obs_middleware.read.index.formulas import rank_error
 
 # Figures
 

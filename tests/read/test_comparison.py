@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from obs_middleware.read.answers import FEW, Keys, Quantiles, Ranked
-from obs_middleware.read.bootstrap import DRAWS, FIGURES, Change, compare, interval_of, ranks_of
+from obs_middleware.read.comparison import DRAWS, FIGURES, Change, compare, interval_of, ranks_of
 
 
 class Listed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from obs_middleware.read.answers import Quantiles
-from obs_middleware.read.index.figures import Figures, bins_of, quantiles_of, weight_of
+from obs_middleware.read.index.formulas import Figures, bins_of, quantiles_of, weight_of
 
 NAMES = {"duration_seconds": "event.duration", "sample_rate": "obs.sample_rate"}
 
