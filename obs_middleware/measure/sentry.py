@@ -17,9 +17,11 @@ __all__ = ["show_once_in_sentry"]
 
 def show_once_in_sentry() -> None:
     """Tell Sentry's SDK that request lines are no events, if the site has imported it. They remain breadcrumbs."""
-    scope = sys.modules.get("sentry_sdk.scope")
-    if scope is not None and _without_lines not in scope.global_event_processors:
-        scope.add_global_event_processor(_without_lines)
+    processors = getattr(sys.modules.get("sentry_sdk.scope"), "global_event_processors", None)
+    if isinstance(processors, list) and _without_lines not in processors:
+        # First: the SDK's own processor against duplicates would remember the exception of a line that is left out
+        # here, and drop the event that the SDK makes of this exception later.
+        processors.insert(0, _without_lines)
 
 
 def _without_lines(event: Any, hint: Any) -> Any:
