@@ -22,7 +22,7 @@ from loglines import Event, events
 from shipping.parts import Engine, is_percentile
 
 from obs_middleware.read.answers import SHARES
-from obs_middleware.read.index import figures
+from obs_middleware.read.index import formulas
 from obs_middleware.read.index import requests as searching
 from obs_middleware.read.index.formulas import rank_error
 
@@ -301,7 +301,7 @@ def test_too_many_sample_rates_are_a_message(
     run: Run, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop(engine, tmp_path, [line | {"sample_rate": 1 / (n % 5 + 1)} for n, line in enumerate(events(40))])
-    monkeypatch.setattr(figures, "MOST_RATES", 4)
+    monkeypatch.setattr(formulas, "MOST_RATES", 4)
     monkeypatch.setattr(searching, "MOST_RATES", 4)
 
     code, _, err = run("stats", *shop.there)
