@@ -60,7 +60,7 @@ DOCUMENTED = {
         "LogfmtFormatter",
         "TextFormatter",
     },
-    "obs_middleware.logs.handlers": {"LineFileHandler", "NonBlockingHandler", "mail_admins"},
+    "obs_middleware.logs.handlers": {"LineFileHandler", "LineStreamHandler", "NonBlockingHandler", "mail_admins"},
     "obs_middleware.logs.processors": {"add_exception", "add_request_context", "escape_controls"},
     "obs_middleware.logs.schemas": {"SCHEMAS", "Own", "Schema", "To"},
     "obs_middleware.middleware": {"TimingMiddleware"},

@@ -93,13 +93,12 @@ def test_no_count_is_lost_between_threads() -> None:
 
 def test_the_counts_of_sinks_that_exist_no_more_are_one_total() -> None:
     """A test suite or a reload may configure logging thousands of times in one process."""
-    before = stats()["sink_written"]
+    before, alive = stats()["sink_written"], len(counters._sinks)
     for _ in range(1000):
         Sink().figures.written += 1
     gc.collect()
     kept = Sink()
 
     assert stats()["sink_written"] - before == 1000
-    assert sum(figures.written for _, figures in counters._sinks) == 0
-    assert len(counters._sinks) < 100
+    assert len(counters._sinks) <= alive + 1
     assert kept.figures.written == 0

@@ -178,7 +178,7 @@ def _handler(stream: StreamName, file: str | PathLike[str] | None, *, nonblockin
         target = {"stream": stream} if file is None else {"file": fspath(file)}
         return {"class": _NONBLOCKING, **target, "flush_on_sigterm": True}
     if file is None:
-        return {"class": "logging.StreamHandler", "stream": f"ext://sys.{stream}"}
+        return {"class": "obs_middleware.logs.handlers.LineStreamHandler", "stream": f"ext://sys.{stream}"}
     return {"class": "obs_middleware.logs.handlers.LineFileHandler", "filename": fspath(file)}
 
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from time import time
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.log import AdminEmailHandler
 
+from obs_middleware.logs.sinks.counting import CountingHandler
 from obs_middleware.logs.sinks.file import WatchedFileSink
-from obs_middleware.logs.sinks.losses import Losses, is_request_line
+from obs_middleware.logs.sinks.line_stream import LineStreamHandler
+from obs_middleware.logs.sinks.losses import is_request_line
 from obs_middleware.logs.sinks.nonblocking import NonBlockingHandler
 from obs_middleware.logs.sinks.stream import FULL_SECONDS
-from obs_middleware.logs.sinks.unlocked import UnlockedHandler
 
-__all__ = ["LineFileHandler", "NonBlockingHandler", "mail_admins"]
+__all__ = ["LineFileHandler", "LineStreamHandler", "NonBlockingHandler", "mail_admins"]
 
 
-class LineFileHandler(UnlockedHandler):
+class LineFileHandler(CountingHandler):
     """
     Append each line to a file with one write, and open the file again after log rotation.
 
@@ -48,13 +49,10 @@ class LineFileHandler(UnlockedHandler):
         OSError: The file cannot be opened.
     """
 
-    lock: Any  # not None, unlike in the type of the base class
-
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self._sink = WatchedFileSink(filename)
         super().__init__()
-        self._losses = Losses(self, self._sink.name)
-        self._figures = self._losses.figures
+        self._count_for(self._sink.name)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Format *record* and append the line."""
@@ -89,8 +87,7 @@ class LineFileHandler(UnlockedHandler):
         except RecursionError:  # as in every handler: bpo-36272
             raise
         except Exception:  # noqa: BLE001 -- as in every handler
-            with self.lock:
-                self._losses.count(is_request=is_request_line(record))
+            self._lose(record)
             self.handleError(record)
 
     def _write_rest(self, line: bytes) -> None:
@@ -101,33 +98,19 @@ class LineFileHandler(UnlockedHandler):
             except BlockingIOError:
                 self._sink.wait(FULL_SECONDS)
 
-    def _report(self, *, at_end: bool = False) -> None:
-        """Write a line that says how many were dropped, if it is time for one."""
-        with self.lock:
-            left = self._losses.seconds_left()
-            if left is None or (left and not at_end):
-                return
-            dropped = self._losses.take()
-        record = self._losses.record(dropped)
-        if record.levelno < self.level:
-            return
+    def _write(self, line: str) -> None:
         try:
-            line = f"{self.format(record)}\n".encode("utf-8", "replace")
-            with self.lock:
-                # Not counted: the counts are of the lines that were given to the handler.
-                self._sink.follow(record.created)
-                self._write_rest(line)
-        except Exception as error:  # noqa: BLE001 -- it is reported when it keeps the next line from being written
-            with self.lock:
-                self._sink.recover(error)
-                self._losses.unreported += dropped
+            self._sink.follow(time())
+            self._write_rest(line.encode("utf-8", "replace"))
+        except OSError as error:
+            self._sink.recover(error)
+            raise
 
     def close(self) -> None:
         """Close the file, after a last report of dropped lines; a later line opens it again."""
-        self._report(at_end=True)
+        super().close()
         with self.lock:
             self._sink.close()
-        super().close()
 
 
 def mail_admins() -> logging.Handler:

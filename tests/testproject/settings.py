@@ -36,5 +36,6 @@ TEMPLATES = [
     }
 ]
 LOGGING = logging_config(service="tests", stream="stderr")
+LOGGING["handlers"]["obs"]["class"] = "logging.StreamHandler"  # so that tests count only lines of their own handlers
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # required since Django 6.1
 USE_TZ = True

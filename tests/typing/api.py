@@ -8,6 +8,7 @@ that they must refuse.
 from __future__ import annotations
 
 import logging.config
+import sys
 from typing import assert_type
 
 import structlog
@@ -31,7 +32,7 @@ from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.logs.elastic import COMPONENT, component_template, index_template, templates
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
-from obs_middleware.logs.handlers import LineFileHandler, NonBlockingHandler
+from obs_middleware.logs.handlers import LineFileHandler, LineStreamHandler, NonBlockingHandler
 from obs_middleware.logs.processors import EventDict, add_exception, add_request_context, escape_controls
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
@@ -56,6 +57,7 @@ formatters: list[logging.Formatter] = [
 handlers: list[logging.Handler] = [
     NonBlockingHandler(stream="stderr", overflow="block"),
     LineFileHandler("app.log"),
+    LineStreamHandler(sys.stdout),
 ]
 filters: list[logging.Filter] = [RequestContextFilter(), FoldDjangoRequests()]
 

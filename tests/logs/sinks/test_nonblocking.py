@@ -369,4 +369,4 @@ def test_logging_config_takes_it_by_a_word(
 
 
 def test_blocking_is_the_default() -> None:
-    assert logging_config()["handlers"]["obs"]["class"] == "logging.StreamHandler"
+    assert logging_config()["handlers"]["obs"]["class"] == "obs_middleware.logs.handlers.LineStreamHandler"
