@@ -441,6 +441,21 @@ def test_a_worker_timeout_leaves_the_line_that_the_server_allows(futures: Future
     assert ("WORKER TIMEOUT" in played.output) == (expected != OK)
 
 
+@pytest.mark.parametrize("server", ["uvicorn-h11-asyncio", "hypercorn", "gunicorn-asgi"])
+def test_a_stop_after_the_last_byte_does_not_lose_the_line(server: str, tmp_path: Path) -> None:
+    """With `observed`, the line is written when the server has the last byte, not when the application returns."""
+    command = (*ASGI_SERVERS[server], OUTSIDE)
+    with running(command, output=tmp_path, cwd=TESTS, env=ENV) as one, ByHand(one) as client:
+        client.send(Call("GET", "/sync/linger/?seconds=2"))
+        one.wait_for_line(message="closing")
+        one.stop()
+    line, closing = (line for line in one.lines_so_far() if line["logger"] in {"root", "site"})
+
+    assert (line["path"], line["status"], line["outcome"]) == ("/sync/linger/", 200, "ok")
+    assert line["duration_seconds"] < 2
+    assert (closing["request_id"], closing["after_response"]) == (line["request_id"], True)
+
+
 def test_the_table_in_the_docs_is_what_is_expected_here() -> None:
     """The table has the usual endings. Exceptions are listed with their reasons, in the docs and here."""
     page = (TESTS.parent / "docs" / "servers.md").read_text()

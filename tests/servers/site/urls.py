@@ -8,6 +8,7 @@ urlpatterns = [
     path("sync/fail/", views.fail),
     path("sync/stream/", views.stream),
     path("sync/wait/", views.wait),
+    path("sync/linger/", views.linger),
     path("sync/upload/", views.upload),
     path("sync/bind/", views.bound),
     path("async/ok/", views.async_ok),

@@ -41,6 +41,18 @@ def wait(request: HttpRequest) -> HttpResponse:
     return HttpResponse("waited")
 
 
+def linger(request: HttpRequest) -> HttpResponse:
+    """Respond, and work on while the response is closed."""
+
+    def close() -> None:
+        logger.info("closing")
+        time.sleep(float(request.GET["seconds"]))
+
+    response = HttpResponse("done")
+    response._resource_closers.append(close)  # type: ignore[attr-defined]  # as the file of a FileResponse
+    return response
+
+
 def upload(request: HttpRequest) -> HttpResponse:
     bind(upload="large", user="alice")
     return HttpResponse(str(len(request.body)))
