@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-import threading
 import traceback
 from types import FrameType
 from typing import Final
@@ -66,16 +65,13 @@ class FoldDjangoRequests(logging.Filter):
                 return True  # called by other code, so nobody knows where the line goes
             is_last = handler.filters[-1] is self
             fold = _HandlerFold(handler)
-            with _binding:
-                others = [one for one in handler.filters if one is not self and type(one) is not _HandlerFold]
-                handler.filters = [*others, fold]  # last, so that no other filter stops a line that counts as seen
+            # Two threads may do this at once: either fold will do, because the events have what they find.
+            others = [one for one in handler.filters if one is not self and type(one) is not _HandlerFold]
+            handler.filters = [*others, fold]  # last, so that no other filter stops a line that counts as seen
             return fold.filter(record) if is_last else True  # the others come after this one, this once
         except BaseException as failure:  # noqa: BLE001 -- an exception here would reach the application
             report_once("FoldDjangoRequests", failure)
             return True
-
-
-_binding: Final = threading.RLock()
 
 
 def _handler_of(shared: logging.Filter) -> logging.Handler | None:
@@ -221,8 +217,8 @@ class RequestContextFilter(logging.Filter):
     Put the fields of `add_request_context` on the record, for any formatter that prints a record's attributes.
 
     Use it with python-json-logger, ecs-logging or your own formatter. Values are made safe for JSON, and secrets are
-    redacted. A field whose name the logging module uses is renamed ``app_<name>``. No record is dropped,
-    except one that is logged while another is being formatted that was itself logged inside a third.
+    redacted. A field whose name the logging module uses is renamed ``app_<name>``. No record is dropped but one that
+    is logged while an inner record is being formatted.
     """
 
     def __init__(self) -> None:
