@@ -162,10 +162,10 @@ def test_read_does_not_import_django() -> None:
 
 
 def test_the_data_modules_of_read_do_not_import_commands_or_the_presentation() -> None:
-    modules = ("errors", "answers", "questions", "bootstrap", "schemas", "where", "files", "index")
-    for folder in (f"read.{name}" for name in modules):
-        for name, others in below(folder).items():
-            assert not {one for one in others if is_below(one, "read.show") or is_below(one, "read.commands")}, name
+    presentation = ("read.show", "read.commands")
+    for name, others in GRAPH.items():
+        if is_below(name, "read") and not any(is_below(name, folder) for folder in presentation):
+            assert not {one for one in others if any(is_below(one, folder) for folder in presentation)}, name
 
 
 def test_files_and_index_do_not_import_each_other() -> None:

@@ -249,6 +249,16 @@ def test_diff_says_that_the_error_of_the_engine_is_drawn_too(run: Run, sides: tu
     assert "approximate (t-digest of the search engine)" in shown
 
 
+def test_a_rank_that_is_not_looked_up_takes_one_that_is_near() -> None:
+    ranks = [number / 2_000 for number in range(2_000, 0, -1)]
+
+    few, nearest = searching._looked_up(ranks)
+
+    assert len(few) == 200
+    assert few == sorted(few)
+    assert max(abs(few[place] - rank) for rank, place in zip(ranks, nearest, strict=True)) < 0.005
+
+
 def test_diff_of_the_same_is_never_a_change(run: Run, shop: Shop) -> None:
     data = json.loads(run("diff", *shop.there, "status < 999", "status < 999", "--format", "json")[1])
 
