@@ -38,7 +38,7 @@ CHECKS: Final = {
     "obs_middleware.W001": "`TimingMiddleware` is not in `MIDDLEWARE`.",
     "obs_middleware.W002": "`TimingMiddleware` is not the first in `MIDDLEWARE`.",
     "obs_middleware.W003": "`TimingMiddleware` is in `MIDDLEWARE` more than once.",
-    "obs_middleware.W004": "The logger of the request line does not let `INFO` through, so no line is written.",
+    "obs_middleware.W004": "The logger of the request line does not let `INFO` through: only failures have a line.",
     "obs_middleware.W005": "The logger of the request line has no handler, so no line is written.",
     "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings imply a proxy.",
     "obs_middleware.W007": "No handler formats its lines with this package.",
@@ -73,7 +73,7 @@ W003: Final = Warning(
     id="obs_middleware.W003",
 )
 W004: Final = Warning(
-    "The logger of the request line does not let INFO through: no request line is written.",
+    "The logger of the request line does not let INFO through: only failures have a line.",
     hint='Set LOGGING = logging_config(), or set the level of this logger to "INFO". It is the root logger unless '
     'OBS_MIDDLEWARE["LOGGER"] names another.',
     id="obs_middleware.W004",
@@ -141,7 +141,7 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
 
 
 def check_logging(**_: Any) -> list[CheckMessage]:
-    """Check that the logger lets a request line through, which is written at INFO, and has a handler."""
+    """Check that the logger lets ordinary request lines through, which are written at INFO, and has a handler."""
     logger = _request_logger()
     if not logger.isEnabledFor(logging.INFO):
         return [W004]

@@ -99,7 +99,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             "string", "exceptions; security records", "Text of the exception, or of the security record without one."
         ),
         "stack_trace": Field(
-            "string", "exceptions; on the request line of a 5xx", "The traceback, no local variables."
+            "string", "exceptions; on the request line of a failure", "The traceback, no local variables."
         ),
         "stack_info": Field("string", "calls with `stack_info=True`; the watchdog", "Where the call was made."),
     }
