@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 import os
-import threading
 import traceback
 import weakref
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 from django.core.handlers.wsgi import WSGIRequest
 
+from obs_middleware import threads
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event, is_of_scope
 from obs_middleware.measure.stacks import Stack, find_stacks
@@ -121,17 +121,19 @@ class Watchdog:
     def __init__(self) -> None:
         self.seconds = math.inf
         self._pid = 0
-        self._changed = threading.Event()
+        self.renew_lock()
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     def set_limit(self, seconds: float) -> None:
         """Set the time limit, also for the requests that are running."""
-        self.seconds = seconds
-        self._changed.set()
+        with self._lock:
+            self.seconds = seconds
+            self._changed.notify_all()
 
     def renew_lock(self) -> None:
         """Replace the lock, because a thread that holds it at a fork is not in the child."""
-        self._changed = threading.Event()
+        self._lock = threads.RLock()
+        self._changed = threads.Condition(self._lock)
 
     def attend(self, event: RequestEvent, *, in_thread: bool) -> None:
         """Watch *event*. Costs a flag, an entry for the event loop, and a check that the thread was started."""
@@ -141,13 +143,12 @@ class Watchdog:
         if self._pid != os.getpid():
             # The first request of this process: a thread does not survive a fork.
             self._pid = os.getpid()
-            threading.Thread(target=self._watch, name="obs_middleware watchdog", daemon=True).start()
+            threads.start(self._watch, "obs_middleware watchdog")
 
     def _watch(self) -> None:
-        changed = self._changed
         while True:
-            changed.wait(self.seconds / _TICKS)
-            changed.clear()
+            with self._lock:
+                self._changed.wait(self.seconds / _TICKS)
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 -- one late request must not end the watch over the others

@@ -1,5 +1,5 @@
 """
-Find the stack of the thread or task that works on a request.
+Find the stack of the thread, task or greenlet that works on a request.
 
 Measure, a leaf. A stack belongs to a request if one of its frames has the request as a local variable. So nothing has
 to be noted in each request, and a sync view is found in any thread.
@@ -8,12 +8,14 @@ to be noted in each request, and a sync view is found in any thread.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
+
+from obs_middleware import threads
 
 __all__ = ["Stack", "find_stacks"]
 
@@ -23,7 +25,7 @@ Stack = list[tuple[FrameType, int]]
 
 def find_stacks(requests: Iterable[Any], loops: Iterable[asyncio.AbstractEventLoop]) -> dict[int, Stack]:
     """
-    Return the stacks of the threads that work on *requests*, or else of the tasks in *loops*, by the ids of requests.
+    Return the stacks of the threads, tasks in *loops* and greenlets that work on *requests*, by the ids of requests.
 
     Each frame of the process is looked at once, however many requests there are. A request that no frame has is not in
     the result. Do not keep the result, because it keeps the local variables of all these frames alive.
@@ -38,13 +40,25 @@ def find_stacks(requests: Iterable[Any], loops: Iterable[asyncio.AbstractEventLo
 
 
 def _stacks(loops: Iterable[asyncio.AbstractEventLoop]) -> Iterator[Stack]:
-    own = threading.get_ident()
+    own = threads.ident()
     for thread, frame in sys._current_frames().items():  # noqa: SLF001 -- documented, in spite of the underscore
         if thread != own:
             yield list(traceback.walk_stack(frame))[::-1]
     for loop in loops:
         for task in asyncio.all_tasks(loop):
             yield [(frame, frame.f_lineno) for frame in _suspended(task.get_coro())]
+    for frame in _frames_of_greenlets():
+        yield list(traceback.walk_stack(frame))[::-1]
+
+
+def _frames_of_greenlets() -> Iterator[FrameType]:
+    """Yield the innermost frame of each greenlet that waits, if gevent is in use. There is no list of greenlets."""
+    greenlet = sys.modules.get("greenlet") if "gevent" in sys.modules else None
+    if greenlet is not None:
+        for one in gc.get_objects():
+            # issubclass, not isinstance: isinstance evaluates a lazy object
+            if issubclass(type(one), greenlet.greenlet) and one.gr_frame is not None:
+                yield one.gr_frame
 
 
 def _suspended(awaited: Any) -> Iterator[FrameType]:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from typing import Final
 
+import pytest
 from steps import steps
 
 from obs_middleware.measure.stacks import Stack, find_stacks
+from obs_middleware.testing import parse_line
 
 
 class Request:
@@ -72,3 +80,58 @@ def test_a_request_that_nobody_works_on_has_no_stack() -> None:
     requests = [Request()]
 
     assert find_stacks(requests, []) == {}
+
+
+UNDER_GEVENT: Final = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+from obs_middleware import logging_config, threads
+
+wait = gevent.sleep if sys.argv[1] == "waits" else threads.original("time", "sleep")
+
+def working(request):
+    wait(1)
+    return HttpResponse()
+
+def other(request):
+    gevent.sleep(1)
+    return HttpResponse()
+
+urlpatterns = [path("working/", working), path("other/", other)]
+settings.configure(
+    SECRET_KEY="of a test",
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
+    MIDDLEWARE=["obs_middleware.middleware.TimingMiddleware"],
+    OBS_MIDDLEWARE={"WATCHDOG_SECONDS": 0.2},
+    LOGGING=logging_config(),
+)
+import django
+django.setup()
+gevent.joinall([gevent.spawn(Client().get, f"/{name}/") for name in ("other", "working")])
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
+@pytest.mark.parametrize("kind", ["waits", "blocks the process"])
+def test_the_stack_of_a_greenlet_is_found(kind: str, tmp_path: Path) -> None:
+    """It is not the stack of the watchdog, which has the request as a local variable too."""
+    script = tmp_path / "site_of_test.py"
+    script.write_text(UNDER_GEVENT)
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    result = subprocess.run(
+        [sys.executable, str(script), kind], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = [parse_line(line) for line in result.stdout.splitlines()]
+    stacks = {line["path"]: line["stack_info"] for line in lines if line["message"].startswith("Request still running")}
+
+    assert set(stacks) == {"/other/", "/working/"}
+    for name in ("other", "working"):
+        assert f"in {name}" in stacks[f"/{name}/"]
+        assert "_stacks" not in stacks[f"/{name}/"]
