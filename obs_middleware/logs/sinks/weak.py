@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from types import MethodType
 
 __all__ = ["WeakMethods"]
 
 
 class WeakMethods:
-    """A set of bound methods without arguments. A call calls each whose object still exists."""
+    """Bound methods without arguments, one for each object. A call calls those whose object still exists."""
 
     def __init__(self) -> None:
-        self._references: set[weakref.WeakMethod[Any]] = set()
+        # Not WeakMethod: at the end of the interpreter its callback fails with an AttributeError on stderr.
+        self._functions: weakref.WeakKeyDictionary[object, Callable[[object], None]] = weakref.WeakKeyDictionary()
 
     def add(self, method: Callable[[], None]) -> None:
         """Add *method*, a bound method."""
-        self._references.add(weakref.WeakMethod(method, self._references.discard))
+        assert isinstance(method, MethodType)  # noqa: S101 -- for the type checker
+        self._functions[method.__self__] = method.__func__
 
     def __call__(self) -> None:
         """Call all methods."""
-        for reference in tuple(self._references):
-            method = reference()
-            if method is not None:
-                method()
+        for owner, function in list(self._functions.items()):
+            function(owner)
