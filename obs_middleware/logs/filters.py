@@ -101,10 +101,8 @@ class _HandlerFold(logging.Filter):
         if THREAD.depth > 1 and is_too_deep(record):
             return False
         try:
-            name = record.name
-            if name[:7] == "django." and (name == "django.request" or name.startswith("django.security.")):
-                # Only Django's own records about a response have a status.
-                event = _event_of_response(record) if hasattr(record, "status_code") else None
+            if record.name[:7] == "django." and _is_about_a_response(record):
+                event = _event_of_response(record)
                 return event is None or not self._takes(event, record)
             event = current_event.get()
             if event is None or record.msg is not event.message:
@@ -189,6 +187,12 @@ class _HeldRecord:
             self.handler.emit(record)
         finally:
             self.handler.release()
+
+
+def _is_about_a_response(record: logging.LogRecord) -> bool:
+    name = record.name
+    # Only Django's own records have a status; an application may use these loggers too.
+    return (name == "django.request" or name.startswith("django.security.")) and hasattr(record, "status_code")
 
 
 def _event_of_response(record: logging.LogRecord) -> RequestEvent | None:

@@ -133,6 +133,7 @@ SET_UPS: dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]] = {
         loggers={"shop.lines": {"handlers": ["own"], "propagate": False}},
         LOGGER="shop.lines",
     ),
+    "the logger of Django's records": lambda: set_up({"all": handler()}, LOGGER="django.request"),
     "Django's logger with its own handler": lambda: set_up(
         {"all": handler(), "own": handler()}, loggers={"django": {"handlers": ["own"], "propagate": False}}
     ),
