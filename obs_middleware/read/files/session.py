@@ -12,11 +12,12 @@ import duckdb
 
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.lines import matching_lines
-from obs_middleware.read.files.predicate import check_predicate, predicate
+from obs_middleware.read.files.predicate import Predicate, check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import connect, read_log
-from obs_middleware.read.where.conditions import Condition, Every
+from obs_middleware.read.where.conditions import Condition, Every, fields_of
+from obs_middleware.read.where.reasons import none_passes
 
 __all__ = ["FileSession", "open_files"]
 
@@ -61,9 +62,22 @@ class FileSession:
         if not log.requests:
             where = ", ".join(log.sources)
             if log.filtered:
-                raise SourceError(f"{where}: none of the {log.filtered:,} request lines passes the filters")
+                raise SourceError(f"{where}: {none_passes(log.filtered, self.condition, self._unfiltered(sources))}")
             raise SourceError(f"{where}: no request line among {log.lines:,} lines")
         return FileRequests(log)
+
+    def _unfiltered(self, sources: Sequence[Source]) -> Callable[[Condition], bool]:
+        """Return a function that tells whether any request in *sources* matches a condition, without the filters."""
+        fields = fields_of(self.condition)
+        table = f"{self._tables[-1]}_unfiltered"
+        read_log(self.connection, sources, fields, Predicate(), self.scratch, table)
+
+        def has(condition: Condition) -> bool:
+            wanted = predicate(condition)
+            sql = f"SELECT 1 FROM {table} WHERE {wanted.sql} LIMIT 1"
+            return self.connection.execute(sql, list(wanted.parameters)).fetchone() is not None
+
+        return has
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False

@@ -28,7 +28,7 @@ from obs_middleware.read.answers import (
 )
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.client import Client
-from obs_middleware.read.index.dsl import Query
+from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields, value_in
 from obs_middleware.read.index.formulas import (
     APPROXIMATE,
@@ -44,6 +44,8 @@ from obs_middleware.read.index.formulas import (
 )
 from obs_middleware.read.index.grouping import grouping_of
 from obs_middleware.read.schemas import TYPES
+from obs_middleware.read.where.conditions import Condition
+from obs_middleware.read.where.reasons import none_passes
 
 __all__ = ["PAGE", "IndexRequests"]
 
@@ -73,24 +75,22 @@ class IndexRequests:
         client: The connection to the search engine.
         index: The name of the index, a pattern, or several of these with commas between them.
         fields: The fields of the index.
-        filters: The query for the filters.
+        condition: The filters.
 
     Raises:
         SourceError: No request passes the filters.
     """
 
-    def __init__(self, client: Client, index: str, fields: Fields, filters: Query) -> None:
+    def __init__(self, client: Client, index: str, fields: Fields, condition: Condition) -> None:
         self._client, self._index, self._fields = client, index, fields
         self._names = {field: fields.name(field) for field in TYPES}
         requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
-        self._query: Query = {"bool": {"filter": [*requests, filters]}}
+        self._query: Query = {"bool": {"filter": [*requests, query(condition, fields.find)]}}
         time = {"field": self._names["timestamp"]}
         answer = self._ask({"first": {"min": time}, "last": {"max": time}, "rates": Figures(self._names).rates})
         self._n: int = answer["doc_count"]
         if not self._n:
-            filtered = client.count(index, {"bool": {"filter": requests}})
-            why = f"none of the {filtered:,} request lines passes the filters" if filtered else "no request line"
-            raise SourceError(f"{self.sources[0]}: {why}")
+            raise SourceError(f"{self.sources[0]}: {_why_none(client, index, fields, requests, condition)}")
         if answer["rates"].get("sum_other_doc_count"):
             raise SourceError(f"{self.sources[0]}: more than {MOST_RATES:,} different sample rates: narrow the filters")
         self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
@@ -314,6 +314,18 @@ class IndexRequests:
         if field == "timestamp" and isinstance(value, str):
             return dt.datetime.fromisoformat(value).astimezone(dt.UTC)
         return value
+
+
+def _why_none(client: Client, index: str, fields: Fields, requests: list[Query], condition: Condition) -> str:
+    """Return why no request passes the filters; *requests* are the queries that every request line matches."""
+
+    def count(*also: Query) -> int:
+        return client.count(index, {"bool": {"filter": [*requests, *also]}})
+
+    lines = count()
+    if not lines:
+        return "no request line"
+    return none_passes(lines, condition, lambda one: count(query(one, fields.find)) > 0)
 
 
 def _looked_up(ranks: Sequence[float]) -> tuple[list[float], list[int]]:

@@ -57,7 +57,7 @@ class IndexSession:
                 condition = Every((parse(name), condition))
         wanted = {*fields, *fields_of(condition)}
         found = self.client.fields(index, wanted - {*TYPES})
-        return IndexRequests(self.client, index, found, query(condition, found.find))
+        return IndexRequests(self.client, index, found, condition)
 
     def lines(
         self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
