@@ -23,7 +23,7 @@ from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition
-from obs_middleware.read.where.options import condition_of
+from obs_middleware.read.where.options import condition_of, now_of
 
 __all__ = [
     "NOTHING_FOUND",
@@ -78,7 +78,7 @@ class Session(Protocol):
 
 def file_session(arguments: argparse.Namespace) -> AbstractContextManager[FileSession]:
     """Open a `FileSession` for *arguments*."""
-    now = dt.datetime.now(dt.UTC)
+    now = now_of(arguments)
     return open_files(condition_of(arguments, now), now, arguments.memory, partial(working, what="Reading"))
 
 
@@ -89,7 +89,7 @@ def session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
         return file_session(arguments)
     from obs_middleware.read.index.session import open_index  # noqa: PLC0415 -- needs the extra `opensearch`
 
-    now = dt.datetime.now(dt.UTC)
+    now = now_of(arguments)
     return open_index(access, tuple(arguments.index), condition_of(arguments, now), now)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ from obs_middleware.read.commands._arguments import add_files, add_format, whole
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, percent
 from obs_middleware.read.show.text import Answer, Column, Table, plain, show
-from obs_middleware.read.where.expression import seconds_of
+from obs_middleware.read.where.reasons import no_route
+from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["configure", "run"]
 
@@ -54,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits; give at least one")
     for figure in QUANTILES:
         limits.add_argument(f"--{figure}", metavar="TIME", help="300ms, 1.5s" if figure == "p50" else None)
-    limits.add_argument("--errors", metavar="SHARE", help="1%%, or 0.01")
+    limits.add_argument("--errors", metavar="SHARE", help="1%%, 0.5%%")
     parser.add_argument(
         "--least", type=whole_number, default=1, metavar="N", help="fewer requests than this give no answer (1)"
     )
@@ -73,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     limits = _limits(arguments)
-    requests = session.requests(arguments.files, STATS_FIELDS)
+    requests = session.requests(arguments.files, {*STATS_FIELDS, "route"} if arguments.route else STATS_FIELDS)
+    _refuse_unknown_routes(arguments.route or (), requests)
     everything = requests.overview()
     n = everything.durations.n
     if n < arguments.least:
@@ -96,9 +100,18 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     return BROKEN if broken else 0
 
 
+def _refuse_unknown_routes(routes: Sequence[str], requests: Requests) -> None:
+    """Raise `SourceError` if one of *routes* has no request: a limit on a misspelt route would always be kept."""
+    found = {route for (route,) in requests.ranking(("route",))} if routes else set()
+    missing = [no_route(route) for route in routes if route not in found]
+    if missing:
+        raise SourceError(f"{'; '.join(missing)}, so its limits cannot be checked: correct --route or remove it")
+
+
 def _limits(arguments: argparse.Namespace) -> dict[str, float]:
     """Return the limits: seconds, and a share from 0 to 1 for ``errors``."""
-    limits = {figure: seconds_of(text) for figure in QUANTILES if (text := getattr(arguments, figure)) is not None}
+    given = {figure: getattr(arguments, figure) for figure in QUANTILES}
+    limits = {figure: seconds_of(text, f"--{figure}") for figure, text in given.items() if text is not None}
     if arguments.errors is not None:
         limits["errors"] = _share(arguments.errors)
     if not limits:
@@ -114,10 +127,12 @@ def _value(everything: Overview, figure: str) -> float | None:
 
 
 def _share(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text.strip())
-    share = None if match is None else float(match[1]) / (100 if match[2] else 1)
+    """Return a share from 0 to 1. A number without ``%`` is an error, because ``1`` may mean 1% or all."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    share = None if match is None else float(match[1]) / 100
     if share is None or share > 1:
-        raise ExpressionError(f"invalid --errors {text!r}: use a percentage (1%) or a share from 0 to 1 (0.01)")
+        cure = f"add the sign, for example {text.strip()}%" if re.fullmatch(r"\s*\d+\s*", text) else "use 1% or 0.5%"
+        raise ExpressionError(f"invalid --errors {text!r}: use a percentage from 0% to 100%; {cure}")
     return share
 
 

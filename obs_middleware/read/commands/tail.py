@@ -31,7 +31,7 @@ from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.session import FileSession
 from obs_middleware.read.show.numbers import count, duration, percent, rate
 from obs_middleware.read.show.text import console, inert
-from obs_middleware.read.where.expression import seconds_of
+from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["Summary", "configure", "run"]
 
@@ -112,7 +112,7 @@ class Summary:
 
 
 def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
-    every = seconds_of(arguments.every)
+    every = seconds_of(arguments.every, "--every")
     followers = _followers(arguments)
     screen = _Screen(session)
     due = time.monotonic() + every

@@ -14,7 +14,7 @@ from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, blocks, show
-from obs_middleware.read.where.expression import seconds_of
+from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["configure", "run", "sensible_step"]
 
@@ -60,7 +60,7 @@ def _wanted(arguments: argparse.Namespace) -> float | None:
     """Return ``--every`` in seconds, None without it."""
     if arguments.every is None:
         return None
-    seconds = seconds_of(arguments.every)
+    seconds = seconds_of(arguments.every, "--every")
     if not 0.001 <= seconds <= _LONGEST:
         raise ExpressionError(f"invalid --every {arguments.every!r}: use a length from 1ms to 36500d, for example 1m")
     return seconds

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.where.expression import seconds_of
+from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["Access", "access_of", "add_access"]
 
@@ -108,7 +108,7 @@ def access_of(arguments: argparse.Namespace) -> Access | None:
         api_key=api_key,
         ca_certs=arguments.ca_certs,
         insecure=arguments.insecure,
-        timeout_seconds=seconds_of(arguments.timeout),
+        timeout_seconds=seconds_of(arguments.timeout, "--timeout"),
     )
 
 

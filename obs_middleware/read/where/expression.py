@@ -14,21 +14,21 @@ from typing import Final
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.schemas import type_of
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
+from obs_middleware.read.where.times import UNITS
 
-__all__ = ["parse", "seconds_of"]
+__all__ = ["parse"]
 
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:
     (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-    |(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?P<unit>ms|us|µs|s|m|h)?(?![\w.])
+    |(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?P<unit>us|µs|ms|s|m|h|d|w)?(?![\w.])
     |(?P<operator><=|>=|!=|<>|==|!~|=|<|>|~)
     |(?P<mark>[(),])
     |(?P<name>(?:[^\W\d]|@)[\w.@-]*)
     )""",
     re.VERBOSE,
 )
-_UNITS: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _OPERATORS: Final = {"==": "=", "!=": "<>", "<>": "<>"}
 _WORDS: Final = frozenset({"and", "or", "not", "in", "is", "null", "true", "false"})
 _ESCAPED: Final = re.compile(r"""\\([\\'"])""")  # no other backslash is special: regular expressions need theirs
@@ -55,19 +55,6 @@ def parse(text: str) -> Condition:
         ExpressionError: *text* is not an expression.
     """
     return _Parser(text).whole()
-
-
-def seconds_of(text: str) -> float:
-    """
-    Return the seconds in *text*: ``300ms``, ``1.5s``, ``2m``, ``1h``; a bare number is in seconds.
-
-    Raises:
-        ExpressionError: *text* is not a duration.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)?", text.strip())
-    if match is None:
-        raise ExpressionError(f"invalid duration {text!r}: use a number with a unit (300ms, 1.5s, 15m, 2h)")
-    return float(match[1]) * {**_UNITS, "d": 86_400.0}[match[2] or "s"]
 
 
 class _Parser:
@@ -199,7 +186,7 @@ def _is_time(value: str | float | bool) -> bool:
 def _token(kind: str, match: re.Match[str]) -> _Token:
     text, start = match[kind], match.start(kind)
     if kind == "number":
-        return _Token(kind, text, start, float(text) * _UNITS[match["unit"] or "s"])
+        return _Token(kind, text, start, float(text) * UNITS[match["unit"] or "s"])
     if kind == "text":
         return _Token(kind, text, start, _ESCAPED.sub(r"\1", text[1:-1]))
     if kind == "name" and text.lower() in _WORDS:

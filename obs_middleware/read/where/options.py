@@ -14,23 +14,36 @@ from typing import Final
 
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Some
-from obs_middleware.read.where.expression import parse, seconds_of
+from obs_middleware.read.where.expression import parse
+from obs_middleware.read.where.times import moment_of, zone_of
 
-__all__ = ["add_filters", "condition_of", "said"]
+__all__ = ["add_filters", "condition_of", "now_of", "said"]
 
-_FIRST: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 _STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?", re.IGNORECASE)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Add the options that `condition_of` reads."""
     group = parser.add_argument_group("filters, all of which must match")
-    group.add_argument("--since", metavar="TIME", help="2026-11-02T10:00:00Z (UTC), or an age: 15m, 2h, 1d")
+    group.add_argument(
+        "--since", metavar="TIME", help="2026-11-02T10:00:00Z, 10:01, yesterday, or an age: 15m, 1h30m, 1w"
+    )
     group.add_argument("--until", metavar="TIME", help="the same; this time is excluded")
+    group.add_argument("--tz", metavar="ZONE", help="zone of times without one: Europe/Amsterdam, or --tz=+02:00 (UTC)")
     group.add_argument("--where", metavar="EXPR", action="append", help='"status >= 500 and duration_seconds > 300ms"')
     group.add_argument("--route", metavar="ROUTE", action="append", help='the route of the line; "" is the root')
     group.add_argument("--method", metavar="METHOD", action="append", help="GET, POST, ...")
     group.add_argument("--status", metavar="STATUS", action="append", help="404, 5xx, 400-499; several: 404,5xx")
+
+
+def now_of(arguments: argparse.Namespace) -> dt.datetime:
+    """
+    Return the current time in the time zone of ``--tz``.
+
+    Raises:
+        ExpressionError: There is no such time zone.
+    """
+    return dt.datetime.now(zone_of(arguments.tz))
 
 
 def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) -> Condition:
@@ -39,17 +52,17 @@ def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
 
     Args:
         arguments: Parsed arguments with the options of `add_filters`.
-        now: The time that ``15m`` counts back from; None for the current time.
+        now: The result of `now_of`; None for the current time.
 
     Raises:
         ExpressionError: An option is invalid.
     """
-    now = now or dt.datetime.now(dt.UTC)
+    now = now or now_of(arguments)
     conditions = [parse(text) for text in arguments.where or ()]
     for name, operator in (("since", ">="), ("until", "<")):
         text = getattr(arguments, name)
         if text is not None:
-            conditions.append(Compared("timestamp", operator, _moment(name, text, now)))
+            conditions.append(Compared("timestamp", operator, moment_of(text, f"--{name}", now).isoformat()))
     if arguments.route:
         conditions.append(_one_of("route", arguments.route))
     if arguments.method:
@@ -62,26 +75,11 @@ def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
 def said(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the filters as the user typed them: ``--since 2h``."""
     written: list[str] = []
-    for name in ("since", "until", "where", "route", "method", "status"):
+    for name in ("since", "until", "tz", "where", "route", "method", "status"):
         value = getattr(arguments, name)
         values = value if isinstance(value, list) else [] if value is None else [value]
         written.extend(f"--{name} {one}" for one in values)
     return tuple(written)
-
-
-def _moment(name: str, text: str, now: dt.datetime) -> str:
-    if re.fullmatch(r"\s*[\d.]+\s*(?:ms|s|m|h|d)\s*", text):
-        ago = seconds_of(text)
-        # An age that begins before the year 1 means all lines.
-        past = (now - _FIRST).total_seconds()
-        return (now - dt.timedelta(seconds=ago) if ago < past else _FIRST).astimezone(dt.UTC).isoformat()
-    try:
-        moment = dt.datetime.fromisoformat(text)
-        return (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
-    except (ValueError, OverflowError):  # OverflowError: not in a year of UTC
-        raise ExpressionError(
-            f"invalid --{name} {text!r}: use a UTC time (2026-11-02T10:00:00Z, 2026-11-02) or an age (15m, 2h, 1d)"
-        ) from None
 
 
 def _one_of(field: str, values: Sequence[str]) -> Condition:

@@ -71,6 +71,24 @@ def test_filters_that_match_nothing_give_a_message(run: Run, log: Path) -> None:
     assert (code, err) == (2, f"obs-middleware: {log}: none of the 300 request lines passes the filters\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--where", "tenat = 'acme'"], "no request line has the field tenat"),
+        (["--where", "tenat != 'acme'", "--status", "200"], "no request line has the field tenat"),
+        (["--route", "/checkout/"], "try --route checkout/"),
+    ],
+)
+def test_a_filter_that_matches_nothing_because_it_is_misspelt_is_named(
+    arguments: list[str], reason: str, run: Run, log: Path
+) -> None:
+    code, _, err = run("stats", log, *arguments)
+
+    assert code == 2
+    assert err.startswith(f"obs-middleware: {log}: none of the 300 request lines passes the filters; ")
+    assert reason in err
+
+
 def test_an_invalid_regular_expression_gives_a_message(run: Run, log: Path) -> None:
     code, _, err = run("stats", log, "--where", "path ~ '('")
 

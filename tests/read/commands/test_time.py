@@ -25,7 +25,8 @@ def test_time_chooses_a_sensible_step(run: Run, log: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "message"), [("1us", "from 1ms"), ("1ms", "the limit is 100,000"), ("soon", "duration")]
+    ("every", "message"),
+    [("1us", "from 1ms"), ("1ms", "the limit is 100,000"), ("soon", "invalid --every"), ("10", "10s")],
 )
 def test_an_invalid_step_gives_a_message(every: str, message: str, run: Run, log: Path) -> None:
     code, _, err = run("time", log, "--every", every)

@@ -59,7 +59,7 @@ def test_a_url_says_where_it_is(url: str, expected: Access) -> None:
         (["--opensearch", "http://a", "--index", "a", "--user", "ann:secret"], "invalid --user: give the name only"),
         (["--opensearch", "http://a", "--index", "a", "--user", "ann", "--api-key", "x"], "cannot be combined"),
         (["--opensearch", "http://a", "--index", "a", "--api-key", __file__], "contains no API key"),
-        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "invalid duration"),
+        (["--opensearch", "http://a", "--index", "a", "--timeout", "soon"], "invalid --timeout"),
     ],
 )
 def test_options_that_make_no_sense_are_a_message(arguments: list[str], message: str) -> None:

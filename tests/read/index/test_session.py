@@ -148,6 +148,20 @@ def test_filters_that_leave_nothing_are_a_message(run: Run, shop: Shop) -> None:
     assert run("stats", *shop.there, "--status", "418") == (2, "", message)
 
 
+def test_a_route_that_no_request_has_is_named(run: Run, shop: Shop) -> None:
+    reason = "no request line has the route '/checkout/': routes have no leading slash, so try --route checkout/"
+    message = f"obs-middleware: {shop.url}/{shop.index}: none of the 1,200 request lines passes the filters; {reason}\n"
+
+    assert run("stats", *shop.there, "--route", "/checkout/") == (2, "", message)
+
+
+def test_check_refuses_a_route_without_requests(run: Run, shop: Shop) -> None:
+    code, out, err = run("check", *shop.there, "--p95", "60s", "--route", "checkout/", "--route", "checkuot/")
+
+    assert (code, out) == (2, "")
+    assert "no request line has the route 'checkuot/'" in err
+
+
 def test_an_index_without_request_lines_is_a_message(run: Run, engine: Engine, tmp_path: Path) -> None:
     shop = Shop(engine, tmp_path, [hello(number, "x") for number in range(3)])
 

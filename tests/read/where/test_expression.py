@@ -9,7 +9,7 @@ from tables import holds
 
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.files.predicate import predicate
-from obs_middleware.read.where.expression import parse, seconds_of
+from obs_middleware.read.where.expression import parse
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,3 @@ def test_any_text_is_an_expression_or_a_message(text: str) -> None:
     except ExpressionError:
         return
     assert found.sql.count("?") >= len(found.parameters)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("300ms", 0.3), ("1.5s", 1.5), ("2", 2.0), ("15m", 900.0), ("2h", 7200.0), ("1d", 86400.0)]
-)
-def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
-    assert seconds_of(text) == pytest.approx(seconds)
-
-
-def test_what_is_no_duration_is_a_message() -> None:
-    with pytest.raises(ExpressionError, match="use a number with a unit"):
-        seconds_of("soon")

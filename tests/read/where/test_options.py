@@ -10,6 +10,7 @@ from tables import holds
 
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.where.options import add_filters, condition_of, said
+from obs_middleware.read.where.times import zone_of
 
 
 def filters(*arguments: str) -> argparse.Namespace:
@@ -35,18 +36,22 @@ def filters(*arguments: str) -> argparse.Namespace:
         (["--until", "2026-11-02T10:00:01"], True),
         (["--since", "1h"], True),
         (["--since", "15m"], False),
+        (["--since", "today", "--until", "10:01"], True),
+        (["--since", "11:00", "--tz", "Europe/Amsterdam"], True),
+        (["--until", "11:00", "--tz=+01:00"], False),
         (["--where", "status = 404", "--where", "method = 'GET'"], True),
         (["--where", "status = 404 or status = 500", "--method", "POST"], False),
     ],
 )
 def test_all_filters_have_to_hold(arguments: list[str], expected: bool) -> None:
     """Now is half past ten."""
-    condition = condition_of(filters(*arguments), dt.datetime(2026, 11, 2, 10, 30, tzinfo=dt.UTC))
+    given = filters(*arguments)
+    condition = condition_of(given, dt.datetime(2026, 11, 2, 10, 30, tzinfo=dt.UTC).astimezone(zone_of(given.tz)))
 
     assert holds(condition) is expected
 
 
-@pytest.mark.parametrize("arguments", [["--status", "ok"], ["--since", "yesterday"], ["--where", "1"]])
+@pytest.mark.parametrize("arguments", [["--status", "ok"], ["--since", "yesterdy"], ["--tz", "Mars"], ["--where", "1"]])
 def test_what_is_no_filter_is_a_message(arguments: list[str]) -> None:
     with pytest.raises(ExpressionError):
         condition_of(filters(*arguments))
