@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_plus
 
+from obs_middleware.measure.remembered import Remembered
+
 __all__ = ["DEFAULT_NAMES", "REDACTED", "Secrets"]
 
 REDACTED: Final = "[redacted]"
@@ -69,7 +71,6 @@ DEFAULT_NAMES: Final = (
 """The default of ``OBS_MIDDLEWARE["REDACT"]``. To add a name: ``[*DEFAULT_NAMES, "nickname"]``."""
 
 _SHORTEST_PART: Final = 5
-_MOST_REMEMBERED: Final = 4096
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _FIGURE_ENDINGS: Final = ("_seconds", "_count")
 _NUMBERS: Final = (int, float, decimal.Decimal, type(None))
@@ -122,7 +123,7 @@ class Secrets:
         plain = {_plain(name) for name in names} - {""}
         self._parts = tuple(name for name in plain if len(name) >= _SHORTEST_PART)
         self._words = frozenset(name for name in plain if len(name) < _SHORTEST_PART)
-        self._known: dict[str, _Rule] = {}
+        self._known = Remembered(self._rule_of)
 
     def hides(self, name: str, value: object = "") -> bool:
         """
@@ -132,11 +133,7 @@ class Secrets:
         name of a figure, ``auth_seconds``, ``auth_count`` or ``prompt_tokens``, does not hide a number, a boolean or
         None. It does hide any other value.
         """
-        known = self._known.get(name)
-        if known is None:
-            known = self._rule_of(name)
-            if len(self._known) < _MOST_REMEMBERED:  # clients can send any number of names
-                self._known[name] = known
+        known = self._known[name]
         if known is _Rule.TEXTS:
             return not issubclass(type(value), _NUMBERS)  # isinstance() would evaluate a lazy object
         return known is _Rule.ALL

@@ -6,12 +6,13 @@ Measure. Pure functions of ``request.META``.
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
+
+from obs_middleware.measure.remembered import Remembered
 
 __all__ = ["client_address", "networks", "normal_address"]
 
@@ -132,9 +133,7 @@ _HOPS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
 }
 
 
-@functools.lru_cache(maxsize=1024)
-def normal_address(text: str) -> str | None:
-    """Return the address in *text* in its normal form, without brackets, port and zone, or None if it is not valid."""
+def _normal_address(text: str) -> str | None:
     match = _WITH_PORT.fullmatch(text.strip()) if len(text) <= 100 else None
     if match is None:
         return None
@@ -145,3 +144,7 @@ def normal_address(text: str) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return str(address)
+
+
+normal_address: Final = Remembered(_normal_address)
+"""Return the address in a text in its normal form, without brackets, port and zone, or None if it is not valid."""

@@ -19,6 +19,7 @@ from obs_middleware.logs.line.limits import (
     SHORT_TEXT,
 )
 from obs_middleware.logs.line.values import MOST_OF_A_NAME, NO_SECRETS, Walk, as_key, plain_key, unused_key
+from obs_middleware.measure.remembered import Remembered
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import REDACTED, Secrets
 
@@ -28,8 +29,6 @@ _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _OURS: Final = FIELDS.keys() | {"event"}
 _MOST_OWN: Final = MAX_KEYS + NAMES_LISTED
 """Fields of an application that are looked at: those that may stay, and those that are listed as dropped."""
-
-_MOST_REMEMBERED: Final = 4_096
 
 
 class Cleaner:
@@ -53,9 +52,10 @@ class Cleaner:
         self.secrets = secrets
         self.trace_bytes = trace_bytes
         self.room = room
-        # Inside the chain, the message has structlog's name for it.
-        self._keys = {name: name for name in FIELDS if name != "message"} | {"event": "message"}
-        self._known = set(FIELDS)
+        self._keys: Remembered[str] = Remembered()
+        self._keys.update((name, name) for name in FIELDS if name != "message")
+        self._keys["event"] = "message"  # inside the chain, the message has structlog's name for it
+        self._known = self._keys.keys()
 
     def is_plain(self, event_dict: Mapping[Any, Any]) -> bool:
         """
@@ -143,12 +143,8 @@ class Cleaner:
         key = own_name(plain_key(text))
         secret = self.secrets.hides(text, value)
         fits = key == name
-        # Not the name of a figure, whose next value may be a text, which is hidden.
-        if (
-            fits and not self.secrets.hides(text) and len(self._keys) < _MOST_REMEMBERED
-        ):  # clients may cause any number of names
-            self._keys[key] = key
-            self._known.add(key)
+        if fits and not self.secrets.hides(text):  # not the name of a figure, whose next value may be a text
+            self._keys.remember(key, key)
         return key, secret, fits
 
 

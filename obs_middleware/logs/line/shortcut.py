@@ -22,10 +22,10 @@ from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.line.values import clean_text
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.ids import is_event_id, new_event_id
+from obs_middleware.measure.remembered import Remembered
 
 __all__ = ["Shortcut"]
 
-_MOST_NAMES: Final = 1_000
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -56,7 +56,7 @@ class Shortcut:
         self._most_bytes = most_bytes
         self._short_bytes = min(most_bytes, MAX_TEXT)
         self._timestamp = timestamps.text
-        self._names: dict[str, str] = {}
+        self._names = Remembered(_encode_name)
 
     def line(self, record: logging.LogRecord, cleaner: Cleaner) -> str | None:  # noqa: C901, PLR0911, PLR0912 -- done for each line, so calls little
         """
@@ -119,7 +119,7 @@ class Shortcut:
         if self._translate is None:
             line = (
                 f'{{"timestamp":"{self._timestamp(record.created)}","level":"{level}",'
-                f'"logger":{self._names[name] if name in self._names else self._learn_name(name)},'
+                f'"logger":{self._names[name]},'
                 f'"message":{text},"event_id":"{event_id}"{self._constant_text}'
                 f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
             )
@@ -152,13 +152,11 @@ class Shortcut:
             return line
         return None
 
-    def _learn_name(self, name: str) -> str:
-        if len(name) > SHORT_TEXT:
-            raise ValueError("a name that may have to be cut")
-        text = encode_text(clean_text(name))
-        if len(self._names) < _MOST_NAMES:
-            self._names[name] = text
-        return text
+
+def _encode_name(name: str) -> str:
+    if len(name) > SHORT_TEXT:
+        raise ValueError("a name that may have to be cut")
+    return encode_text(clean_text(name))
 
 
 def _is_finite(value: Any) -> bool:

@@ -7,11 +7,11 @@ on a value that makes no sense: the field is then written under the name ``app_<
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from typing import Any, Final
 
 from obs_middleware.logs.schemas.translation import Event
+from obs_middleware.measure.remembered import Remembered
 
 __all__ = [
     "address",
@@ -61,7 +61,6 @@ def error_type(outcome: str, event: Event) -> str | None:
     return str(event.get("error_type") or event.get("status") or "_OTHER")
 
 
-@functools.lru_cache(maxsize=1_024)
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -70,17 +69,19 @@ def _is_address(text: str) -> bool:
     return True
 
 
+_ADDRESSES: Final = Remembered(_is_address)
+
+
 def address(text: str, _: Event) -> str | None:
     """Return *text* if it is an IP address, otherwise None."""
-    return text if _is_address(text) else None
+    return text if _ADDRESSES[text] else None
 
 
 def no_address(text: str, _: Event) -> str | None:
     """Return *text* if it is not an IP address, otherwise None."""
-    return None if _is_address(text) else text
+    return None if _ADDRESSES[text] else text
 
 
-@functools.lru_cache(maxsize=1_024)
 def _host_and_port(host: str) -> tuple[str, int | None]:
     name, colon, digits = host.rpartition(":")
     if colon and digits.isdigit() and digits.isascii() and len(digits) <= 5 and (":" not in name or name[:1] == "["):
@@ -88,14 +89,17 @@ def _host_and_port(host: str) -> tuple[str, int | None]:
     return host, None
 
 
+_HOSTS: Final = Remembered(_host_and_port)
+
+
 def domain(host: str, _: Event) -> str:
     """Return the host without its port."""
-    return _host_and_port(host)[0]
+    return _HOSTS[host][0]
 
 
 def port(host: str, _: Event) -> int | None:
     """Return the port of the host; None if it has none."""
-    return _host_and_port(host)[1]
+    return _HOSTS[host][1]
 
 
 def url(_: Any, event: Event) -> str:
