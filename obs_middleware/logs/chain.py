@@ -31,10 +31,11 @@ from obs_middleware.logs.processors import (
     add_request_context,
     is_equal,
     merge_bound_contextvars,
+    name_for,
     record_fields,
 )
 from obs_middleware.measure.event import current_event
-from obs_middleware.measure.vocabulary import FIELDS, own_name
+from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.redaction import Secrets
 
 __all__ = ["ChainFormatter", "Processor"]
@@ -180,7 +181,7 @@ class ChainFormatter(logging.Formatter):
             if name == "exc_info" or (name == "stack_info" and type(value) is str):
                 event_dict[name] = value
             elif name not in event_dict or not is_equal(value, event_dict[name]):
-                given = own_name(name)
+                given = name_for(name, value)
                 event_dict[given if given is name else unused_key(given, own)] = value
         return event_dict
 

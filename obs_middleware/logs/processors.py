@@ -17,7 +17,7 @@ from obs_middleware.logs.line.exceptions import error_fields, exception_fields
 from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.event import RequestEvent, current_event
 from obs_middleware.measure.ids import new_event_id
-from obs_middleware.measure.vocabulary import FIELDS, own_name
+from obs_middleware.measure.vocabulary import CONTEXT, FIELDS, own_name
 
 __all__ = [
     "add_exception",
@@ -26,6 +26,7 @@ __all__ = [
     "escape_controls",
     "is_equal",
     "merge_bound_contextvars",
+    "name_for",
     "record_fields",
 ]
 
@@ -91,6 +92,14 @@ def record_fields(event: RequestEvent, message: object, logger: object = None) -
     return event.line() if event.error is event.refusal is None else {**event.line(), **error_fields(event)}
 
 
+def name_for(name: str, value: object) -> str:
+    """Return the name on the line of a field that the application gave: *name*, or ``app_<name>`` if that is ours."""
+    # By exact type: a store expects text there.
+    if name in CONTEXT and type(value) is str and current_event.get() is None:
+        return name
+    return own_name(name)
+
+
 def is_equal(value: Any, fact: Any) -> bool:
     """Return whether two scalars are equal; no method of a foreign object is called."""
     return type(value) is type(fact) and type(value) in {str, int, float, bool, type(None)} and value == fact
@@ -128,5 +137,5 @@ def merge_bound_contextvars(_: Any, __: str, event_dict: EventDict) -> EventDict
     """
     if VARIABLES:
         for name, value in bound_contextvars().items():
-            event_dict.setdefault(own_name(name), value)
+            event_dict.setdefault(name_for(name, value), value)
     return event_dict

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["FIELDS", "Field", "own_name"]
+__all__ = ["CONTEXT", "FIELDS", "Field", "own_name"]
 
 
 class Field(NamedTuple):
@@ -105,6 +105,12 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     }
 )
 """Every key that this package may write. The field reference is tested against it."""
+
+CONTEXT: Final = frozenset({"request_id", "trace_id", "span_id", "parent_span_id", "method", "path"})
+"""
+The fields of every line inside a request. Outside a request the package has no value for them, so an application may
+use the names: a worker that logs the id of the request that caused its work is found by that id.
+"""
 
 _RESERVED: Final = frozenset(FIELDS) | {"event", "exc_info"}
 

@@ -6,7 +6,8 @@ import io
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -26,6 +27,7 @@ from loglines import written
 from records import line_of, record_of
 
 from obs_middleware import structlog_config
+from obs_middleware.__main__ import main
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.measure.event import RequestEvent, current_event
@@ -217,3 +219,76 @@ def test_a_message_that_is_no_text_does_not_lose_the_line(make: Callable[[], Any
 
     assert line["event_id"]
     assert isinstance(line["message"], str)
+
+
+# Names of a request, outside one
+
+WORKER = {"request_id": "r-17", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "method": "POST", "path": "/pay/"}
+
+
+def log_extra(fields: dict[str, Any]) -> None:
+    logging.getLogger("mail").warning("sent", extra=fields)
+
+
+def log_contextvars(fields: dict[str, Any]) -> None:
+    structlog.contextvars.bind_contextvars(**fields)
+    logging.getLogger("mail").warning("sent")
+
+
+def log_structlog(fields: dict[str, Any]) -> None:
+    structlog.configure(**structlog_config())
+    structlog.get_logger("mail").warning("sent", **fields)
+
+
+def log_structlog_contextvars(fields: dict[str, Any]) -> None:
+    structlog.configure(**structlog_config())
+    structlog.contextvars.bind_contextvars(**fields)
+    structlog.get_logger("mail").warning("sent")
+
+
+WAYS = [log_extra, log_contextvars, log_structlog, log_structlog_contextvars]
+
+
+@pytest.mark.parametrize("log", WAYS)
+def test_names_of_a_request_are_kept_outside_a_request(configured: Any, log: Callable[..., None]) -> None:
+    stream = configured()
+
+    log(WORKER | {"status": "paid"})
+
+    line = parse_line(stream.getvalue())
+    assert {name: line[name] for name in WORKER} == WORKER
+    assert line["app_status"] == "paid"
+
+
+@pytest.mark.parametrize("log", WAYS)
+def test_names_of_a_request_are_renamed_inside_a_request(configured: Any, log: Callable[..., None]) -> None:
+    stream = configured()
+    current_event.set(RequestEvent(0.0, "the-id", "GET", "/"))
+
+    log({"request_id": "r-17"})
+
+    line = parse_line(stream.getvalue())
+    assert (line["request_id"], line["app_request_id"]) == ("the-id", "r-17")
+
+
+@pytest.mark.parametrize("log", WAYS)
+def test_a_value_that_no_request_has_is_renamed_everywhere(configured: Any, log: Callable[..., None]) -> None:
+    """A store expects a text under the name."""
+    stream = configured()
+
+    log({"request_id": 17})
+
+    line = parse_line(stream.getvalue())
+    assert ("request_id" in line, line["app_request_id"]) == (False, 17)
+
+
+@pytest.mark.parametrize("schema", get_args(SchemaName))
+def test_the_command_finds_the_lines_of_work_outside_a_request(
+    configured: Any, schema: SchemaName, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = configured(schema=schema)
+    log_extra({"request_id": "r-17"})
+    (tmp_path / "worker.log").write_text(stream.getvalue())
+
+    assert main(["request", "r-17", str(tmp_path / "worker.log")]) == 0
+    assert "sent" in capsys.readouterr().out
