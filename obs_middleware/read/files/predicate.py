@@ -6,6 +6,7 @@ Read. Every name is a quoted identifier and every value a parameter, so text fro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,23 +54,40 @@ def _sql(condition: Condition, parameters: list[str | float | bool]) -> str:
         case Every(of=parts):
             return f"({' AND '.join(_sql(part, parameters) for part in parts) or 'true'})"
         case Some(of=parts):
-            return f"({' OR '.join(_sql(part, parameters) for part in parts) or 'false'})"
+            return _among(parts, parameters) or f"({' OR '.join(_sql(part, parameters) for part in parts) or 'false'})"
 
 
 _UTC_OF_TEXT: Final = "(try_cast(? AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
 
 
 def _compared(condition: Compared, parameters: list[str | float | bool]) -> str:
-    column, kind, value = quoted(condition.field), type_of(condition.field), condition.value
-    parameters.append(value)
+    column, value = _sides(condition)
+    parameters.append(condition.value)
     if condition.operator in {"~", "!~"}:
         negation = "NOT " if condition.operator == "!~" else ""
-        return f"({negation}regexp_matches({column}::VARCHAR, ?))"
+        return f"({negation}regexp_matches({quoted(condition.field)}::VARCHAR, ?))"
+    return f"({column} {condition.operator} {value})"
+
+
+def _sides(condition: Compared) -> tuple[str, str]:
+    """Return the two sides of a comparison in SQL: the column, and the place of the value."""
+    column, kind, value = quoted(condition.field), type_of(condition.field), condition.value
     if isinstance(value, bool):
         column = f"try_cast({column} AS BOOLEAN)"
     elif isinstance(value, float) and kind == "VARCHAR":
         column = f"try_cast({column} AS DOUBLE)"
-    return f"({column} {condition.operator} {_UTC_OF_TEXT if kind == 'TIMESTAMP' else '?'})"
+    return column, _UTC_OF_TEXT if kind == "TIMESTAMP" else "?"
+
+
+def _among(parts: Sequence[Condition], parameters: list[str | float | bool]) -> str | None:
+    """Return one ``IN`` for comparisons of one column; the time that DuckDB takes for many ``OR`` grows faster."""
+    compared = [part for part in parts if isinstance(part, Compared) and part.operator == "="]
+    sides = {_sides(part) for part in compared}
+    if len(compared) < len(parts) or len(sides) != 1:
+        return None
+    ((column, value),) = sides
+    parameters += [part.value for part in compared]
+    return f"({column} IN ({', '.join([value] * len(compared))}))"
 
 
 def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate) -> None:

@@ -65,8 +65,8 @@ class _Parser:
         self._depth = 0
 
     def _split(self) -> list[_Token]:
-        tokens, at = [], 0
-        while self._text[at:].strip():
+        tokens, at, end = [], 0, len(self._text.rstrip())
+        while at < end:
             match = _TOKEN.match(self._text, at)
             if match is None:
                 raise self._error(at + len(self._text[at:]) - len(self._text[at:].lstrip()), "unexpected character")
