@@ -22,8 +22,10 @@ import django.conf
 import django.urls
 import pytest
 from counts import counts
+from django.core import mail
 from django.core.management import call_command
 from django.test import Client, override_settings
+from nothing_hidden import MADE_BY_A_VIEW, MESSAGE_ALONE, Shown, check_nothing_is_hidden, check_once, shown, stock
 from paths import DOCS, ROOT
 
 from obs_middleware import logging_config
@@ -250,16 +252,19 @@ def run(page: Path) -> None:
     """
     Run the snippets of *page* from top to bottom in one namespace, and use their definitions as a reader would.
 
-    Settings come into force and must pass ``manage.py check`` without a warning. A function with the only parameter
-    ``request`` is a view at ``/<its name>/``. A GET of it must write one line, unless the page leaves out lines. Tests
-    run.
+    Settings come into force and must pass ``manage.py check`` without a warning. `check_logging` tries ``LOGGING``. A
+    function with the only parameter ``request`` is a view at ``/<its name>/``. A GET of it must write one line, unless
+    the page leaves out lines. Tests run.
     """
     namespace: dict[str, Any] = {"__name__": MODULE}
     for block in (block for block in blocks(page.read_text(), "python") if block.skip is None):
         before = dict(namespace)
         # The empty lines make a traceback show the line numbers of the page.
         exec(compile("\n" * (block.line - 1) + block.code, page, "exec", dont_inherit=True), namespace)
-        configure({name: namespace[name] for name in SETTABLE if re.search(rf"\b{name} ?[=\[]", block.code)})
+        settings = {name: namespace[name] for name in SETTABLE if re.search(rf"\b{name} ?[=\[]", block.code)}
+        if "LOGGING" in settings:
+            check_logging(settings["LOGGING"], mails=0 if MAIL_OFF in block.code else 1)
+        configure(settings)
         for name, thing in namespace.items():
             if getattr(thing, "__module__", None) == MODULE and before.get(name) is not thing:
                 use(name, thing)
@@ -269,6 +274,32 @@ class urls:  # noqa: N801 -- used as a module
     """The views of the page so far."""
 
     urlpatterns: list[Any] = []  # noqa: RUF012 -- Django's form
+
+
+MAIL_OFF = 'LOGGING["loggers"]["django"]["handlers"] = []'
+"""The line of a snippet that turns the mail to the administrators off."""
+
+
+def check_logging(config: dict[str, Any], mails: int) -> None:
+    """Check that *config* hides nothing that Django shows, repeats nothing, and sends *mails* for a 500."""
+    handlers = {name: one if is_kept(one) else as_shown(one) for name, one in config["handlers"].items()}
+    config = {**config, "handlers": handlers, "formatters": config["formatters"] | MESSAGE_ALONE}
+    ours = getattr(django.conf.settings, SETTING, {})
+    for made in ("404 answered", "a form without its token", "suspicious", "500 raised"):
+        before = shown(stock(config), {"with_package": False}, made, "wsgi")
+        mail.outbox = []
+        after = shown(config, {**ours, "with_package": True}, made, "wsgi")
+        check_nothing_is_hidden(before, after, MADE_BY_A_VIEW[made][0], decides=False)
+        check_once(after)
+        assert len(mail.outbox) == mails or made != "500 raised"
+
+
+def is_kept(handler: dict[str, Any]) -> bool:
+    return "mail" in handler.get("()", "") or handler.get("class") == "logging.NullHandler"
+
+
+def as_shown(handler: dict[str, Any]) -> dict[str, Any]:
+    return {"()": Shown, **{name: handler[name] for name in ("formatter", "filters", "level") if name in handler}}
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -326,6 +357,8 @@ if __name__ == "__main__":
         INSTALLED_APPS=["obs_middleware"],
         MIDDLEWARE=["obs_middleware.middleware.TimingMiddleware"],
         LOGGING=logging_config(),
+        ADMINS=["admin@example.com"] if django.VERSION >= (6, 0) else [("Admin", "admin@example.com")],
+        EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
     )
     django.setup()
     run(Path(sys.argv[1]))
