@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import threading
@@ -102,4 +103,6 @@ assert seen[0] != main
 @pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 @pytest.mark.parametrize("before", ["", "from obs_middleware import threads"], ids=["patched first", "imported first"])
 def test_under_gevent_a_thread_is_one_of_the_operating_system(before: str) -> None:
-    subprocess.run([sys.executable, "-c", UNDER_GEVENT.format(before=before)], timeout=PATIENCE, check=True)
+    # gevent looks at all objects of a process, and so evaluates the settings of Django.
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "django.conf.global_settings"}
+    subprocess.run([sys.executable, "-c", UNDER_GEVENT.format(before=before)], env=env, timeout=PATIENCE, check=True)
