@@ -77,8 +77,8 @@ class Requests(Side, Protocol):
     def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
         """Return requests by the fields *by*, at most *limit* groups: those that took the most time together."""
 
-    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
-        """Return the requests that took longest."""
+    def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
+        """Return the requests that took longest, at most *limit*."""
 
     def course(self, every: float) -> tuple[Slice, ...]:
         """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["ALL_SCHEMAS", "SCHEMAS", "TYPES", "Place", "Schema", "type_of"]
+__all__ = ["ALL_SCHEMAS", "SCHEMAS", "TYPES", "Place", "Schema", "field_of", "type_of"]
 
 
 class Place(NamedTuple):
@@ -241,6 +241,14 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
 """Schema -> row. To add a schema to the reader, add a row."""
 
 ALL_SCHEMAS: Final = tuple(SCHEMAS)
+
+
+_IN_ANY_CASE: Final = {field.lower(): field for field in TYPES}
+
+
+def field_of(name: str) -> str:
+    """Return the field that *name* means: one of `TYPES` in any letter case, or a field of the application."""
+    return _IN_ANY_CASE.get(name.lower(), name)
 
 
 def type_of(field: str) -> str:

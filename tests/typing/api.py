@@ -132,7 +132,7 @@ with capture_requests() as captured:
     others: list[dict[str, object]] = lines.logs
     parsed: dict[str, object] = parse_line("{}")
 
-exit_code: int = main(["elastic-template", "--opensearch"])
+exit_code: int = main(["elastic-template", "--for", "opensearch"])
 summaries: list[str] = list(COMMANDS.values())
 bodies: dict[str, dict[str, object]] = templates("shop", opensearch=True)
 bodies[f"_component_template/{COMPONENT}"] = component_template()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.index.access import add_access
+from obs_middleware.read.index.access import add_access, refuse_access
+from obs_middleware.read.schemas import field_of
 from obs_middleware.read.show.text import FORMATS
 from obs_middleware.read.where.options import add_filters
 
@@ -16,12 +17,17 @@ _SHORT_NAMES = {"user": "user_id", "duration": "duration_seconds"}
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the log files, the filters, ``--memory``, and the options that name a search engine instead of files."""
-    add_local_files(parser)
+    _add_files(parser)
     add_access(parser)
 
 
 def add_local_files(parser: argparse.ArgumentParser) -> None:
     """Add the log files, the filters and ``--memory``, for a command that cannot ask a search engine."""
+    _add_files(parser)
+    refuse_access(parser, "this command reads files only; grep prints the lines of a search engine")
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or nothing for standard input"
     )
@@ -63,12 +69,13 @@ def by_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         ExpressionError: ``--by`` names no field.
     """
-    fields = tuple(dict.fromkeys(field.strip() for field in arguments.by.split(",") if field.strip()))
+    names = [name.strip() for name in arguments.by.split(",") if name.strip()]
+    fields = tuple(dict.fromkeys(_SHORT_NAMES.get(name.lower(), field_of(name)) for name in names))
     if not fields:
         raise ExpressionError(
             f"invalid --by {arguments.by!r}: name at least one field, for example route or method,status"
         )
-    return tuple(_SHORT_NAMES.get(field, field) for field in fields)
+    return fields
 
 
 def whole_number(text: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -67,10 +67,11 @@ class Session(Protocol):
             SourceError: No request passes the filters.
         """
 
-    def lines(
-        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
-    ) -> Iterator[str]:
+    def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
+
+    def lines_by_request(self, start: str, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the lines whose request id begins with *start* and that match the filters: id -> lines by time."""
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from obs_middleware.read.answers import FEW, Count, Groups, Overview, Quantiles
 from obs_middleware.read.questions import Requests
-from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
+from obs_middleware.read.show.numbers import count, duration, moment, number_of, percent, rate
 from obs_middleware.read.show.text import FEW_NOTE
 
 __all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of", "reading_notes"]
@@ -25,7 +25,7 @@ def head_of(everything: Overview) -> tuple[str, ...]:
 
 
 def _totals(everything: Overview) -> list[str]:
-    totals = [f"{count(everything.requests)} requests"]
+    totals = [number_of(everything.requests, "request")]
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
         if span >= 1:
@@ -34,7 +34,7 @@ def _totals(everything: Overview) -> list[str]:
         totals.append("errors unknown")
     else:
         share = everything.errors / everything.requests if everything.requests else 0.0
-        totals.append(f"{count(everything.errors)} errors ({percent(share)})")
+        totals.append(f"{number_of(everything.errors, 'error')} ({percent(share)})")
     totals.append(f"{duration(everything.seconds)} in total")
     return totals
 
@@ -62,10 +62,15 @@ def reading_notes(requests: Requests) -> tuple[str, ...]:
     """Return a note on the number of lines that were read, or of the request lines in an index."""
     lines = requests.lines
     if lines is None:
-        return (f"{count(requests.n)} request lines of {', '.join(requests.sources)}",)
+        return (f"{number_of(requests.n, 'request line')} of {', '.join(requests.sources)}",)
     counts = (Count("request lines", lines.requests), Count("filtered out", lines.filtered), *lines.kinds)
     shown = [counts[0], *(one for one in counts[1:] if one.count)]
-    return (f"{count(lines.read)} lines read: {', '.join(f'{count(one.count)} {one.name}' for one in shown)}",)
+    return (f"{number_of(lines.read, 'line')} read: {', '.join(map(_counted, shown))}",)
+
+
+def _counted(one: Count) -> str:
+    """Return a number of lines with their kind, which is in the plural."""
+    return number_of(one.count, one.name[:-1]) if one.name.endswith("s") else f"{count(one.count)} {one.name}"
 
 
 def exactness_of(requests: Requests) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
-from obs_middleware.read.show.numbers import count, duration, percent
+from obs_middleware.read.show.numbers import count, duration, number_of, percent
 from obs_middleware.read.show.text import Answer, Column, Table, plain, show
 from obs_middleware.read.where.reasons import no_route
 from obs_middleware.read.where.times import seconds_of
@@ -81,7 +81,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     everything = requests.overview()
     n = everything.durations.n
     if n < arguments.least:
-        raise SourceError(f"there are {count(n)} requests, and --least asks for {count(arguments.least)}")
+        raise SourceError(f"--least asks for {number_of(arguments.least, 'request')}, and the log has {count(n)}")
     if "errors" in limits and everything.errors is None:
         raise SourceError("--errors cannot be checked: these lines have a duration but no status")
     verdicts = tuple(_Verdict(figure, limit, _value(everything, figure), n) for figure, limit in limits.items())
@@ -127,9 +127,9 @@ def _value(everything: Overview, figure: str) -> float | None:
 
 
 def _share(text: str) -> float:
-    """Return a share from 0 to 1. A number without ``%`` is an error, because ``1`` may mean 1% or all."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
-    share = None if match is None else float(match[1]) / 100
+    """Return a share from 0 to 1. A number above 0 without ``%`` is an error, because ``1`` may mean 1% or all."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%|0", text.strip())
+    share = None if match is None else float(match[1] or 0) / 100
     if share is None or share > 1:
         cure = f"add the sign, for example {text.strip()}%" if re.fullmatch(r"\s*\d+\s*", text) else "use 1% or 0.5%"
         raise ExpressionError(f"invalid --errors {text!r}: use a percentage from 0% to 100%; {cure}")

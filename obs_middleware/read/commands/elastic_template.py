@@ -12,6 +12,7 @@ import json
 import sys
 
 from obs_middleware.logs.elastic import PRIORITY, templates
+from obs_middleware.read.index.access import refuse_access
 
 __all__ = ["configure", "run"]
 
@@ -24,7 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Print the component template and the index template for lines of the schema `ecs`: a JSON object of API paths "
         "and bodies. Send them in this order. With --part, print one body, ready for `curl -X PUT -d @-`."
     )
-    parser.add_argument("--opensearch", action="store_true", help="for OpenSearch instead of Elasticsearch")
+    refuse_access(parser, "this command asks no search engine; --for opensearch chooses the templates of OpenSearch")
+    parser.add_argument(
+        "--for",
+        dest="product",
+        choices=("elasticsearch", "opensearch"),
+        default="elasticsearch",
+        help="the search engine that takes the templates (elasticsearch)",
+    )
     parser.add_argument("--dataset", default="django", help="data streams logs-DATASET-* (default: %(default)s)")
     parser.add_argument("--pattern", help="names of streams or indices, instead of logs-DATASET-*")
     parser.add_argument(
@@ -47,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             pattern=arguments.pattern,
             priority=arguments.priority,
             plain=arguments.plain,
-            opensearch=arguments.opensearch,
+            opensearch=arguments.product == "opensearch",
         ).items()
     except ValueError as error:
         print(f"obs-middleware elastic-template: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ _COLUMNS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``slow``."""
     add_files(parser)
-    add_limit(parser, "number of requests to show, at least 1")
+    add_limit(parser, "number of requests to show, 0 for all")
     add_format(parser)
 
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     requests = session.requests(arguments.files, SLOW_FIELDS)
-    slowest = requests.slowest(max(arguments.limit, 1))
+    slowest = requests.slowest(arguments.limit or None)
     names = list(_COLUMNS)
     if arguments.format == "table":
         # On a screen, leave out empty columns, and the route, which repeats the path.

@@ -12,8 +12,8 @@ from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Group, Groups, O
 from obs_middleware.read.commands._arguments import add_by, add_files, add_format, add_limit, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
-from obs_middleware.read.show.numbers import count, duration, percent
-from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
+from obs_middleware.read.show.numbers import count, duration, number_of, percent
+from obs_middleware.read.show.text import BLANK, Answer, Column, Table, plain, route, show
 
 __all__ = ["configure", "run"]
 
@@ -79,8 +79,8 @@ def _group_table(groups: Groups) -> Table:
     )
     rows = [(*group.keys, *_figures(group)) for group in groups.rows]
     if groups.rest is not None:
-        label = f"({count(groups.total - len(groups.rows))} others)"
-        rows.append((label, *("" for _ in groups.by[1:]), *_figures(groups.rest)))
+        label = f"({number_of(groups.total - len(groups.rows), 'other')})"
+        rows.append((label, *(BLANK for _ in groups.by[1:]), *_figures(groups.rest)))
     few = frozenset(
         number for number, group in enumerate((*groups.rows, groups.rest)) if group and group.durations.n < FEW
     )

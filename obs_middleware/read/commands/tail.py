@@ -29,7 +29,7 @@ from obs_middleware.read.files.follow import Follower, PipeFollower
 from obs_middleware.read.files.lines import line_rows
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.session import FileSession
-from obs_middleware.read.show.numbers import count, duration, percent, rate
+from obs_middleware.read.show.numbers import duration, number_of, percent, rate
 from obs_middleware.read.show.text import console, inert
 from obs_middleware.read.where.times import seconds_of
 
@@ -95,10 +95,10 @@ class Summary:
             self._seen.popleft()
         window = min(WINDOW_SECONDS, max(now - self._started, 1.0))
         n = len(self._seen)
-        parts = [f"last {window:.0f} s: {count(n)} requests", rate(n / window)]
+        parts = [f"last {window:.0f} s: {number_of(n, 'request')}", rate(n / window)]
         known = [failed for _, _, failed in self._seen if failed is not None]
         if known:
-            parts.append(f"{count(sum(known))} errors ({percent(sum(known) / len(known))})")
+            parts.append(f"{number_of(sum(known), 'error')} ({percent(sum(known) / len(known))})")
         durations = [seconds for _, seconds, _ in self._seen]
         if durations:
             mark = "" if n >= FEW else "*"

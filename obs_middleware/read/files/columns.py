@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.schemas import SCHEMAS, TYPES, Place, type_of
 
 __all__ = ["TIME", "Columns", "columns_of", "expression_of", "literal", "quoted", "type_text"]
@@ -54,6 +55,9 @@ def columns_of(fields: Iterable[str], schemas: Iterable[str]) -> Columns:
     Return the columns that contain *fields*: key -> SQL type, or a mapping of the same kind for an object.
 
     DuckDB reads a value of another type as null, and the rest of its line still counts.
+
+    Raises:
+        ExpressionError: Two names differ only in the case of letters. DuckDB cannot tell them apart.
     """
     columns: Columns = {}
     for field in fields:
@@ -64,6 +68,12 @@ def columns_of(fields: Iterable[str], schemas: Iterable[str]) -> Columns:
 
 def _add(columns: Columns, path: tuple[str, ...], leaf: str) -> None:
     key, *rest = path
+    twin = next((one for one in columns if one != key and one.lower() == key.lower()), None)
+    if twin is not None:
+        raise ExpressionError(
+            f"cannot read the field {key} beside {twin}: their names differ only in the case of letters; "
+            "write the name as the lines have it"
+        )
     known = columns.get(key)
     if rest and known is None:
         known = columns[key] = {}

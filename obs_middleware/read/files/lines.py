@@ -1,5 +1,5 @@
 """
-SQL over lines: `json_rows` and `line_rows` turn lines into rows of fields, `matching_lines` yields lines unchanged.
+SQL over lines: `json_rows` and `line_rows` make rows of fields; `matching_lines` and `lines_by_request` find lines.
 
 Read. The rows have the fields, ``_obs_request``, and ``_obs_unclear``: whether another look at the line is needed.
 """
@@ -21,7 +21,15 @@ from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, without_long_lines
 from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, type_of
 
-__all__ = ["json_rows", "line_rows", "lines_of", "matching_lines", "not_opening_like", "raise_if_out_of_memory"]
+__all__ = [
+    "json_rows",
+    "line_rows",
+    "lines_by_request",
+    "lines_of",
+    "matching_lines",
+    "not_opening_like",
+    "raise_if_out_of_memory",
+]
 
 _ALWAYS: Final = ("level", "message", "outcome", "duration_seconds")
 _TOOK: Final = r"Request took ([0-9]+\.[0-9]+) seconds"
@@ -219,14 +227,8 @@ def _paths(group: Iterable[Source]) -> str:
     return "[" + ", ".join(literal(path) for path in escaped) + "]"
 
 
-def matching_lines(  # noqa: PLR0913 -- each is needed
-    connection: duckdb.DuckDBPyConnection,
-    sources: Sequence[Source],
-    predicate: Predicate,
-    scratch: Path,
-    *,
-    containing: str | None = None,
-    by_time: bool = False,
+def matching_lines(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], predicate: Predicate, scratch: Path
 ) -> Iterator[str]:
     """
     Yield the original lines that match *predicate*, in the order of the files.
@@ -236,25 +238,46 @@ def matching_lines(  # noqa: PLR0913 -- each is needed
         sources: The files.
         predicate: The condition.
         scratch: Folder for copies of damaged files.
-        containing: A text that every match contains, to exclude other lines cheaply.
-        by_time: Whether the lines come in the order of their timestamps instead.
 
     Raises:
         SourceError: A file cannot be read.
     """
-    connection.execute("SET preserve_insertion_order = true")
-    if not by_time:
-        for source in sources:
-            for line, _ in _matching(connection, source, predicate, scratch, containing):
-                yield line
-        return
-    found = [pair for source in sources for pair in _matching(connection, source, predicate, scratch, containing)]
+    for source in sources:
+        for line, _, _ in _matching(connection, source, predicate, scratch):
+            yield line
+
+
+def lines_by_request(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    predicate: Predicate,
+    scratch: Path,
+    containing: str,
+) -> dict[str, list[str]]:
+    """
+    Return the original lines that match *predicate* and have a request id: id -> lines, in the order of time.
+
+    Args:
+        connection: The connection to DuckDB.
+        sources: The files.
+        predicate: The condition.
+        scratch: Folder for copies of damaged files.
+        containing: A text that every match contains, to exclude other lines cheaply.
+
+    Raises:
+        SourceError: A file cannot be read.
+    """
     # A line without a time stays behind the line before it.
     latest, keyed = dt.datetime.min, []  # noqa: DTZ901 -- times from DuckDB are UTC, without a zone
-    for line, when in found:
-        latest = when or latest
-        keyed.append((latest, line))
-    yield from (line for _, line in sorted(keyed, key=lambda pair: pair[0]))
+    for source in sources:
+        for line, when, request_id in _matching(connection, source, predicate, scratch, containing):
+            latest = when or latest
+            keyed.append((latest, request_id, line))
+    found: dict[str, list[str]] = {}
+    for _, request_id, line in sorted(keyed, key=lambda one: one[0]):
+        if request_id is not None:
+            found.setdefault(request_id, []).append(line)
+    return found
 
 
 def _matching(
@@ -262,14 +285,16 @@ def _matching(
     source: Source,
     predicate: Predicate,
     scratch: Path,
-    containing: str | None,
-) -> Iterator[tuple[str, dt.datetime | None]]:
-    fields = frozenset({"timestamp", *predicate.fields})
+    containing: str | None = None,
+) -> Iterator[tuple[str, dt.datetime | None, str | None]]:
+    """Yield the lines of a source that match, with their times and request ids."""
+    connection.execute("SET preserve_insertion_order = true")
+    fields = frozenset({"timestamp", "request_id", *predicate.fields})
     condition, parameters = ("true", []) if containing is None else ("contains(line, ?)", [containing])
     rows = line_rows(fields, lines_of([source], condition), keep=True)
     try:
         result = connection.execute(
-            f'SELECT _obs_line, "timestamp" FROM ({rows})'
+            f'SELECT _obs_line, "timestamp", request_id FROM ({rows})'
             f" WHERE (_obs_request OR level IS NOT NULL) AND ({predicate.sql})",
             [*parameters, *predicate.parameters],
         )

@@ -13,8 +13,8 @@ from typing import Final
 import duckdb
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.files.columns import quoted
-from obs_middleware.read.schemas import type_of
+from obs_middleware.read.files.columns import columns_of, quoted
+from obs_middleware.read.schemas import ALL_SCHEMAS, type_of
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some, fields_of
 
 __all__ = ["Predicate", "check_predicate", "predicate"]
@@ -95,8 +95,10 @@ def check_predicate(connection: duckdb.DuckDBPyConnection, predicate: Predicate)
     Try *predicate* before any line is read.
 
     Raises:
-        ExpressionError: DuckDB rejects it, for example a regular expression that RE2 does not support.
+        ExpressionError: DuckDB rejects it, for example a regular expression that RE2 does not support, or it has two
+            names that differ only in the case of letters.
     """
+    columns_of(predicate.fields, ALL_SCHEMAS)
     columns = [
         f"'1'::VARCHAR::{type_of(field)} AS {quoted(field)}"
         for field in predicate.fields

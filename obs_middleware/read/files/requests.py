@@ -177,8 +177,8 @@ class FileRequests:
         """Return 0: all ranks are exact."""
         return 0.0
 
-    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
-        """Return the requests that took longest."""
+    def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
+        """Return the requests that took longest, at most *limit*."""
         rows = self._rows(
             f"SELECT duration_seconds, {', '.join(map(quoted, SLOW_FIELDS))} FROM {self._table}"
             " ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",

@@ -11,12 +11,12 @@ from pathlib import Path
 import duckdb
 
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.lines import matching_lines
+from obs_middleware.read.files.lines import lines_by_request, matching_lines
 from obs_middleware.read.files.predicate import Predicate, check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import connect, read_log
-from obs_middleware.read.where.conditions import Condition, Every, fields_of
+from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
 from obs_middleware.read.where.reasons import none_passes
 
 __all__ = ["FileSession", "open_files"]
@@ -63,7 +63,7 @@ class FileSession:
             where = ", ".join(log.sources)
             if log.filtered:
                 raise SourceError(f"{where}: {none_passes(log.filtered, self.condition, self._unfiltered(sources))}")
-            raise SourceError(f"{where}: no request line among {log.lines:,} lines")
+            raise SourceError(f"{where}: no request line among {log.lines:,} line{'' if log.lines == 1 else 's'}")
         return FileRequests(log)
 
     def _unfiltered(self, sources: Sequence[Source]) -> Callable[[Condition], bool]:
@@ -79,16 +79,16 @@ class FileSession:
 
         return has
 
-    def lines(
-        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
-    ) -> Iterator[str]:
+    def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
         wanted = predicate(Every((condition, self.condition)))
         check_predicate(self.connection, wanted)
-        sources = self.sources(names)
-        yield from matching_lines(
-            self.connection, sources, wanted, self.scratch, containing=containing, by_time=by_time
-        )
+        yield from matching_lines(self.connection, self.sources(names), wanted, self.scratch)
+
+    def lines_by_request(self, start: str, names: Sequence[str]) -> dict[str, list[str]]:
+        """Return the lines whose request id begins with *start* and that match the filters; see `lines_by_request`."""
+        wanted = predicate(Every((starts_with("request_id", start), self.condition)))
+        return lines_by_request(self.connection, self.sources(names), wanted, self.scratch, start)
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""

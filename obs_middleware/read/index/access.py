@@ -12,13 +12,13 @@ import base64
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.where.times import seconds_of
 
-__all__ = ["Access", "access_of", "add_access"]
+__all__ = ["Access", "access_of", "add_access", "refuse_access"]
 
 USER: Final = "OBS_MIDDLEWARE_USER"
 PASSWORD: Final = "OBS_MIDDLEWARE_PASSWORD"  # noqa: S105 -- a name
@@ -74,6 +74,16 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ca-certs", metavar="FILE", help="file of certificates to trust, instead of the usual ones")
     group.add_argument("--insecure", action="store_true", help="trust every certificate")
     group.add_argument("--timeout", metavar="TIME", default="60s", help="how long to wait for each answer (60s)")
+
+
+def refuse_access(parser: argparse.ArgumentParser, reason: str) -> None:
+    """Make ``--opensearch`` an error with *reason*, in a command that cannot ask a search engine."""
+
+    class Refuse(argparse.Action):
+        def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+            parser.error(f"--opensearch: {reason}")
+
+    parser.add_argument("--opensearch", nargs="?", action=Refuse, help=argparse.SUPPRESS)
 
 
 def access_of(arguments: argparse.Namespace) -> Access | None:

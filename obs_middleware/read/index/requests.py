@@ -187,17 +187,21 @@ class IndexRequests:
         """Return the error of the t-digest."""
         return rank_error(share)
 
-    def slowest(self, limit: int) -> tuple[SlowRequest, ...]:
+    def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
         """
-        Return the requests that took longest.
+        Return the requests that took longest, at most *limit*.
 
         Raises:
             ExpressionError: *limit* is more than a search engine returns.
         """
-        if limit > MOST_HITS:
-            raise ExpressionError(f"invalid --limit {limit}: a search engine returns at most {MOST_HITS:,} requests")
+        wanted = self._n if limit is None else limit
+        if wanted > MOST_HITS:
+            raise ExpressionError(
+                f"invalid --limit {limit or 0}: a search engine returns at most {MOST_HITS:,} requests: use a smaller "
+                "number, or narrow the filters"
+            )
         body = {
-            "size": limit,
+            "size": wanted,
             "query": self._query,
             "sort": [{self._names["duration_seconds"]: "desc"}, *self._fields.order()],
             "_source": [self._source(field) for field in SLOW_FIELDS],

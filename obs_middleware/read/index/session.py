@@ -12,10 +12,10 @@ from typing import Any
 from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.client import Client
 from obs_middleware.read.index.dsl import Query, query
-from obs_middleware.read.index.fields import Fields
+from obs_middleware.read.index.fields import Fields, value_in
 from obs_middleware.read.index.requests import PAGE, IndexRequests
 from obs_middleware.read.schemas import TYPES
-from obs_middleware.read.where.conditions import Condition, Every, fields_of
+from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
 from obs_middleware.read.where.expression import parse
 
 __all__ = ["IndexSession", "open_index"]
@@ -59,20 +59,27 @@ class IndexSession:
         found = self.client.fields(index, wanted - {*TYPES})
         return IndexRequests(self.client, index, found, condition)
 
-    def lines(
-        self, condition: Condition, names: Sequence[str], *, containing: str | None = None, by_time: bool = False
-    ) -> Iterator[str]:
-        """
-        Yield the documents that match *condition* and the filters, in the order of time.
-
-        The other arguments matter only for files.
-        """
-        del names, containing, by_time
+    def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
+        """Yield the documents that match *condition* and the filters, in the order of time."""
+        del names
         index, wanted, fields = self._wanted(condition)
+        yield from map(_line, self._documents(index, wanted, fields))
+
+    def lines_by_request(self, start: str, names: Sequence[str]) -> dict[str, list[str]]:
+        """Return the documents whose request id begins with *start* and that match the filters: id -> lines."""
+        del names
+        index, wanted, fields = self._wanted(starts_with("request_id", start))
+        place = fields.name("request_id").removesuffix(".keyword").split(".")
+        found: dict[str, list[str]] = {}
+        for document in self._documents(index, wanted, fields):
+            found.setdefault(str(value_in(document, place)), []).append(_line(document))
+        return found
+
+    def _documents(self, index: str, wanted: Query, fields: Fields) -> Iterator[Mapping[str, Any]]:
         body = {"size": PAGE, "query": wanted, "sort": fields.order(), "track_total_hits": False}
         after: dict[str, Any] = {}
         while hits := self.client.search(index, {**body, **after})["hits"]["hits"]:
-            yield from (_line(hit.get("_source", {})) for hit in hits)
+            yield from (hit.get("_source", {}) for hit in hits)
             after = {"search_after": hits[-1]["sort"]}
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:

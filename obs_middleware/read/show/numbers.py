@@ -10,7 +10,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-__all__ = ["MISSING", "clock", "count", "duration", "interval", "moment", "percent", "rate", "span", "tick"]
+__all__ = [
+    "MISSING",
+    "clock",
+    "count",
+    "duration",
+    "interval",
+    "moment",
+    "number_of",
+    "percent",
+    "rate",
+    "span",
+    "tick",
+]
 
 MISSING: Final = "-"
 """Text for a value that is not known."""
@@ -23,8 +35,13 @@ def count(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
+def number_of(number: float, thing: str) -> str:
+    """Format a number with what it counts, in the singular or the plural: ``1 request``, ``1,234 requests``."""
+    return f"{count(number)} {thing}{'' if count(number) == '1' else 's'}"
+
+
 def duration(seconds: float | None) -> str:
-    """Format a duration in µs, ms or s: ``632 µs``, ``12.3 ms``, ``1.50 s``."""
+    """Format a duration in µs, ms or s, or from an hour in its two largest units: ``12.3 ms``, ``3 d 12 h``."""
     if seconds is None:
         return MISSING
     # Each limit is where rounding to three digits reaches the next unit.
@@ -32,8 +49,10 @@ def duration(seconds: float | None) -> str:
         return _microseconds(seconds)
     if seconds < 0.999_5:
         return f"{_three_digits(seconds * 1_000)} ms"
-    if seconds < 1e9:
+    if seconds < 3_599.5:
         return f"{_three_digits(seconds)} s"
+    if seconds < 1e9:
+        return _two_units(seconds)
     return f"{seconds:.2e} s"  # a damaged line may claim anything
 
 
@@ -67,15 +86,20 @@ def rate(per_second: float | None) -> str:
 
 def span(delta: dt.timedelta) -> str:
     """Format a length of time with its two largest units: ``2 h 5 min``."""
-    left = delta.total_seconds()
-    if left < 60:
-        return duration(left)
-    left = round(left)
+    seconds = delta.total_seconds()
+    return duration(seconds) if seconds < 60 else _two_units(seconds)
+
+
+def _two_units(seconds: float) -> str:
+    """Format at least a minute with its two largest units."""
+    # Each limit is where rounding to the second unit reaches the next first unit.
+    step = 3_600 if seconds >= 86_370 else 60 if seconds >= 3_599.5 else 1
+    left = round(seconds / step) * step
     parts = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         number, left = divmod(left, size)
         if number:
-            parts.append(f"{number} {unit}")
+            parts.append(f"{number:,} {unit}")
         elif parts:
             break
     return " ".join(parts[:2])

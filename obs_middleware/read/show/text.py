@@ -14,6 +14,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from rich.cells import cell_len
@@ -24,7 +25,15 @@ from rich.text import Text
 from obs_middleware.read.answers import FEW
 from obs_middleware.read.show.numbers import MISSING
 
-__all__ = ["FORMATS", "Answer", "Column", "Table", "blocks", "console", "inert", "plain", "route", "show"]
+__all__ = ["BLANK", "FORMATS", "Answer", "Column", "Table", "blocks", "console", "inert", "plain", "route", "show"]
+
+
+class _Blank(Enum):
+    CELL = 0
+
+
+BLANK: Final = _Blank.CELL
+"""A cell without a value, not even an unknown one: a row of several groups has no route."""
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 FEW_NOTE: Final = f"* from fewer than {FEW} requests, so not reliable"
@@ -118,9 +127,9 @@ def plain(value: Any) -> str:
 
 
 def blocks(values: Sequence[float | None]) -> str:
-    """Draw *values* as one block character each; None and 0 are gaps, anything above 0 is visible."""
+    """Draw *values* as one block character each: None is a gap, 0 is ``0``, and anything above 0 is a block."""
     most = max((value for value in values if value is not None), default=0)
-    return "".join(" " if not value or not most else _BLOCKS[max(1, math.ceil(value / most * 8))] for value in values)
+    return "".join(" " if value is None else _BLOCKS[math.ceil(value / most * 8)] if value else "0" for value in values)
 
 
 # Output
@@ -170,6 +179,8 @@ def _as_csv(value: Any) -> Any:
         return _as_json(value)
     if isinstance(value, float):
         return round(value, 9)  # the last digits of a parallel sum differ from run to run
+    if value is BLANK:
+        return ""
     if isinstance(value, str):
         text = inert(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
@@ -180,9 +191,14 @@ def _cells(table: Table) -> Iterable[list[str]]:
     for number, row in enumerate(table.rows):
         mark = "*" if number in table.few else ""
         yield [
-            MISSING if value is None else column.text(value) + (mark if column.few else "")
-            for column, value in zip(table.columns, row, strict=True)
+            _cell(column, value, mark if column.few else "") for column, value in zip(table.columns, row, strict=True)
         ]
+
+
+def _cell(column: Column, value: Any, mark: str) -> str:
+    if value is BLANK:
+        return ""
+    return MISSING if value is None else column.text(value) + mark
 
 
 def _notes(answer: Answer) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ engine.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["Compared", "Condition", "Every", "Missing", "Not", "Some", "fields_of"]
+__all__ = ["Compared", "Condition", "Every", "Missing", "Not", "Some", "fields_of", "starts_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Some:
 
 
 Condition = Compared | Missing | Not | Every | Some
+
+
+def starts_with(field: str, text: str) -> Condition:
+    """Return the condition that the value of *field* begins with *text*."""
+    return Compared(field, "~", "^" + re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text))
 
 
 def fields_of(condition: Condition) -> frozenset[str]:

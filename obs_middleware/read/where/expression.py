@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.schemas import type_of
+from obs_middleware.read.schemas import field_of, type_of
 from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
 from obs_middleware.read.where.times import UNITS
 
@@ -130,19 +130,20 @@ class _Parser:
         if token.kind != "name":
             raise self._error(token.start, "expected the name of a field")
         self._at += 1
+        field = field_of(token.text)
         if self._take("is"):
             negated = self._take("not")
             if not self._take("null"):
                 raise self._error(self._next.start, "expected null")
-            return Not(Missing(token.text)) if negated else Missing(token.text)
+            return Not(Missing(field)) if negated else Missing(field)
         negated = self._take("not")
         if self._take("in"):
-            return Not(self._among(token.text)) if negated else self._among(token.text)
+            return Not(self._among(field)) if negated else self._among(field)
         if negated or self._next.kind != "operator":
             raise self._error(self._next.start, f"expected a comparison behind {token.text}")
         operator = self._next.text
         self._at += 1
-        return self._compared(token.text, operator, self._value())
+        return self._compared(field, operator, self._value())
 
     def _among(self, field: str) -> Condition:
         if not self._take("("):

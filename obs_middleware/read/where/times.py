@@ -39,12 +39,15 @@ def seconds_of(text: str, option: str) -> float:
     Return the seconds in *text*: ``300ms``, ``1.5s``, ``2m``, ``1h30m``.
 
     Args:
-        text: A length of time. A number without a unit is an error, because it may mean seconds or milliseconds.
+        text: A length of time. A number without a unit is an error, because it may mean seconds or milliseconds; only
+            0 needs none.
         option: The option that it belongs to, for the message.
 
     Raises:
         ExpressionError: *text* is no length of time.
     """
+    if text.strip() == "0":
+        return 0.0
     if _LENGTH.fullmatch(text):
         return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
     if re.fullmatch(r"\s*\d+(?:\.\d+)?\s*", text):

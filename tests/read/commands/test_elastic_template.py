@@ -18,7 +18,7 @@ def _opensearch(request: pytest.FixtureRequest) -> bool:
 
 
 def test_the_command_prints_the_requests_in_their_order(capsys: pytest.CaptureFixture[str], opensearch: bool) -> None:
-    assert main(["elastic-template", "--dataset", "shop", *(["--opensearch"] if opensearch else [])]) == 0
+    assert main(["elastic-template", "--dataset", "shop", *(["--for", "opensearch"] if opensearch else [])]) == 0
 
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == ["_component_template/obs-middleware", "_index_template/logs-shop"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from console import Run, write
 from loglines import BARE, FORMATS, Event
 
@@ -29,3 +30,16 @@ def test_a_note_explains_sample_rates(run: Run, tmp_path: Path, written: list[Ev
 
     assert shown.startswith("600 requests")
     assert "1 / sample_rate" in shown
+
+
+@pytest.mark.parametrize("name", ["stats", "time"])
+def test_one_thing_is_in_the_singular(name: str, run: Run, tmp_path: Path, written: list[Event]) -> None:
+    failed = FORMATS["flat"](written[0] | {"status": 500, "outcome": "error"})
+    other = FORMATS["flat"]({"timestamp": "2026-11-02T10:00:04Z", "level": "info", "message": "Paid"})
+
+    shown = run(name, write(tmp_path / "a.log", [failed]))[1]
+
+    assert "1 request  1 error (100%)  " in shown
+    assert "1 line read: 1 request line\n" in shown
+    shown = run(name, write(tmp_path / "b.log", [failed, other]))[1]
+    assert "2 lines read: 1 request line, 1 other log line\n" in shown

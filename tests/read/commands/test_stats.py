@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from console import Run
 from loglines import Event
 
@@ -44,3 +45,17 @@ def test_hidden_groups_are_summed_up_in_one_row(run: Run, log: Path) -> None:
     shown = run(log, "--by", "user_id", "--limit", "2")[1]
 
     assert re.search(r"^\(5 others\) +\d+", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown"])
+def test_the_row_of_hidden_groups_has_no_route(form: str, run: Run, log: Path) -> None:
+    """Neither the root, which is shown as two quotation marks, nor a request without a route, which is a dash."""
+    [row] = [line for line in run(log, "--limit", "2", "--format", form)[1].splitlines() if "(2 others)" in line]
+
+    after = row.split("(2 others)")[1]
+    expected = {"table": r" +\d", "csv": r",,\d", "markdown": r" \|  \| \d"}
+    assert re.match(expected[form], after)
+
+
+def test_one_hidden_group_is_in_the_singular(run: Run, log: Path) -> None:
+    assert "(1 other) " in run(log, "--limit", "3")[1]

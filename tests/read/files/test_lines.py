@@ -10,7 +10,7 @@ import pytest
 from loglines import FORMATS, events
 from tables import write
 
-from obs_middleware.read.files.lines import matching_lines, not_opening_like
+from obs_middleware.read.files.lines import lines_by_request, matching_lines, not_opening_like
 from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.schemas import ALL_SCHEMAS
@@ -63,13 +63,12 @@ def test_lines_of_a_request_come_in_order_of_time_across_files(
     old = write(tmp_path / "old.log", others)
     scratch = tmp_path / "scratch"
 
-    found = matching_lines(
+    found = lines_by_request(
         connection,
         find_sources([str(new), str(old)], scratch),
         Predicate('"request_id" = ?', (event["request_id"],), frozenset({"request_id"})),
         scratch,
-        containing=event["request_id"],
-        by_time=True,
+        event["request_id"],
     )
 
-    assert list(found) == [*others, FORMATS["flat"](event)]
+    assert found == {event["request_id"]: [*others, FORMATS["flat"](event)]}

@@ -108,6 +108,7 @@ def test_request_prints_every_line_of_one_request(run: Run, shop: Shop) -> None:
     expected = [json.loads(FORMATS["ecs"](line)) for line in shop.lines if line["request_id"] == request_id]
     assert [json.loads(line) for line in out.splitlines()] == expected
     assert len(expected) == 2
+    assert run("request", request_id[:8], *shop.there) == (0, out, "")
     assert run("request", "nobody's", *shop.there)[0] == 1
 
 

@@ -15,6 +15,7 @@ from obs_middleware.read.show.numbers import (
     duration,
     interval,
     moment,
+    number_of,
     percent,
     rate,
     span,
@@ -45,7 +46,14 @@ NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
         (12.345, "12.3 s"),
         (99.94, "99.9 s"),
         (99.96, "100 s"),
-        (7200.0, "7,200 s"),
+        (3599.4, "3,599 s"),
+        (3599.5, "1 h"),
+        (7200.0, "2 h"),
+        (7290.0, "2 h 2 min"),
+        (86_369.0, "23 h 59 min"),
+        (86_370.0, "1 d"),
+        (302_400.0, "3 d 12 h"),
+        (9e8, "10,416 d 16 h"),
         (1e9, "1.00e+09 s"),
     ],
 )
@@ -98,6 +106,13 @@ def test_a_rate_has_the_first_unit_that_gives_at_least_one(per_second: float, sh
 @pytest.mark.parametrize(("number", "shown"), [(0, "0"), (999, "999"), (1000, "1,000"), (1234.6, "1,235")])
 def test_a_count_has_separators_and_no_decimals(number: float, shown: str) -> None:
     assert count(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0, "0 requests"), (1, "1 request"), (2, "2 requests"), (1234, "1,234 requests")]
+)
+def test_one_thing_is_in_the_singular(number: int, shown: str) -> None:
+    assert number_of(number, "request") == shown
 
 
 @pytest.mark.parametrize("write", [count, duration, moment, percent, rate])

@@ -11,6 +11,8 @@ import pytest
 from console import Run, on_a_terminal, write
 from loglines import FORMATS, events
 
+from obs_middleware.read.show.text import blocks
+
 NASTY = "/\x1b[31mred\x1b]0;title\x07\u202e\n[bold]x[/bold]"
 
 
@@ -73,3 +75,9 @@ def test_ordinary_text_is_not_changed_in_csv(run: Run, tmp_path: Path) -> None:
     [row] = csv.DictReader(io.StringIO(run(log, "--by", "tenant", "--format", "csv")[1]))
 
     assert row["tenant"] == "a=b@c-d+e"
+
+
+def test_zero_is_drawn_as_zero_and_an_unknown_value_as_a_gap() -> None:
+    assert blocks([0, None, 0.001, 4, 8]) == "0 ▁▄█"
+    assert blocks([0, 0]) == "00"
+    assert blocks([]) == ""

@@ -17,6 +17,7 @@ NEW_YORK = NOW.astimezone(ZoneInfo("America/New_York"))  # 05:30:15
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
+        ("0", 0.0),
         ("300ms", 0.3),
         ("1.5s", 1.5),
         ("632 us", 0.000632),
@@ -31,7 +32,7 @@ def test_a_length_of_time_is_numbers_with_units(text: str, seconds: float) -> No
     assert seconds_of(text, "--p95") == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("number", ["300", "0", "1.5", " 2 "])
+@pytest.mark.parametrize("number", ["300", "1.5", " 2 "])
 def test_a_number_without_a_unit_is_an_error_with_the_cure(number: str) -> None:
     with pytest.raises(ExpressionError, match=rf"invalid --p95 '{number}': add a unit, for example {number.strip()}ms"):
         seconds_of(number, "--p95")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from obs_middleware.read.answers import Bin, HeatMap, Quantiles, Slice
-from obs_middleware.read.show.numbers import count, duration, interval, percent, rate
+from obs_middleware.read.show.numbers import count, duration, interval, number_of, percent, rate
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis, round_up
 from obs_middleware.read.show.page.figure import (
@@ -64,7 +64,7 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
         "rows",
         "Durations",
         f"Histogram of {count(total)} durations. Most frequent: {_between(largest.low, largest.high)}, "
-        f"{count(largest.count)} requests.",
+        f"{number_of(largest.count, 'request')}.",
         element(
             "div",
             plot(*bars, *_marks(axis, durations), class_="tall"),
@@ -111,7 +111,7 @@ def heat_map(heat: HeatMap) -> Markup:
         f"Heat map of {columns} intervals of time and {rows} ranges of durations. Most frequent: {range_usual}, "
         f"{percent(sums[usual] / (sum(sums) or 1))} of the requests. "
         f"Busiest: {interval(heat.times[busiest], heat.times[busiest + 1])}, "
-        f"{count(sum(heat.counts[busiest]))} requests.",
+        f"{number_of(sum(heat.counts[busiest]), 'request')}.",
         element(
             "div",
             scale([(1 - axis.at(tick), tick_label(tick)) for tick in axis.ticks()]),
@@ -237,7 +237,7 @@ def _legend(most: int) -> Markup | None:
             class_="shades",
             aria_hidden="true",
         ),
-        f" {count(most)} requests in a cell",
+        f" {number_of(most, 'request')} in a cell",
         class_="hint shading",
     )
 

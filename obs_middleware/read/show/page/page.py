@@ -18,7 +18,7 @@ import re
 from typing import Final
 
 from obs_middleware.read.answers import FEW
-from obs_middleware.read.show.numbers import count, duration, moment, percent, rate, span
+from obs_middleware.read.show.numbers import count, duration, moment, number_of, percent, rate, span
 from obs_middleware.read.show.page import charts
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.inline import stacked
@@ -148,7 +148,7 @@ def _heading(data: ReportData) -> Markup:
     lines = data.lines
     if lines is not None:
         left_out = f", {count(lines.filtered)} filtered out" if lines.filtered else ""
-        facts.append(("Lines", f"{count(lines.read)} read, {count(lines.requests)} request lines{left_out}"))
+        facts.append(("Lines", f"{count(lines.read)} read, {number_of(lines.requests, 'request line')}{left_out}"))
     if data.approximate is not None:
         facts.append(("Quantiles", visible(data.approximate)))
     return element(
@@ -196,7 +196,7 @@ def _overview(data: ReportData) -> Markup:
             _card(
                 "Errors",
                 percent(share),
-                None if data.errors is None else f"{about}{count(data.errors)} requests",
+                None if data.errors is None else f"{about}{number_of(data.errors, 'request')}",
                 "bad" if data.errors else "",
             ),
             element(
