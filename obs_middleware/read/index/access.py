@@ -37,7 +37,7 @@ class Access:
         api_key: The text after ``ApiKey`` in the header, or None.
         ca_certs: A file of certificates to trust; None for the certificates of the client library.
         insecure: Whether every certificate is trusted.
-        timeout_seconds: How long to wait for each answer.
+        timeout_seconds: How long to wait for all answers together.
     """
 
     scheme: str
@@ -73,7 +73,9 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--api-key", metavar="FILE", help=f"file with the key; or set {API_KEY} to the key")
     group.add_argument("--ca-certs", metavar="FILE", help="file of certificates to trust, instead of the usual ones")
     group.add_argument("--insecure", action="store_true", help="trust every certificate")
-    group.add_argument("--timeout", metavar="TIME", default="60s", help="how long to wait for each answer (60s)")
+    group.add_argument(
+        "--timeout", metavar="TIME", default="60s", help="how long to wait for all answers together (60s)"
+    )
 
 
 def refuse_access(parser: argparse.ArgumentParser, reason: str) -> None:

@@ -7,20 +7,27 @@ server. Every failure becomes one line for the user.
 
 from __future__ import annotations
 
+import functools
 import logging
+import queue
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import opensearchpy
 from opensearchpy import exceptions
 
-from obs_middleware.read.errors import SourceError
+from obs_middleware.read.errors import SourceError, UsageError
 from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.fields import Fields, names_of
 
-__all__ = ["Client"]
+__all__ = ["Client", "understands_answers"]
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
 
 _FOREIGN: Final = "the answer is not from Elasticsearch or OpenSearch: check the URL"
 
@@ -30,13 +37,15 @@ class Client:
     A connection to a search engine. Use it as a context manager, which closes it.
 
     Args:
-        access: Address and credentials. Nothing is sent before the first question.
+        access: Address and credentials. Nothing is sent before the first question. The timeout begins now, and is for
+            all questions together.
     """
 
     def __init__(self, access: Access) -> None:
         # Without a handler, the client library prints each failure with a traceback.
         logging.getLogger("opensearch").addHandler(logging.NullHandler())
         self._access = access
+        self._deadline = time.monotonic() + access.timeout_seconds
         if access.insecure:
             print(f"obs-middleware: {access.url}: the certificate is not checked (--insecure)", file=sys.stderr)
         secure: dict[str, Any] = {}
@@ -70,14 +79,8 @@ class Client:
         Raises:
             SourceError: The search failed, or the answer is partial (failed shards, timeout).
         """
-        with self._explained(index):
-            answer: dict[str, Any] = self._client.search(
-                index=index,
-                body=dict(body),
-                params={"allow_no_indices": "false", "allow_partial_search_results": "false"},
-            )
-        if not {"_shards", "hits"} <= set(answer):
-            raise SourceError(f"{self.url}: {_FOREIGN}")
+        params = {"allow_no_indices": "false", "allow_partial_search_results": "false"}
+        answer = self._ask(index, {"_shards", "hits"}, self._client.search, body=dict(body), params=params)
         if answer.get("timed_out") or answer["_shards"]["failed"]:
             raise SourceError(f"{self.url}/{index}: partial answer: some shards failed or took too long")
         return answer
@@ -89,10 +92,9 @@ class Client:
         Raises:
             SourceError: The count failed.
         """
-        with self._explained(index):
-            answer = self._client.count(index=index, body={"query": query}, params={"allow_no_indices": "false"})
-        found: int = answer["count"]
-        return found
+        params = {"allow_no_indices": "false"}
+        answer = self._ask(index, {"count"}, self._client.count, body={"query": query}, params=params)
+        return int(answer["count"])
 
     def fields(self, index: str, own: Iterable[str]) -> Fields:
         """
@@ -101,13 +103,35 @@ class Client:
         Raises:
             SourceError: The index does not exist, or does not contain lines of the schema ``ecs``.
         """
-        with self._explained(index):
-            answer = self._client.field_caps(index=index, params={"fields": ",".join(names_of(own))})
-        if not {"indices", "fields"} <= set(answer):
-            raise SourceError(f"{self.url}: {_FOREIGN}")
+        params = {"fields": ",".join(names_of(own))}
+        answer = self._ask(index, {"indices", "fields"}, self._client.field_caps, params=params)
         if not answer["indices"]:
             raise SourceError(f"{self.url}: no such index: {index}")
         return Fields(f"{self.url}/{index}", answer["fields"])
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Turn the exceptions of code that reads an answer of an unknown form into a message for the user."""
+        try:
+            yield
+        except UsageError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            odd = f"{type(error).__name__}: {error}".splitlines()[0][:100]
+            raise SourceError(f"{self.url}: the answer has an unknown form ({odd}): check the URL") from error
+
+    def _ask(
+        self, index: str, keys: set[str], send: Callable[..., Any], *, params: Mapping[str, Any], **arguments: Any
+    ) -> dict[str, Any]:
+        """Return the answer, which must have *keys*."""
+        left = min(max(self._deadline - time.monotonic(), 0.0), threading.TIMEOUT_MAX)
+        # The client library waits so long for each part of an answer, and so for ever for one that comes in drops.
+        timed = {**params, "request_timeout": left}
+        with self._explained(index):
+            answer = _within(left, functools.partial(send, index=index, params=timed, **arguments))
+        if not isinstance(answer, dict) or not keys <= set(answer):
+            raise SourceError(f"{self.url}: {_FOREIGN}")
+        return answer
 
     @contextmanager
     def _explained(self, index: str) -> Iterator[None]:
@@ -115,10 +139,10 @@ class Client:
         url = self.url
         try:
             yield
-        except exceptions.ConnectionTimeout as error:
+        except (exceptions.ConnectionTimeout, TimeoutError) as error:
             seconds = self._access.timeout_seconds
             raise SourceError(
-                f"{url}: no answer within {seconds:g} s: allow more time, for example --timeout 5m"
+                f"{url}: no complete answer within {seconds:g} s: allow more time, for example --timeout 5m"
             ) from error
         except exceptions.SSLError as error:
             raise SourceError(f"{url}: {_cause(error)}: pass the issuer's certificate, --ca-certs FILE") from error
@@ -134,6 +158,48 @@ class Client:
             raise SourceError(f"{url}: {error.status_code}, {_reason(error)}") from error
         except exceptions.SerializationError as error:
             raise SourceError(f"{url}: {_FOREIGN}") from error
+
+
+def understands_answers(cls: C) -> C:
+    """Let every public method of a class with a `Client` in ``_client`` read answers as in `Client.understood`."""
+    for name, method in list(vars(cls).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(cls, name, _understanding(method))
+    return cls
+
+
+def _understanding(method: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(method)
+    def understanding(self: Any, *arguments: Any, **options: Any) -> T:
+        with self._client.understood():
+            return method(self, *arguments, **options)
+
+    return understanding
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """
+    Return the result of *call*, which runs in a thread that is left behind if it takes longer than *seconds*.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    results: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put((call(), None))
+        except BaseException as error:  # noqa: BLE001 -- raised below
+            results.put((None, error))
+
+    threading.Thread(target=run, name="obs-middleware search", daemon=True).start()
+    try:
+        result, error = results.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # None only if call returned it
 
 
 def _cause(error: exceptions.ConnectionError) -> str:

@@ -27,7 +27,7 @@ from obs_middleware.read.answers import (
     most_time_first,
 )
 from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.index.client import Client
+from obs_middleware.read.index.client import Client, understands_answers
 from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields, value_in
 from obs_middleware.read.index.formulas import (
@@ -67,6 +67,7 @@ _LOOKED_UP: Final = 200
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+@understands_answers
 class IndexRequests:
     """
     The requests of an index.

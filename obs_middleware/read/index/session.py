@@ -56,8 +56,9 @@ class IndexSession:
             else:
                 condition = Every((parse(name), condition))
         wanted = {*fields, *fields_of(condition)}
-        found = self.client.fields(index, wanted - {*TYPES})
-        return IndexRequests(self.client, index, found, condition)
+        with self.client.understood():
+            found = self.client.fields(index, wanted - {*TYPES})
+            return IndexRequests(self.client, index, found, condition)
 
     def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the documents that match *condition* and the filters, in the order of time."""
@@ -78,20 +79,23 @@ class IndexSession:
     def _documents(self, index: str, wanted: Query, fields: Fields) -> Iterator[Mapping[str, Any]]:
         body = {"size": PAGE, "query": wanted, "sort": fields.order(), "track_total_hits": False}
         after: dict[str, Any] = {}
-        while hits := self.client.search(index, {**body, **after})["hits"]["hits"]:
-            yield from (hit.get("_source", {}) for hit in hits)
-            after = {"search_after": hits[-1]["sort"]}
+        with self.client.understood():
+            while hits := self.client.search(index, {**body, **after})["hits"]["hits"]:
+                yield from (hit.get("_source", {}) for hit in hits)
+                after = {"search_after": hits[-1]["sort"]}
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""
         del names
         index, wanted, _ = self._wanted(condition)
-        return self.client.count(index, wanted)
+        with self.client.understood():
+            return self.client.count(index, wanted)
 
     def _wanted(self, condition: Condition) -> tuple[str, Query, Fields]:
         index, both = ",".join(self.indices), Every((condition, self.condition))
-        fields = self.client.fields(index, fields_of(both) - {*TYPES})
-        return index, query(both, fields.find), fields
+        with self.client.understood():
+            fields = self.client.fields(index, fields_of(both) - {*TYPES})
+            return index, query(both, fields.find), fields
 
 
 @contextmanager

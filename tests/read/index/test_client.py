@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -266,9 +266,54 @@ def test_another_server_is_a_message(run: Run) -> None:
 def test_no_answer_in_time_is_a_message(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        message = f"obs-middleware: {url}: no answer within 0.2 s: allow more time, for example --timeout 5m\n"
+        message = f"obs-middleware: {url}: no complete answer within 0.2 s: allow more time, for example --timeout 5m\n"
 
         assert run("stats", *there(url), "--timeout", "200ms") == (2, "", message)
+
+
+def test_the_timeout_is_for_an_answer_that_comes_in_drops(run: Run) -> None:
+    """No part of the answer takes long."""
+    done = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n")
+            while not done.wait(0.02):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        try:
+            code, _, err = run("stats", *there(url), "--timeout", "300ms")
+        finally:
+            done.set()
+            thread.join()
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no complete answer within 0.3 s" in err
+
+
+def test_the_timeout_is_for_all_answers_together(run: Run) -> None:
+    """Each of the pages of documents comes at once, but there is no end of them."""
+    asked = 0
+
+    def endless(request: BaseHTTPRequestHandler, _: bytes) -> tuple[int, bytes]:
+        nonlocal asked
+        asked += 1
+        if "_field_caps" in request.path:
+            return 200, json.dumps(CAPABILITIES).encode()
+        hit = {"_source": {"message": "x"}, "sort": [asked]}
+        return 200, json.dumps({"_shards": {"failed": 0}, "hits": {"hits": [hit]}}).encode()
+
+    with serving(endless) as url:
+        code, _, err = run("grep", "status = 200", *there(url), "--timeout", "500ms")
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no complete answer within 0.5 s" in err
+    assert asked > 2
 
 
 def test_a_host_without_a_name_is_a_message(run: Run) -> None:
@@ -313,6 +358,78 @@ def test_an_answer_that_is_none_is_a_message(answer: tuple[int, bytes], message:
 
     assert (code, out) == (2, "")
     assert err == f"obs-middleware: {url}{message if message.startswith('/') else f': {message}'}\n"
+
+
+ODD: Sequence[Any] = (
+    None,
+    5,
+    "text",
+    [],
+    [1],
+    {"_shards": None, "hits": None},
+    {"_shards": {}, "hits": {}},
+    {"_shards": {"failed": 0}, "hits": {"total": 3, "hits": [None]}, "aggregations": {}},
+    {"_shards": {"failed": 0}, "hits": {"total": {"value": "many"}, "hits": [1]}, "aggregations": []},
+    {
+        "_shards": {"failed": 0},
+        "hits": {"total": {"value": 3}, "hits": [{"_source": 1}]},
+        "aggregations": {"first": {"value": "x"}, "last": {"value": None}, "rates": {"buckets": None}},
+    },
+    {
+        "_shards": {"failed": 0},
+        "hits": {"total": {"value": 3}, "hits": [{}]},
+        "aggregations": {"first": {"value": 1e300}, "last": {"value": 1}, "rates": {"buckets": []}},
+    },
+    {
+        "_shards": {"failed": 0},
+        "hits": {"total": {"value": 3}, "hits": [{}]},
+        "aggregations": {"first": {"value": 1}, "last": {"value": 2}, "rates": {"buckets": []}},
+    },
+)
+
+
+@pytest.mark.parametrize("answer", ODD, ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["stats"],
+        ["slow"],
+        ["time"],
+        ["report"],
+        ["check", "--p95", "1s"],
+        ["grep", "status = 200"],
+        ["request", "abcd"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_answer_of_an_unknown_form_is_one_message(command: list[str], answer: Any, run: Run) -> None:
+    def search(request: BaseHTTPRequestHandler, _: bytes) -> tuple[int, bytes]:
+        return 200, json.dumps(CAPABILITIES if "_field_caps" in request.path else answer).encode()
+
+    with serving(search) as url:
+        code, _, err = run(*command, *there(url))
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"obs-middleware: {url}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {"indices": 5, "fields": 5},
+        {"indices": [INDEX], "fields": []},
+        {"indices": [INDEX], "fields": {"event.duration": "long", "@timestamp": None}},
+    ],
+    ids=str,
+)
+def test_fields_of_an_unknown_form_are_one_message(answer: Any, run: Run) -> None:
+    with serving(lambda *_: (200, json.dumps(answer).encode())) as url:
+        code, out, err = run("stats", *there(url))
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"obs-middleware: {url}")
 
 
 def test_types_that_differ_from_index_to_index_are_a_message(run: Run) -> None:
