@@ -104,7 +104,9 @@ TWICE = {
 SILENT = {
     # If they fail, the shortcut is not used. The chain calls the same functions again.
     "Shortcut.line",
-    "Shortcut._learn_name",
+    "_encode_name",
+    "Remembered.__missing__",
+    "Remembered.remember",
     "_is_finite",
     "Cleaner.is_plain",
     "_encode_orjson",
