@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from time import perf_counter  # by name: a test that replaces time.perf_counter counts only the middleware's calls
 from typing import Any, Final
 
-from django.core.handlers.wsgi import WSGIRequest
-
 from obs_middleware import threads
 from obs_middleware.failures import report_once
 from obs_middleware.measure.event import RequestEvent, current_event, is_of_scope
@@ -66,7 +64,8 @@ def is_observed_as(event: RequestEvent, request: Any) -> bool:
     """
     if is_of_scope(request, event):
         return True
-    is_first = isinstance(request, WSGIRequest) and RUNNING.get(event) is None
+    # By its attribute, not its class: Django's handlers are not needed for `import obs_middleware`.
+    is_first = type(getattr(request, "environ", None)) is dict and RUNNING.get(event) is None
     return is_first and (request.method, request.path) == (event.method, event.path)
 
 
