@@ -10,10 +10,10 @@ BENCH_READ_ARGS ?=
 PYTEST := -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-elk check fix lint types coverage matrix bench bench-read dist clean
+.PHONY: help demo test test-full test-elk check fix lint types coverage matrix bench bench-read simulate-diff dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## Start the example shop, send traffic, read its log, write report.html
 	@$(BIN)/python examples/quickstart/demo.py
@@ -56,6 +56,9 @@ matrix: $(VENV)/.dev ## Run the tests on every supported pair of Python and Djan
 
 bench-read: $(VENV)/.dev ## Measure how fast logs are read, compared with DuckDB, jq and GoAccess
 	$(BIN)/python -m benchmarks.reading.bench $(BENCH_READ_ARGS)
+
+simulate-diff: $(VENV)/.dev ## Simulate how often diff calls a percentile different, with and without a change
+	$(BIN)/python -m benchmarks.reading.simulate
 
 bench: $(VENV)/.bench ## Measure the cost of a line, compared with other packages; BENCH_ARGS=--quick for a trial run
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -30,6 +30,7 @@ __all__ = [
     "Quantiles",
     "Ranked",
     "Slice",
+    "SliceCount",
     "SlowRequest",
     "edge",
     "most_time_first",
@@ -278,11 +279,29 @@ class Ranked:
         keys: The values of the fields that the requests were grouped by.
         seconds: The time that its requests took together, weighted by their sample rate.
         raw: The same values with the types of the source.
+        n: The number of its lines.
     """
 
     keys: Keys
     seconds: float
     raw: tuple[Any, ...] = ()
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCount:
+    """
+    Counts of the requests of a group in a slice of time.
+
+    Attributes:
+        requests: The number of requests, weighted by their sample rate.
+        n: The number of lines.
+        above: The number of lines that took longer than the median of the group.
+    """
+
+    requests: float
+    n: int
+    above: int
 
 
 def most_time_first(group: Group | Ranked) -> tuple[float, list[str]]:

@@ -6,20 +6,22 @@ Read. The answers are in `obs_middleware.read.answers`.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from obs_middleware.read.answers import (
     Count,
     ErrorRow,
+    Group,
     Groups,
     HeatMap,
     Keys,
     Lines,
     Overview,
-    Quantiles,
     Ranked,
     Slice,
+    SliceCount,
     SlowRequest,
 )
 
@@ -32,13 +34,28 @@ class Side(Protocol):
     def ranking(self, by: Sequence[str]) -> Mapping[Keys, Ranked]:
         """Return all groups by the fields *by*."""
 
-    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> Mapping[Keys, Quantiles]:
-        """Return the durations of *groups*, which `ranking` returned."""
+    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> Mapping[Keys, Group]:
+        """Return the figures of *groups*, which `ranking` returned. They have no share."""
 
     def durations_at(
-        self, by: Sequence[str], group: Ranked, ranks: Mapping[str, Sequence[float]]
-    ) -> Mapping[str, Sequence[float]]:
-        """Return the durations of a group, in seconds, at the *ranks* of each figure, which are from 0 to 1."""
+        self, by: Sequence[str], ranks: Mapping[Ranked, Sequence[int]]
+    ) -> Mapping[Keys, Mapping[int, float]]:
+        """Return the durations of groups, in seconds, at *ranks*, which are from 1 to the number of lines."""
+
+    def span(self) -> tuple[dt.datetime, dt.datetime] | None:
+        """Return the times of the first and the last line; None if no line has a time."""
+
+    def slices(
+        self, by: Sequence[str], medians: Mapping[Ranked, float], every: dt.timedelta
+    ) -> Mapping[Keys, Mapping[int, SliceCount]]:
+        """
+        Return counts of the requests of groups in slices of *every*, numbered from 0, the time of the first line.
+
+        Args:
+            by: The fields that *medians* are grouped by.
+            medians: The groups, with the median of each, in seconds.
+            every: The length of a slice, a whole number of milliseconds.
+        """
 
     def rank_error(self, share: float) -> float:
         """Return how far the rank of the duration at *share* may be off, as a share of all ranks; 0 if it is exact."""

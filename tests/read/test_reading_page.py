@@ -22,7 +22,7 @@ SHOWN = re.findall(r"^```console\n\$ (obs-middleware .+)\n((?:.*\n)*?)```$", PAG
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shop = [FORMATS["flat"](event) for event in events(2_000)]
     (tmp_path / "shop.log").write_text("\n".join([*shop, "Traceback (most recent call last):", ""]))
-    for name, seed, factor in (("before", 1, 1.0), ("after", 2, 1.3)):
+    for name, seed, factor in (("before", 1, 1.0), ("after", 2, 1.5)):
         side = [
             event | {"duration_seconds": event["duration_seconds"] * (factor if event["route"] == "checkout/" else 1)}
             for event in events(1_000, seed)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from obs_middleware.read.answers import (
     SLOW_FIELDS,
@@ -16,11 +15,9 @@ from obs_middleware.read.answers import (
     ErrorRow,
     Groups,
     HeatMap,
-    Keys,
     Lines,
     Overview,
     Quantiles,
-    Ranked,
     Slice,
     SlowRequest,
     edge,
@@ -38,7 +35,7 @@ from obs_middleware.read.files.formulas import (
     totals_of,
     utc,
 )
-from obs_middleware.read.files.table import Log
+from obs_middleware.read.files.side import FileSide, key_of, keys_of, same_keys, wanted_keys
 
 __all__ = ["FileRequests"]
 
@@ -47,15 +44,8 @@ _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class FileRequests:
-    """
-    The requests of files, which were read into a table.
-
-    Attributes:
-        log: The table, and the counts of the lines.
-    """
-
-    log: Log
+class FileRequests(FileSide):
+    """The requests of files, which were read into a table."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -113,7 +103,7 @@ class FileRequests:
     def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
         """Return requests by the fields *by*, at most *limit* groups, those first that took the most time together."""
         if limit is None or self._are_few(by, limit):
-            rows = self._rows(f"SELECT {_keys(by)}, {TOTALS}, {QUANTILES} FROM {self._table} GROUP BY ALL")
+            rows = self._rows(f"SELECT {keys_of(by)}, {TOTALS}, {QUANTILES} FROM {self._table} GROUP BY ALL")
             if limit is None or len(rows) <= limit:
                 everything = sum(row[len(by) + 3] or 0.0 for row in rows)
                 found = (group_of(row[: len(by)], row[len(by) :], everything) for row in rows)
@@ -122,19 +112,19 @@ class FileRequests:
 
     def _are_few(self, by: Sequence[str], limit: int) -> bool:
         """Return whether there are probably few groups. An estimate costs much less than a count."""
-        keys = ", ".join(map(_key, by))
+        keys = ", ".join(map(key_of, by))
         ((estimate,),) = self._rows(f"SELECT approx_count_distinct(hash({keys})) FROM {self._table}")
         return bool(estimate <= 2 * limit)
 
     def _best_groups(self, by: Sequence[str], limit: int) -> Groups:
         """Return *limit* groups, and the others as one row, without fetching the figures of each group."""
-        ranking = f"SELECT {_keys(by)}, sum(duration_seconds * {WEIGHT}) AS together FROM {self._table} GROUP BY ALL"
+        ranking = f"SELECT {keys_of(by)}, sum(duration_seconds * {WEIGHT}) AS together FROM {self._table} GROUP BY ALL"
         ((total, everything),) = self._rows(f"SELECT count(*), sum(together) FROM ({ranking})")
         tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
         rows = self._rows(
             f"WITH wanted AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"
-            f" SELECT {_wanted(by)}, {TOTALS}, {QUANTILES}, wanted.together IS NULL"
-            f" FROM {self._table} AS r LEFT JOIN wanted ON {_same(by)} GROUP BY ALL"
+            f" SELECT {wanted_keys(by)}, {TOTALS}, {QUANTILES}, wanted.together IS NULL"
+            f" FROM {self._table} AS r LEFT JOIN wanted ON {same_keys(by)} GROUP BY ALL"
         )
         kept, others = [], None
         for row in rows:
@@ -144,38 +134,6 @@ class FileRequests:
             else:
                 kept.append(group)
         return Groups(tuple(by), tuple(sorted(kept, key=most_time_first)), others, total)
-
-    def ranking(self, by: Sequence[str]) -> dict[Keys, Ranked]:
-        """Return all groups by the fields *by*."""
-        rows = self._rows(f"SELECT {_keys(by)}, sum(duration_seconds * {WEIGHT}) FROM {self._table} GROUP BY ALL")
-        return {tuple(keys): Ranked(tuple(keys), seconds or 0.0) for *keys, seconds in rows}
-
-    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> dict[Keys, Quantiles]:
-        """Return the durations of *groups*."""
-        lists = [[group.keys[number] for group in groups] for number in range(len(by))]
-        keys = ", ".join(f"unnest(?::VARCHAR[]) AS k{number}" for number in range(len(by)))
-        rows = self._rows(
-            f"WITH wanted AS (SELECT {keys}) SELECT {_wanted(by)}, {QUANTILES}"
-            f" FROM {self._table} AS r JOIN wanted ON {_same(by)} GROUP BY ALL",
-            lists,
-        )
-        return {row[: len(by)]: quantiles_of(row[len(by) :]) for row in rows}
-
-    def durations_at(
-        self, by: Sequence[str], group: Ranked, ranks: Mapping[str, Sequence[float]]
-    ) -> dict[str, list[float]]:
-        """Return the durations of a group at *ranks*, without interpolation."""
-        shares = ", ".join(repr(rank) for one in ranks.values() for rank in one)
-        same = " AND ".join(f"{_key(field)} IS NOT DISTINCT FROM ?" for field in by)
-        ((values,),) = self._rows(
-            f"SELECT quantile_disc(duration_seconds, [{shares}]) FROM {self._table} WHERE {same}", group.keys
-        )
-        found = iter(values)
-        return {figure: list(itertools.islice(found, len(one))) for figure, one in ranks.items()}
-
-    def rank_error(self, share: float) -> float:  # noqa: ARG002 -- the same for all
-        """Return 0: all ranks are exact."""
-        return 0.0
 
     def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
         """Return the requests that took longest, at most *limit*."""
@@ -253,30 +211,3 @@ class FileRequests:
         """Return the name of the service, if all lines that name a service name the same."""
         names = self._rows(f"SELECT DISTINCT service FROM {self._table} WHERE service IS NOT NULL LIMIT 2")
         return str(names[0][0]) if len(names) == 1 else None
-
-    @property
-    def _table(self) -> str:
-        return self.log.table
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        return self.log.connection.execute(sql, list(parameters)).fetchall()
-
-
-# Keys of groups are text: ``k0``, ``k1`` and so on.
-
-
-def _key(field: str) -> str:
-    return f"{quoted(field)}::VARCHAR"
-
-
-def _keys(by: Sequence[str]) -> str:
-    return ", ".join(f"{_key(field)} AS k{number}" for number, field in enumerate(by))
-
-
-def _wanted(by: Sequence[str]) -> str:
-    return ", ".join(f"wanted.k{number}" for number in range(len(by)))
-
-
-def _same(by: Sequence[str]) -> str:
-    """Return the condition that joins the rows of a table ``r`` with groups in a table ``wanted``."""
-    return " AND ".join(f"wanted.k{number} IS NOT DISTINCT FROM r.{_key(field)}" for number, field in enumerate(by))

@@ -131,9 +131,11 @@ class Figures:
         field = self.names["duration_seconds"]
         return {"percentiles": {"field": field, "percents": percents, "keyed": False, "tdigest": digest}}
 
-    def times(self, step: int, aggregations: Query) -> Query:
-        """Return *aggregations* in slices of *step* milliseconds."""
+    def times(self, step: int, aggregations: Query, offset: int = 0) -> Query:
+        """Return *aggregations* in slices of *step* milliseconds; one of them begins at *offset*."""
         histogram = {"field": self.names["timestamp"], "fixed_interval": f"{step}ms", "min_doc_count": 0}
+        if offset:
+            histogram["offset"] = f"{offset}ms"
         return {"date_histogram": histogram, "aggs": aggregations}
 
 

@@ -8,109 +8,51 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from obs_middleware.read.answers import (
     SLOW_FIELDS,
     Count,
     ErrorRow,
-    Group,
     Groups,
     HeatMap,
-    Keys,
     Overview,
     Quantiles,
-    Ranked,
     Slice,
     SlowRequest,
     most_time_first,
 )
-from obs_middleware.read.errors import ExpressionError, SourceError
-from obs_middleware.read.index.client import Client, understands_answers
-from obs_middleware.read.index.dsl import Query, query
-from obs_middleware.read.index.fields import Fields, value_in
+from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.index.client import understands_answers
+from obs_middleware.read.index.dsl import Query
+from obs_middleware.read.index.fields import value_in
 from obs_middleware.read.index.formulas import (
     APPROXIMATE,
-    MOST_RATES,
-    Figures,
     bins_of,
     group_of,
     quantiles_of,
-    rank_error,
-    seconds_of,
     totals_of,
     weight_of,
 )
 from obs_middleware.read.index.grouping import grouping_of
-from obs_middleware.read.schemas import TYPES
-from obs_middleware.read.where.conditions import Condition
-from obs_middleware.read.where.reasons import none_passes
+from obs_middleware.read.index.side import IndexSide
 
-__all__ = ["PAGE", "IndexRequests"]
-
-MOST_GROUPS: Final = 100_000
-"""More groups would amount to a download."""
+__all__ = ["IndexRequests"]
 
 MOST_HITS: Final = 10_000
 """Documents that a search engine returns at most in one answer (``index.max_result_window``)."""
-
-PAGE: Final = 1_000
-"""Groups or documents in one answer."""
-
-_DIGESTS: Final = 50
-"""Groups whose percentiles are asked for at once. Each digest takes memory of the search engine."""
-
-_LOOKED_UP: Final = 200
-"""Ranks for which the search engine is asked; other ranks take the nearest of these."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @understands_answers
-class IndexRequests:
-    """
-    The requests of an index.
-
-    Args:
-        client: The connection to the search engine.
-        index: The name of the index, a pattern, or several of these with commas between them.
-        fields: The fields of the index.
-        condition: The filters.
-
-    Raises:
-        SourceError: No request passes the filters.
-    """
-
-    def __init__(self, client: Client, index: str, fields: Fields, condition: Condition) -> None:
-        self._client, self._index, self._fields = client, index, fields
-        self._names = {field: fields.name(field) for field in TYPES}
-        requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
-        self._query: Query = {"bool": {"filter": [*requests, query(condition, fields.find)]}}
-        time = {"field": self._names["timestamp"]}
-        answer = self._ask({"first": {"min": time}, "last": {"max": time}, "rates": Figures(self._names).rates})
-        self._n: int = answer["doc_count"]
-        if not self._n:
-            raise SourceError(f"{self.sources[0]}: {_why_none(client, index, fields, requests, condition)}")
-        if answer["rates"].get("sum_other_doc_count"):
-            raise SourceError(f"{self.sources[0]}: more than {MOST_RATES:,} different sample rates: narrow the filters")
-        self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
-        self._figures = Figures(self._names, self._sampled)
-        self._first, self._last = (_moment(answer[name]["value"]) for name in ("first", "last"))
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The URL of the index, without secrets."""
-        return (f"{self._client.url}/{self._index}",)
+class IndexRequests(IndexSide):
+    """The requests of an index."""
 
     @property
     def lines(self) -> None:
         """No lines were read."""
-
-    @property
-    def n(self) -> int:
-        """The number of request lines that pass the filters."""
-        return self._n
 
     @property
     def approximate(self) -> str:
@@ -157,36 +99,6 @@ class IndexRequests:
             others: Query = {"bool": {"must_not": [grouping.query(one.raw) for one in kept]}}
             rest = group_of((), self._ask(self._figures.all, others), everything)
         return Groups(tuple(by), tuple(self._rows(by, kept, everything)), rest, len(ranking))
-
-    def ranking(self, by: Sequence[str]) -> dict[Keys, Ranked]:
-        """Return all groups by the fields *by*."""
-        return {
-            keys: Ranked(keys, seconds_of(bucket), raw)
-            for bucket, keys, raw in self._every_group(by, self._figures.seconds)
-        }
-
-    def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> dict[Keys, Quantiles]:
-        """Return the durations of *groups*."""
-        return {row.keys: row.durations for row in self._rows(by, groups, None)}
-
-    def durations_at(
-        self, by: Sequence[str], group: Ranked, ranks: Mapping[str, Sequence[float]]
-    ) -> dict[str, list[float]]:
-        """Return the durations of a group at *ranks*, or at the nearest of `_LOOKED_UP` ranks among them."""
-        wanted = {figure: _looked_up(one) for figure, one in ranks.items()}
-        answer = self._ask(
-            {figure: self._figures.digest([100 * one for one in few]) for figure, (few, _) in wanted.items()},
-            grouping_of(by, self._fields).query(group.raw),
-        )
-        found = {}
-        for figure, (_, nearest) in wanted.items():
-            values = [one["value"] / 1e9 for one in answer[figure]["values"]]
-            found[figure] = [values[one] for one in nearest]
-        return found
-
-    def rank_error(self, share: float) -> float:
-        """Return the error of the t-digest."""
-        return rank_error(share)
 
     def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
         """
@@ -270,46 +182,6 @@ class IndexRequests:
         names = [one["key"] for one in answer["names"]["buckets"]]
         return str(names[0]) if len(names) == 1 else None
 
-    def _ask(self, aggregations: Query, also: Query | None = None) -> dict[str, Any]:
-        """Return the answers over all requests that match *also*, as if they were one bucket."""
-        wanted = {"bool": {"filter": [self._query, also]}} if also else self._query
-        body = {"size": 0, "track_total_hits": True, "query": wanted, "aggs": aggregations}
-        answer = self._client.search(self._index, body)
-        return {"doc_count": answer["hits"]["total"]["value"], **answer["aggregations"]}
-
-    def _every_group(
-        self, by: Sequence[str], aggregations: Query, also: Query | None = None
-    ) -> Iterator[tuple[dict[str, Any], Keys, tuple[Any, ...]]]:
-        """Yield the bucket of each group with its keys, as text and with the types of the index."""
-        grouping = grouping_of(by, self._fields)
-        if not grouping.sources:
-            nothing = grouping.raw({})
-            yield self._ask(aggregations, also), nothing, nothing
-            return
-        composite: dict[str, Any] = {"size": PAGE, "sources": grouping.sources}
-        total = 0
-        while True:
-            answer = self._ask({"groups": {"composite": composite, "aggs": aggregations}}, also)["groups"]
-            for bucket in answer["buckets"]:
-                raw = grouping.raw(bucket["key"])
-                yield bucket, grouping.keys(raw), raw
-            total += len(answer["buckets"])
-            if "after_key" not in answer or len(answer["buckets"]) < PAGE:
-                return
-            if total >= MOST_GROUPS:
-                raise SourceError(f"more than {MOST_GROUPS:,} groups by {', '.join(by)}: narrow the filters")
-            composite["after"] = answer["after_key"]
-
-    def _rows(self, by: Sequence[str], groups: Sequence[Ranked], everything: float | None) -> Iterator[Group]:
-        """Yield *groups* with all their figures; *everything* is the time of all requests."""
-        grouping = grouping_of(by, self._fields)
-        for start in range(0, len(groups), _DIGESTS):
-            part = groups[start : start + _DIGESTS]
-            filters = {f"g{number}": grouping.query(one.raw) for number, one in enumerate(part)}
-            answer = self._ask({"groups": {"filters": {"filters": filters}, "aggs": self._figures.all}})
-            for number, one in enumerate(part):
-                yield group_of(one.keys, answer["groups"]["buckets"][f"g{number}"], everything)
-
     def _source(self, field: str) -> str:
         """Return the name of *field* in a document, which has no keyword beside a text."""
         return self._names[field].removesuffix(".keyword")
@@ -319,30 +191,3 @@ class IndexRequests:
         if field == "timestamp" and isinstance(value, str):
             return dt.datetime.fromisoformat(value).astimezone(dt.UTC)
         return value
-
-
-def _why_none(client: Client, index: str, fields: Fields, requests: list[Query], condition: Condition) -> str:
-    """Return why no request passes the filters; *requests* are the queries that every request line matches."""
-
-    def count(*also: Query) -> int:
-        return client.count(index, {"bool": {"filter": [*requests, *also]}})
-
-    lines = count()
-    if not lines:
-        return "no request line"
-    return none_passes(lines, condition, lambda one: count(query(one, fields.find)) > 0)
-
-
-def _looked_up(ranks: Sequence[float]) -> tuple[list[float], list[int]]:
-    """Return `_LOOKED_UP` of *ranks*, rising and evenly chosen, and for each rank the index of the nearest of them."""
-    rising = sorted(range(len(ranks)), key=ranks.__getitem__)
-    step = max(len(ranks) // _LOOKED_UP, 1)
-    few = [ranks[one] for one in rising[step // 2 :: step]]
-    nearest = [0] * len(ranks)
-    for place, one in enumerate(rising):
-        nearest[one] = min(place // step, len(few) - 1)
-    return few, nearest
-
-
-def _moment(milliseconds: float | None) -> dt.datetime | None:
-    return None if milliseconds is None else _EPOCH + dt.timedelta(milliseconds=milliseconds)

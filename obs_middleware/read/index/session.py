@@ -13,7 +13,8 @@ from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.client import Client
 from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields, value_in
-from obs_middleware.read.index.requests import PAGE, IndexRequests
+from obs_middleware.read.index.requests import IndexRequests
+from obs_middleware.read.index.side import PAGE
 from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
 from obs_middleware.read.where.expression import parse

@@ -74,12 +74,17 @@ def percent(share: float | None) -> str:
     return f"{share:.2%}" if share < 0.099_95 else f"{share:.1%}"
 
 
-def rate(per_second: float | None) -> str:
-    """Format a rate in the first of second, minute and hour that gives at least 1: ``12.0 /s``, ``30.0 /min``."""
+def rate(per_second: float | None, like: float | None = None) -> str:
+    """
+    Format a rate in the first of second, minute and hour that gives at least 1: ``12.0 /s``, ``30.0 /min``.
+
+    With *like* it has the unit of that rate, so that you can compare the two.
+    """
     if per_second is None:
         return MISSING
+    size = per_second if like is None else like
     for factor, unit in ((1, "s"), (60, "min")):
-        if per_second * factor >= 1 or not per_second:
+        if size * factor >= 1 or not size:
             return f"{_three_digits(per_second * factor)} /{unit}"
     return f"{_three_digits(per_second * 3600)} /h"
 

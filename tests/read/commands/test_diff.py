@@ -28,16 +28,18 @@ def test_diff_tells_a_real_change_from_chance(run: Run, log: Path, tmp_path: Pat
     real = {(one["keys"][0], one["figure"]) for one in data["changes"] if one["real"]}
     assert {("checkout/", "p50"), ("checkout/", "p95")} <= real
     assert {route for route, _ in real} == {"checkout/"}
-    assert (data["confidence"], data["draws"]) == (0.99, 2000)
+    assert data["error"] == 0.01
+    assert 0 < data["level"] <= 0.01
     # Known figures: a change of the comparison must be intended.
     pinned = {
-        "p50": (779, 744, 0.193511, 0.29657625, 0.076881, 0.1320855),
-        "p95": (779, 744, 0.6805992, 0.893121525, 0.113187, 0.387056),
-        "p99": (779, 744, 0.98805006, 1.450113075, 0.117511, 0.7773965),
+        "p50": (779, 744, 0.193511, 0.29657625, 0.071844, 0.1387775),
+        "p95": (779, 744, 0.6805992, 0.893121525, 0.089928, 0.463416),
+        "p99": (779, 744, 0.98805006, 1.450113075, -0.0979045, 1.233859),
     }
     for change in data["changes"][:3]:
-        names = ("n_before", "n_after", "before_seconds", "after_seconds", "low_seconds", "high_seconds")
+        names = ("n_before", "n_after", "before", "after", "low", "high")
         assert change["keys"] == ["checkout/"]
+        assert change["unit"] == "seconds"
         assert tuple(change[name] for name in names) == pytest.approx(pinned[change["figure"]], rel=1e-12)
     shown = run("diff", *paths)[1]
     assert re.search(r"POST +checkout/ +p50 .* slower", shown)
@@ -46,9 +48,54 @@ def test_diff_tells_a_real_change_from_chance(run: Run, log: Path, tmp_path: Pat
 def test_diff_has_no_verdict_on_few_requests(run: Run, log: Path, tmp_path: Path, written: list[Event]) -> None:
     few = write(tmp_path / "few.log", [FORMATS["ecs"](event) for event in written[:10]])
 
-    data = json.loads(run("diff", log, few, "--format", "json")[1])
+    code, out, _ = run("diff", log, few, "--format", "json")
 
-    assert {one["real"] for one in data["changes"]} == {None}
+    durations = [one for one in json.loads(out)["changes"] if one["unit"] == "seconds"]
+    assert code == 0
+    assert {one["verdict"] for one in durations if one["figure"] != "p50"} == {"too few"}
+    shown = run("diff", log, few)[1]
+    assert re.search(r"too few: for so many .* needs about \d+ for p50, \d+ for p95, \d+ for p99", shown)
+
+
+def test_diff_compares_errors_and_volume(run: Run, tmp_path: Path) -> None:
+    """After the release a tenth of the requests fails, and they come twice as often."""
+    lines = events(1_000, seed=1)
+    failing = [
+        event | ({"status": 500, "outcome": "error"} if number % 10 == 0 else {"status": 200, "outcome": "ok"})
+        for number, event in enumerate(events(1_000, seed=2))
+    ]
+    slower = [event | {"timestamp": lines[number // 2]["timestamp"]} for number, event in enumerate(failing)]
+    fine = [event | {"status": 200, "outcome": "ok"} for event in lines]
+    paths = [
+        write(tmp_path / f"{name}.log", [FORMATS["flat"](event) for event in side])
+        for name, side in (("before", fine), ("after", slower))
+    ]
+
+    changes = json.loads(run("diff", *paths, "--by", "service", "--format", "json")[1])["changes"]
+
+    errors, volume = changes[-2:]
+    assert (errors["figure"], errors["unit"], errors["verdict"]) == ("errors", "share", "more")
+    assert (errors["before"], errors["after"]) == (0.0, 0.1)
+    assert (volume["figure"], volume["unit"], volume["verdict"]) == ("volume", "per_second", "more")
+    assert 0.9 < volume["low"] <= volume["high"] < 1.1
+    shown = run("diff", *paths, "--by", "service")[1]
+    assert re.search(r"errors +0% +10.0% +\+10.0% .* more", shown)
+    assert re.search(r"volume +1.00 /s +2.00 /s +\+1.00 /s +\+100% .* more", shown)
+
+
+def test_diff_warns_of_durations_in_waves(run: Run, tmp_path: Path) -> None:
+    waves = [
+        event | {"duration_seconds": event["duration_seconds"] * (4 if number // 50 % 2 else 1)}
+        for number, event in enumerate(events(1_000, seed=1))
+    ]
+    paths = [
+        write(tmp_path / f"{name}.log", [FORMATS["flat"](event) for event in side])
+        for name, side in (("even", events(1_000, seed=2)), ("waves", waves))
+    ]
+
+    assert "warning: durations come in waves in POST checkout/" in run("diff", *paths)[1]
+    assert "waves" not in run("diff", paths[0], paths[0])[1]
+    assert json.loads(run("diff", *paths, "--by", "route", "--format", "json")[1])["waves"]
 
 
 def test_diff_is_the_same_every_time(run: Run, log: Path, tmp_path: Path) -> None:
