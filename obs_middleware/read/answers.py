@@ -120,6 +120,14 @@ class Bin:
     count: int
 
 
+BARS: Final = range(-6 * PER_DECADE, 6 * PER_DECADE)
+"""
+The bars of histograms, from a microsecond to eleven days.
+
+The first bar includes shorter durations, the last one longer ones: a damaged line may claim any duration.
+"""
+
+
 def edge(bar: int) -> float:
     """Return the duration at which a bar begins, in seconds. Bar 0 begins at a second."""
     return float(10 ** (bar / PER_DECADE))

@@ -26,6 +26,7 @@ from obs_middleware.read.where.conditions import Condition
 from obs_middleware.read.where.options import condition_of, now_of
 
 __all__ = [
+    "BAD",
     "NOTHING_FOUND",
     "Session",
     "answered",
@@ -39,6 +40,7 @@ __all__ = [
 S = TypeVar("S")
 
 BAD: Final = 2
+"""Exit code if there is no answer; the message is on standard error."""
 NOTHING_FOUND: Final = 1
 """Exit code of ``grep`` and ``request`` if no line was found, as in grep."""
 _INTERRUPTED: Final = "Query interrupted"  # DuckDB turns Ctrl-C into a RuntimeError with this text

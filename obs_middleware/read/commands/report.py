@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,8 +18,9 @@ from typing import Final
 
 from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
 from obs_middleware.read.commands._arguments import add_files
-from obs_middleware.read.commands._common import Session, answered
+from obs_middleware.read.commands._common import BAD, Session, answered
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.sources import stats_of
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
@@ -48,10 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page to the file, or to standard output."""
+    if arguments.output == "-" and sys.stdout.isatty():
+        print("obs-middleware: the page is HTML, not text for a terminal: add -o report.html", file=sys.stderr)
+        return BAD
     return answered(arguments, _answer)
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
+    _refuse_own_source(arguments)
     requests = session.requests(arguments.files, PAGE_FIELDS)
     data = page_data(requests, title=arguments.title, filters=said(arguments), generated=session.now)
     page = render(data)
@@ -64,6 +71,24 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         raise SourceError(f"{arguments.output}: {error.strerror}") from error
     print(f"{arguments.output} written", file=sys.stderr)
     return 0
+
+
+def _refuse_own_source(arguments: argparse.Namespace) -> None:
+    """
+    Raise `SourceError` if the page would be written into a log that it is made of, under any of its names.
+
+    Standard output and standard input may be such files too.
+    """
+    try:
+        target = os.fstat(sys.stdout.fileno()) if arguments.output == "-" else Path(arguments.output).stat()
+    except (OSError, ValueError):
+        return  # a new file, or a stream that is no file
+    if not stat.S_ISREG(target.st_mode):
+        return
+    for name in arguments.files or ["-"]:
+        if any(os.path.samestat(target, source) for source in stats_of(name)):
+            output = "standard output" if arguments.output == "-" else arguments.output
+            raise SourceError(f"{output}: is one of the logs to read: name another file for the page, -o report.html")
 
 
 def page_data(

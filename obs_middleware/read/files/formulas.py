@@ -8,32 +8,34 @@ Hyndman and Fan, the default of numpy and of spreadsheets).
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, PER_DECADE, SHARES, Group, Quantiles
+from obs_middleware.read.answers import BARS, FAILED_OUTCOMES, FAILED_STATUS, PER_DECADE, SHARES, Group, Quantiles
 from obs_middleware.read.files.columns import literal
 
 __all__ = ["BAR", "FAILED", "QUANTILES", "TOTALS", "WEIGHT", "group_of", "quantiles_of", "totals_of", "utc"]
 
+_MOST: Final = sys.float_info.max  # a damaged line may claim any duration, and the sum of two must not be infinite
 WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
 FAILED: Final = (
     f"(coalesce(status >= {FAILED_STATUS}, false)"
     f" OR coalesce(outcome IN ({', '.join(map(literal, FAILED_OUTCOMES))}), false))"
 )
-BAR: Final = f"floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9)::INTEGER"
-"""The bar of the histogram that a duration belongs to. The first one includes durations below a microsecond."""
+BAR: Final = f"least(floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9), {BARS[-1]})::INTEGER"
+"""The bar of `BARS` that a duration belongs to."""
 
 QUANTILES: Final = (
     f"count(duration_seconds), quantile_cont(duration_seconds, {[*SHARES.values()]}),"
-    " max(duration_seconds), avg(duration_seconds)"
+    f" max(duration_seconds), least(avg(duration_seconds), {_MOST})"
 )
 """Four columns, which `quantiles_of` reads."""
 
 TOTALS: Final = (
     f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}),"
     " count(*) FILTER (status IS NOT NULL OR outcome IS NOT NULL),"
-    f" sum(duration_seconds * {WEIGHT})"
+    f" least(sum(duration_seconds * {WEIGHT}), {_MOST})"
 )
 """Four columns, which `totals_of` reads."""
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
@@ -23,7 +23,7 @@ from typing import IO, Final, cast
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
 
-__all__ = ["Source", "find_sources", "scratch_folder", "without_long_lines"]
+__all__ = ["Source", "find_sources", "scratch_folder", "stats_of", "without_long_lines"]
 
 MOST_BYTES_OF_A_LINE: Final = 1 << 20
 """Longer lines are skipped. The lines of this package are at most a tenth of this long."""
@@ -86,6 +86,13 @@ def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = 
         else:
             found.extend(_named(one, scratch) for one in _expand(name))
     return found
+
+
+def stats_of(name: str) -> list[os.stat_result]:
+    """Return the status of the files that *name* means, as in `find_sources`. A file that is missing is left out."""
+    with suppress(OSError, ValueError, SourceError):
+        return [os.fstat(sys.stdin.fileno())] if name == "-" else [Path(one).stat() for one in _expand(name)]
+    return []
 
 
 def _expand(name: str) -> list[str]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from obs_middleware.read.answers import (
+    BARS,
     FAILED_OUTCOMES,
     FAILED_STATUS,
-    PER_DECADE,
     SHARES,
     Bin,
     Group,
@@ -46,10 +46,8 @@ COMPRESSION: Final = 1_000
 MOST_RATES: Final = 1_000
 """Different sample rates that are weighted."""
 
-_BARS: Final = range(-6 * PER_DECADE, 6 * PER_DECADE)
-"""The bars of the histogram, from a microsecond to eleven days."""
-_EDGES: Final = [0, *(round(edge(bar) * 1e9) for bar in _BARS[1:])]
-"""The beginnings of the bars in nanoseconds. The first bar includes shorter durations, the last one longer ones."""
+_EDGES: Final = [0, *(round(edge(bar) * 1e9) for bar in BARS[1:])]
+"""The beginnings of `BARS` in nanoseconds."""
 
 
 def rank_error(share: float) -> float:
@@ -175,8 +173,8 @@ def group_of(keys: Keys, bucket: Mapping[str, Any], everything: float | None) ->
 def bins_of(buckets: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[tuple[Bin, ...], ...]:
     """Return several histograms with the same bars, from the first bar that is not empty to the last one."""
     counts = [[bar["doc_count"] for bar in one] for one in buckets]
-    filled = [number for number in range(len(_BARS)) if any(one[number] for one in counts)]
+    filled = [number for number in range(len(BARS)) if any(one[number] for one in counts)]
     if not filled:
         return ()
     bars = range(filled[0], filled[-1] + 1)
-    return tuple(tuple(Bin(edge(_BARS[bar]), edge(_BARS[bar] + 1), one[bar]) for bar in bars) for one in counts)
+    return tuple(tuple(Bin(edge(BARS[bar]), edge(BARS[bar] + 1), one[bar]) for bar in bars) for one in counts)

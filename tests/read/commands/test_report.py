@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from console import Run, write
+import pytest
+from console import COMMAND, DEADLINE, Run, on_a_terminal, write
 from loglines import FORMATS, Event
 
 
@@ -37,3 +41,74 @@ def test_a_page_that_cannot_be_written_gives_a_message(run: Run, log: Path, tmp_
     path = tmp_path / "none" / "report.html"
 
     assert run("report", log, "-o", path) == (2, "", f"obs-middleware: {path}: No such file or directory\n")
+
+
+@pytest.mark.parametrize("name", ["shop.log", "./shop.log", "link.log", "hard.log", "shop.log.1"])
+def test_a_log_is_never_replaced_by_its_report(name: str, run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(log.parent)
+    Path("link.log").symlink_to(log)
+    Path("hard.log").hardlink_to(log)
+    write(Path("shop.log.1"), log.read_text().splitlines())
+    before = log.read_bytes()
+
+    code, _, said = run("report", "shop.log", "shop.log.*", "-o", name)
+
+    assert code == 2
+    assert said.startswith(f"obs-middleware: {name}: is one of the logs to read")
+    assert (log.read_bytes(), Path("shop.log.1").read_bytes()) == (before, before)
+
+
+@pytest.mark.parametrize("arguments", [["-o", "{log}"], ["-", "-o", "{log}"]])
+def test_a_log_on_standard_input_is_not_replaced(arguments: list[str], log: Path) -> None:
+    before = log.read_bytes()
+    with log.open("rb") as lines:
+        done = subprocess.run(
+            [*COMMAND, "report", *(one.format(log=log) for one in arguments)],
+            stdin=lines,
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+
+    assert (done.returncode, log.read_bytes()) == (2, before)
+
+
+def test_the_page_is_not_appended_to_the_log(log: Path) -> None:
+    before = log.read_bytes()
+    with log.open("ab") as end:
+        done = subprocess.run(
+            [*COMMAND, "report", log], stdout=end, stderr=subprocess.PIPE, timeout=DEADLINE, check=False
+        )
+
+    assert (done.returncode, log.read_bytes()) == (2, before)
+    assert b"standard output: is one of the logs to read" in done.stderr
+
+
+def test_another_file_is_replaced(run: Run, log: Path, tmp_path: Path) -> None:
+    page = write(tmp_path / "report.html", ["the report of yesterday"])
+
+    assert run("report", log, "-o", page)[0] == 0
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_terminal_gets_no_html(log: Path) -> None:
+    assert on_a_terminal("report", log).splitlines() == [
+        "obs-middleware: the page is HTML, not text for a terminal: add -o report.html"
+    ]
+
+
+@pytest.mark.parametrize("seconds", [1e7, 1e308, sys.float_info.max, 5e-324])
+@pytest.mark.parametrize("lines", [1, 60])
+def test_an_absurd_duration_does_not_end_a_command(
+    seconds: float, lines: int, run: Run, tmp_path: Path, written: list[Event]
+) -> None:
+    """The sum of two is infinite, and there would be a row of the heat map for each power of ten."""
+    odd = [event | {"duration_seconds": seconds, "db_seconds": seconds} for event in written[:lines]]
+    log = write(tmp_path / "a.log", [json.dumps(event) for event in [*odd, *written[60:120]]])
+
+    code, page, said = run("report", log)
+
+    assert (code, said) == (0, "")
+    assert len(page) < 1_000_000
+    for command in (["stats"], ["slow"], ["time"]):
+        assert run(*command, log, "--format", "json")[0] == 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from obs_middleware.read.answers import FEW, ErrorRow, Group, SlowRequest
+from obs_middleware.read.answers import BARS, FEW, ErrorRow, Group, SlowRequest, edge
 from obs_middleware.read.show.numbers import MISSING, count, duration, moment, percent
 from obs_middleware.read.show.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis
@@ -70,7 +70,8 @@ def table_of_routes(data: ReportData) -> Markup:
     known = [(row.durations.p50, row.durations.max) for row in every]
     low = min((p50 for p50, _ in known if p50), default=0.001)
     high = max((most for _, most in known if most), default=1.0)
-    axis = DurationAxis([low * 0.8, max(high, low) * 1.1])
+    longest = edge(BARS.stop)
+    axis = DurationAxis([min(low, longest) * 0.8, min(max(high, low), longest) * 1.1])
     weighted = any(row.requests != row.durations.n for row in every)
 
     def quantile(name: str) -> Callable[[Group], _Cell]:
