@@ -25,6 +25,7 @@ from counts import counts
 from django.core import mail
 from django.core.management import call_command
 from django.test import Client, override_settings
+from django.test.utils import setup_test_environment
 from nothing_hidden import MADE_BY_A_VIEW, MESSAGE_ALONE, Shown, check_nothing_is_hidden, check_once, shown, stock
 from paths import DOCS, ROOT
 
@@ -358,7 +359,7 @@ if __name__ == "__main__":
         MIDDLEWARE=["obs_middleware.middleware.TimingMiddleware"],
         LOGGING=logging_config(),
         ADMINS=["admin@example.com"] if django.VERSION >= (6, 0) else [("Admin", "admin@example.com")],
-        EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
     )
     django.setup()
+    setup_test_environment()  # mail goes to `mail.outbox`
     run(Path(sys.argv[1]))
