@@ -24,6 +24,7 @@ from obs_middleware.read.answers import (
     SliceCount,
     SlowRequest,
 )
+from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["Requests", "Side"]
 
@@ -87,6 +88,17 @@ class Requests(Side, Protocol):
 
     @property
     def most_slices(self) -> int: ...  # noqa: D102 -- above
+
+    def starts(self, field: str) -> Mapping[str, dt.datetime]:
+        """Return the time of the first line with each value of *field*."""
+
+    def matching(self, condition: Condition) -> Requests:
+        """
+        Return those of the requests that match *condition*.
+
+        Raises:
+            SourceError: There are none.
+        """
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""

@@ -3,93 +3,125 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview
+from obs_middleware.read.answers import FEW, Keys, Overview
 from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of, reading_notes
+from obs_middleware.read.commands._sides import Sides, add_sides, sides_of
 from obs_middleware.read.comparison import ERROR, QUANTILES, UNITS, Change, Comparison, compare, least_requests
-from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.access import add_access
-from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 from obs_middleware.read.where.options import add_filters
 
 __all__ = ["configure", "run"]
 
-_SIDES = ("before", "after")
+FAILED: Final = 1
+"""Exit code if there is a change that ``--fail-on`` names."""
+
+_FAILS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "slower": dict.fromkeys(QUANTILES, ("slower",)),
+    "errors": {"errors": ("more",)},
+    "volume": {"volume": ("more", "fewer")},
+}
+"""Kind of ``--fail-on`` -> figure -> the verdicts to fail on."""
+
 _NAMED: Final = 5
 """Groups that a note names."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``diff``."""
-    parser.add_argument(
-        "sides",
-        nargs="*",
-        metavar="BEFORE AFTER",
-        help="two log files or patterns; with --opensearch, two expressions like that of --where, or two --index",
-    )
+    add_sides(parser)
     add_filters(parser)
     add_memory(parser)
     add_access(parser)
     add_by(parser)
     add_limit(parser, "groups to compare, 0 for all")
+    parser.add_argument(
+        "--fail-on",
+        metavar="KINDS",
+        help="exit with 1 on a verdict: slower, errors (more of them), volume (more or fewer requests); "
+        "several: slower,errors",
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what changed."""
+    """
+    Print what changed.
+
+    Returns:
+        0; with ``--fail-on`` 1 if there is such a change, 2 if no such figure has a verdict.
+    """
     return answered(arguments, _answer)
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    sides = dict(zip(_SIDES, _sides(arguments), strict=True))
-    requests = {side: session.requests([name], {*STATS_FIELDS, *by}) for side, name in sides.items()}
-    overviews = {side: one.overview() for side, one in requests.items()}
-    found = compare(requests["before"], requests["after"], by, arguments.limit or None)
+    kinds = _kinds_of(arguments.fail_on)
+    sides = sides_of(arguments, session, by)
+    found = compare(sides.requests["before"], sides.requests["after"], by, arguments.limit or None)
+    failed = [one for one in found.changes for kind in kinds if one.verdict in _FAILS[kind].get(one.figure, ())]
+    overviews = {side: one.overview() for side, one in sides.requests.items()}
     data = {
-        **{side: {**source_data(one), "overview": overviews[side]} for side, one in requests.items()},
+        **{side: {**source_data(one), "overview": overviews[side]} for side, one in sides.requests.items()},
+        "at": sides.data,
+        "failed": [_data(change) for change in failed] if kinds else None,
         "error": ERROR,
         "level": found.level,
         "changes": [_data(change) for change in found.changes],
         "waves": found.waves,
         "weak_waves": found.weak_waves,
     }
-    head = tuple(f"{side:<7}{head_of(overview)[0]}" for side, overview in overviews.items())
-    notes = (
-        *(f"{side}: {note}" for side in _SIDES for note in _notes(requests[side], overviews[side])),
-        *_explained(found, exactness_of(requests["after"])),
-    )
+    head = (*_failures(kinds, failed), *(f"{side:<7}{head_of(one)[0]}" for side, one in overviews.items()))
+    notes = (*_read(sides, overviews), *_explained(found, exactness_of(sides.requests["after"])))
     table = _table(by, found.changes, raw=arguments.format == "csv")
     show(Answer(data, head, (table,), notes), arguments.format)
-    return 0
-
-
-def _notes(requests: Requests, everything: Overview) -> tuple[str, ...]:
-    return *reading_notes(requests), *figure_notes(everything)
-
-
-def _sides(arguments: argparse.Namespace) -> list[str]:
-    """Return the two sides: files, or the index patterns or expressions that select the lines in a search engine."""
-    sides: list[str] = arguments.sides
-    if arguments.opensearch is None:
-        if len(sides) != len(_SIDES):
-            raise ExpressionError(f"diff compares two logs, BEFORE and AFTER, and you named {len(sides)}")
-        return sides
-    if len(arguments.index) == len(_SIDES) and not sides:
-        return list(arguments.index)
-    if len(arguments.index) != 1 or len(sides) != len(_SIDES):
-        raise ExpressionError(
-            "diff compares two sides: give two --index, or one --index and two expressions, "
-            "for example \"version = '1.1'\" \"version = '1.2'\""
+    if not failed and (unknown := _without_verdict(kinds, found.changes)):
+        raise SourceError(
+            f"--fail-on {','.join(unknown)} has no answer: no such figure has a verdict; compare more requests"
         )
-    return sides
+    return FAILED if failed else 0
+
+
+def _kinds_of(text: str | None) -> tuple[str, ...]:
+    """Return the kinds in ``--fail-on``."""
+    kinds = tuple(dict.fromkeys(one.strip() for one in (text or "").split(",") if one.strip()))
+    if (text is not None and not kinds) or not {*kinds} <= {*_FAILS}:
+        raise ExpressionError(f"invalid --fail-on {text!r}: use slower, errors, volume, or several: slower,errors")
+    return kinds
+
+
+def _failures(kinds: Sequence[str], failed: Sequence[Change]) -> list[str]:
+    """Return the line that says whether ``--fail-on`` found anything."""
+    if not kinds:
+        return []
+    found = (f"{_name(one.keys)} {one.figure} {one.verdict}" for one in failed)
+    return [f"failed: {', '.join(found)}" if failed else f"nothing to fail on: {', '.join(kinds)}"]
+
+
+def _without_verdict(kinds: Sequence[str], changes: Sequence[Change]) -> list[str]:
+    """Return the kinds of ``--fail-on`` of which no figure has a verdict."""
+    known = {change.figure for change in changes if change.real is not None}
+    return [kind for kind in kinds if not known & {*_FAILS[kind]}]
+
+
+def _name(keys: Keys) -> str:
+    return " ".join("-" if key is None else route(key) for key in keys)
+
+
+def _read(sides: Sides, overviews: Mapping[str, Overview]) -> list[str]:
+    """Return the notes on what was read."""
+    notes = [*sides.notes]
+    for side, requests in sides.requests.items():
+        notes += [f"{side}: {note}" for note in (*reading_notes(requests), *figure_notes(overviews[side]))]
+    return notes
 
 
 def _explained(found: Comparison, approximate: tuple[str, ...]) -> list[str]:
@@ -108,7 +140,7 @@ def _explained(found: Comparison, approximate: tuple[str, ...]) -> list[str]:
     if "sampled" in verdicts:
         notes.append("sampled: errors that are estimated from a sample get no verdict")
     if found.waves:
-        groups = [" ".join("-" if key is None else route(key) for key in keys) for keys in found.waves]
+        groups = [*map(_name, found.waves)]
         more = [f"{count(len(groups) - _NAMED)} more"] if len(groups) > _NAMED else []
         notes.append(
             f"warning: durations come in waves in {', '.join(groups[:_NAMED] + more)}: slow requests follow slow ones, "

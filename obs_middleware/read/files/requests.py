@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from obs_middleware.read.answers import (
@@ -23,6 +24,7 @@ from obs_middleware.read.answers import (
     edge,
     most_time_first,
 )
+from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.columns import quoted
 from obs_middleware.read.files.formulas import (
     BAR,
@@ -35,11 +37,15 @@ from obs_middleware.read.files.formulas import (
     totals_of,
     utc,
 )
+from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.side import FileSide, key_of, keys_of, same_keys, wanted_keys
+from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["FileRequests"]
 
 _FAILURE: Final = ("error_type", "status", "outcome", "method", "route")
+_NUMBERS: Final = itertools.count()
+"""Numbers of the tables of `FileRequests.matching`."""
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
@@ -71,6 +77,30 @@ class FileRequests(FileSide):
     def n(self) -> int:
         """The number of request lines that pass the filters."""
         return self.log.requests
+
+    def starts(self, field: str) -> dict[str, dt.datetime]:
+        """Return the time of the first line with each value of *field*."""
+        rows = self._rows(
+            f"SELECT {key_of(field)}, min(timestamp) FROM {self._table}"
+            f" WHERE {quoted(field)} IS NOT NULL AND timestamp IS NOT NULL GROUP BY 1"
+        )
+        return {value: first.replace(tzinfo=dt.UTC) for value, first in rows}
+
+    def matching(self, condition: Condition) -> FileRequests:
+        """
+        Return those of the requests that match *condition*.
+
+        Raises:
+            SourceError: There are none.
+        """
+        wanted = predicate(condition)
+        table = f"{self._table}_{next(_NUMBERS)}"
+        self._rows(f"CREATE TEMP TABLE {table} AS SELECT * FROM {self._table} WHERE {wanted.sql}", wanted.parameters)
+        ((n,),) = self._rows(f"SELECT count(*) FROM {table}")
+        if not n:
+            raise SourceError(f"{', '.join(self.sources)}: no request on one side")
+        filtered = self.log.filtered + self.log.requests - n
+        return FileRequests(replace(self.log, table=table, requests=n, filtered=filtered))
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""

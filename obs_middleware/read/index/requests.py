@@ -36,7 +36,8 @@ from obs_middleware.read.index.formulas import (
     weight_of,
 )
 from obs_middleware.read.index.grouping import grouping_of
-from obs_middleware.read.index.side import IndexSide
+from obs_middleware.read.index.side import IndexSide, moment_of
+from obs_middleware.read.where.conditions import Condition, Every
 
 __all__ = ["IndexRequests"]
 
@@ -63,6 +64,25 @@ class IndexRequests(IndexSide):
     def most_slices(self) -> int:
         """A limit that keeps the digests in the memory of the search engine."""
         return 1_000
+
+    def starts(self, field: str) -> dict[str, dt.datetime]:
+        """Return the time of the first line with each value of *field*."""
+        first: Query = {"first": {"min": {"field": self._names["timestamp"]}}}
+        found = {}
+        for bucket, (value,), _ in self._every_group((field,), first):
+            start = moment_of(bucket["first"]["value"])
+            if value is not None and start is not None:
+                found[value] = start
+        return found
+
+    def matching(self, condition: Condition) -> IndexRequests:
+        """
+        Return those of the requests that match *condition*.
+
+        Raises:
+            SourceError: There are none.
+        """
+        return IndexRequests(self._client, self._index, self._fields, Every((self._condition, condition)))
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""

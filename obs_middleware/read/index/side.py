@@ -17,7 +17,7 @@ from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition
 from obs_middleware.read.where.reasons import none_passes
 
-__all__ = ["PAGE", "IndexSide"]
+__all__ = ["PAGE", "IndexSide", "moment_of"]
 
 MOST_GROUPS: Final = 100_000
 """More groups would amount to a download."""
@@ -46,7 +46,7 @@ class IndexSide:
     """
 
     def __init__(self, client: Client, index: str, fields: Fields, condition: Condition) -> None:
-        self._client, self._index, self._fields = client, index, fields
+        self._client, self._index, self._fields, self._condition = client, index, fields, condition
         self._names = {field: fields.name(field) for field in TYPES}
         requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
         self._query: Query = {"bool": {"filter": [*requests, query(condition, fields.find)]}}
@@ -59,7 +59,7 @@ class IndexSide:
             raise SourceError(f"{self.sources[0]}: more than {MOST_RATES:,} different sample rates: narrow the filters")
         self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
         self._figures = Figures(self._names, self._sampled)
-        self._first, self._last = (_moment(answer[name]["value"]) for name in ("first", "last"))
+        self._first, self._last = (moment_of(answer[name]["value"]) for name in ("first", "last"))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -191,5 +191,6 @@ def _why_none(client: Client, index: str, fields: Fields, requests: list[Query],
     return none_passes(lines, condition, lambda one: count(query(one, fields.find)) > 0)
 
 
-def _moment(milliseconds: float | None) -> dt.datetime | None:
+def moment_of(milliseconds: float | None) -> dt.datetime | None:
+    """Return a time of a search engine, which is in milliseconds."""
     return None if milliseconds is None else _EPOCH + dt.timedelta(milliseconds=milliseconds)

@@ -102,3 +102,67 @@ def test_diff_is_the_same_every_time(run: Run, log: Path, tmp_path: Path) -> Non
     other = write(tmp_path / "b.log", [FORMATS["gcp"](event) for event in events(300, seed=4)])
 
     assert run("diff", log, other, "--format", "csv") == run("diff", log, other, "--format", "csv")
+
+
+def _failing(every: int) -> list[str]:
+    return [
+        FORMATS["flat"](event | {"status": 500 if number % every == 0 else 200, "outcome": "ok"})
+        for number, event in enumerate(events(1_000, seed=every))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "code"), [("errors", 1), ("slower", 0), ("volume", 0), ("slower,errors", 1), (" volume , errors", 1)]
+)
+def test_fail_on_decides_the_exit_code(kinds: str, code: int, run: Run, tmp_path: Path) -> None:
+    before, after = (write(tmp_path / f"{every}.log", _failing(every)) for every in (100, 5))
+
+    found, out, err = run("diff", before, after, "--fail-on", kinds)
+
+    assert (found, err) == (code, "")
+    assert out.startswith("failed: POST checkout/ errors more" if code else "nothing to fail on: ")
+    failed = json.loads(run("diff", before, after, "--fail-on", kinds, "--format", "json")[1])["failed"]
+    assert bool(failed) is bool(code)
+    assert {(one["figure"], one["verdict"]) for one in failed} == ({("errors", "more")} if code else set())
+    assert run("diff", before, after)[0] == 0
+
+
+def test_fewer_errors_and_faster_figures_do_not_fail(run: Run, tmp_path: Path) -> None:
+    before, after = (write(tmp_path / f"{every}.log", _failing(every)) for every in (5, 100))
+
+    assert run("diff", before, after, "--fail-on", "slower,errors")[0] == 0
+
+
+def test_fail_on_slower_and_on_volume(run: Run, tmp_path: Path) -> None:
+    lines = events(1_000, seed=1)
+    slow = [
+        event | {"duration_seconds": 2 * event["duration_seconds"], "timestamp": lines[number // 2]["timestamp"]}
+        for number, event in enumerate(lines)
+    ]
+    before, after = (
+        write(tmp_path / f"{name}.log", [FORMATS["flat"](event) for event in side])
+        for name, side in (("before", lines), ("after", slow))
+    )
+
+    for kind in ("slower", "volume"):
+        assert run("diff", before, after, "--by", "service", "--fail-on", kind)[0] == 1
+    assert run("diff", after, before, "--by", "service", "--fail-on", "slower")[0] == 0
+    assert run("diff", after, before, "--by", "service", "--fail-on", "volume")[0] == 1
+
+
+def test_fail_on_without_any_verdict_is_no_success(run: Run, log: Path, tmp_path: Path) -> None:
+    few = write(tmp_path / "few.log", [FORMATS["flat"](event) for event in events(1)])
+
+    code, out, err = run("diff", log, few, "--fail-on", "slower")
+
+    assert code == 2
+    assert "too few" in out
+    assert "--fail-on slower has no answer: no such figure has a verdict; compare more requests" in err
+
+
+@pytest.mark.parametrize("kinds", ["", "faster", "slower,error"])
+def test_an_unknown_kind_is_a_message(kinds: str, run: Run, log: Path) -> None:
+    code, out, err = run("diff", log, log, "--fail-on", kinds)
+
+    assert (code, out) == (2, "")
+    assert f"invalid --fail-on {kinds!r}: use slower, errors, volume, or several: slower,errors" in err

@@ -278,7 +278,7 @@ def test_diff_of_one_file_is_a_message(run: Run, shop: Shop) -> None:
     assert run("diff", shop.file) == (
         2,
         "",
-        "obs-middleware: diff compares two logs, BEFORE and AFTER, and you named 1\n",
+        "obs-middleware: diff compares two logs, BEFORE and AFTER, and you named 1: name two, or split with --at\n",
     )
 
 
@@ -325,7 +325,7 @@ def test_requests_without_a_time_are_counted(run: Run, engine: Engine, tmp_path:
     there = made(engine, {**types, "obs": {"properties": {"outcome": {"type": "keyword"}}}}, document)
 
     code, out, _ = run("stats", *there, "--by", "view,user_id")
-    assert (code, out.splitlines()[0]) == (0, "1 requests  0 errors (0%)  5.00 ms in total")
+    assert (code, out.splitlines()[0]) == (0, "1 request  0 errors (0%)  5.00 ms in total")
     assert "no line has view or user_id" in out
     assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["method"] == "GET"
     assert json.loads(run("slow", *there, "--format", "json")[1])["slowest"][0]["path"] is None
