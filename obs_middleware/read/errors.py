@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ExpressionError", "SourceError", "UsageError"]
+__all__ = ["ExpressionError", "SourceError", "UnreadableError", "UsageError"]
 
 
 class UsageError(Exception):
@@ -11,6 +11,10 @@ class UsageError(Exception):
 
 class SourceError(UsageError):
     """A file, an index or a search engine cannot be read, or has no request that counts."""
+
+
+class UnreadableError(SourceError):
+    """A file cannot be read. If there are others, a command goes on with them."""
 
 
 class ExpressionError(UsageError, ValueError):

@@ -29,7 +29,11 @@ def add_local_files(parser: argparse.ArgumentParser) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="log files, patterns, .gz, .zst; - or nothing for standard input"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="log files, patterns, .gz, .zst, .bz2, .xz, exports; - or nothing for standard input. If some cannot be "
+        "read, the others are, and the exit code is 3",
     )
     add_filters(parser)
     add_memory(parser)

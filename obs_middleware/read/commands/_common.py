@@ -20,6 +20,7 @@ from obs_middleware.read.errors import UsageError
 from obs_middleware.read.files.session import FileSession, open_files
 from obs_middleware.read.index.access import access_of
 from obs_middleware.read.questions import Requests
+from obs_middleware.read.remarks import PARTLY_READ, Remarks
 from obs_middleware.read.show.progress import working
 from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition
@@ -37,7 +38,7 @@ __all__ = [
     "write_lines",
 ]
 
-S = TypeVar("S")
+S = TypeVar("S", bound="HasRemarks")
 
 BAD: Final = 2
 """Exit code if there is no answer; the message is on standard error."""
@@ -46,7 +47,19 @@ NOTHING_FOUND: Final = 1
 _INTERRUPTED: Final = "Query interrupted"  # DuckDB turns Ctrl-C into a RuntimeError with this text
 
 
-class Session(Protocol):
+class HasRemarks(Protocol):
+    """
+    What `answered_in` needs of a session.
+
+    Attributes:
+        remarks: Remarks about the files that were read.
+    """
+
+    @property
+    def remarks(self) -> Remarks: ...
+
+
+class Session(HasRemarks, Protocol):
     """
     One run of a command: the source of the lines, and the filters.
 
@@ -101,7 +114,8 @@ def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace
     Open a session, call *answer* with it, and return the exit code.
 
     Returns:
-        The result of *answer*, or 2 after a message on standard error.
+        The result of *answer*, or 3 for 0 if a file could not be read or only in part, or 2 if there is no answer.
+        Messages on standard error say why.
     """
     return answered_in(session, arguments, answer)
 
@@ -114,16 +128,27 @@ def answered_in(
     """Do the same as `answered` with the session that *opener* opens."""
     try:
         with opener(arguments) as opened:
-            return answer(arguments, opened)
+            try:
+                code = answer(arguments, opened)
+            finally:
+                for remark in dict.fromkeys(
+                    (*opened.remarks.notes, *opened.remarks.faults)
+                ):  # a file may be read twice
+                    _complain(remark)
+            return PARTLY_READ if code == 0 and opened.remarks.faults else code
     except UsageError as error:
-        print(f"obs-middleware: {inert(str(error))}", file=sys.stderr)
+        _complain(str(error))
     except duckdb.Error as error:
-        print(f"obs-middleware: DuckDB error: {inert(str(error).splitlines()[0])}", file=sys.stderr)
+        _complain(f"DuckDB error: {str(error).splitlines()[0]}")
     except RuntimeError as error:
         if str(error) != _INTERRUPTED:
             raise
         raise KeyboardInterrupt from error
     return BAD
+
+
+def _complain(text: str) -> None:
+    print(f"obs-middleware: {inert(text)}", file=sys.stderr)
 
 
 def source_data(found: Requests) -> dict[str, Any]:

@@ -30,7 +30,8 @@ _FORMS: Final[Mapping[str, str]] = {
 TIME: Final = (
     "CASE WHEN NOT {0} BETWEEN '1970' AND '2200' OR contains({0}, '(BC)') THEN NULL"
     " WHEN ends_with({0}, 'Z') THEN try_cast({0} AS TIMESTAMP)"
-    " ELSE try_cast(replace({0}, ',', '.') AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
+    " ELSE try_cast(replace(replace(replace({0}, ',', '.'), ' +', '+'), ' -', '-') AS TIMESTAMPTZ)"
+    " AT TIME ZONE 'UTC' END"
 )
 """Template: a time in UTC from text."""
 

@@ -12,7 +12,7 @@ import select
 from pathlib import Path
 from typing import IO, Final
 
-from obs_middleware.read.files.sources import MOST_BYTES_OF_A_LINE
+from obs_middleware.read.files.archives import MOST_BYTES_OF_A_LINE
 
 __all__ = ["Follower", "PipeFollower"]
 

@@ -6,27 +6,23 @@ Read. The rows have the fields, ``_obs_request``, and ``_obs_unclear``: whether 
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import duckdb
 
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.archives import line_reader
 from obs_middleware.read.files.columns import TIME, Columns, columns_of, expression_of, literal, quoted, type_text
-from obs_middleware.read.files.predicate import Predicate
-from obs_middleware.read.files.sources import Source, without_long_lines
+from obs_middleware.read.files.sources import Source
 from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, type_of
 
 __all__ = [
     "json_rows",
     "line_rows",
-    "lines_by_request",
     "lines_of",
-    "matching_lines",
     "not_opening_like",
     "raise_if_out_of_memory",
 ]
@@ -41,7 +37,9 @@ _APART: Final = rf"(?:^|[\s:\])}}>\x{{FEFF}}]|{_COLOUR})"
 _LAST: Final = rf"{_APART}{_TOOK}(?:\s|{_COLOUR})*$"
 _OUR_HEAD: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z [A-Z]+ \S+ "
 """The text before the message in a line of the format ``text``."""
-_STAMP: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+_STAMP: Final = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2}\b)?"
+)
 _LINE_OF_OURS: Final = rf"^{_STAMP} ([A-Z]+) \S+ "
 _PAIR: Final = r'([^ =]+)=("(?:[^"\\]|\\.)*"|[^ ]*)'
 
@@ -83,15 +81,13 @@ def not_opening_like(schemas: Iterable[str]) -> str:
 
 def lines_of(group: list[Source], condition: str = "true") -> str:
     """Return rows with one column, ``line``."""
-    # Three control characters in a row as delimiter, so that a line stays in one column.
-    return (
-        f"SELECT line FROM read_csv({_paths(group)}, columns = {{'line': 'VARCHAR'}}, delim = {_DELIMITER},"
-        f" quote = '', escape = '', header = false, auto_detect = false, strict_mode = false, ignore_errors = true,"
-        f" compression = {literal(group[0].compression)}) WHERE line IS NOT NULL AND ({condition})"
-    )
+    reader = line_reader(_paths(group), group[0].compression)
+    return f"SELECT line FROM {reader} WHERE line IS NOT NULL AND ({condition})"
 
 
-_DELIMITER: Final = "'\x1f\x1e\x1f'"
+# If a log is emptied while a process still writes at its old place in it, the next line comes after a hole of NULs.
+_AFTER_HOLE: Final = "CASE WHEN starts_with(line, chr(0)) THEN ltrim(line, chr(0)) ELSE line END"
+_IS_DOCKER: Final = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
 
 
 def line_rows(
@@ -120,9 +116,9 @@ def line_rows(
     named["_obs_request"] = f"seed <> '' OR {named['outcome']} IS NOT NULL"
     named["_obs_unclear"] = "false"
     if keep:
-        named["_obs_line"] = "line"
-    docker = "contains(line, '\"stream\"') AND TRY(json_type(line, '$.log')) = 'VARCHAR'"
-    inner = f"CASE WHEN {docker} THEN rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13)) ELSE line END"
+        named["_obs_line"] = _AFTER_HOLE
+    log = "rtrim(TRY(json_extract_string(line, '$.log')), chr(10) || chr(13))"
+    inner = f"CASE WHEN {_IS_DOCKER} THEN {log} ELSE {_AFTER_HOLE} END"
     missing = " OR ".join(f"{of_json[field]} IS NULL" for field in ("outcome", "duration_seconds"))
     if unless_known_as is not None:
         # Not in WHERE: DuckDB would test it on every line, before cheaper tests that exclude most lines.
@@ -190,8 +186,8 @@ def _of_text(field: str) -> str:
         first = f"CASE WHEN {is_ours} THEN TRY_CAST({word} AS TIMESTAMP) END"
         stamp = f"regexp_extract(text, {literal(_STAMP)})"
         return (
-            f"CASE WHEN keys IS NOT NULL THEN {TIME.format(value)}"
-            f" WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END"
+            f"coalesce(CASE WHEN keys IS NOT NULL THEN {TIME.format(value)}"
+            f" WHEN text IS NOT NULL THEN coalesce({first}, {TIME.format(stamp)}) END, {_TIME_OF_DOCKER})"
         )
     if field == "level":
         word = f"nullif(lower(regexp_extract(text, {literal(_LINE_OF_OURS)}, 1)), '')"
@@ -202,6 +198,12 @@ def _of_text(field: str) -> str:
             f" WHEN keys IS NULL THEN text ELSE {value} END"
         )
     return f"try_cast({value} AS {type_of(field)})"
+
+
+_TIME_OF_DOCKER: Final = (
+    f"CASE WHEN inner_line <> line AND {_IS_DOCKER}"  # in order of their cost
+    f" THEN {TIME.format('TRY(json_extract_string(line, {}))'.format(literal('$.time')))} END"
+)
 
 
 def _value_of(key: str) -> str:
@@ -225,91 +227,6 @@ def _paths(group: Iterable[Source]) -> str:
     """Return a list of file names, with brackets around the characters that DuckDB reads as patterns."""
     escaped = (re.sub(r"([\[*?])", r"[\1]", str(source.path)) for source in group)
     return "[" + ", ".join(literal(path) for path in escaped) + "]"
-
-
-def matching_lines(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], predicate: Predicate, scratch: Path
-) -> Iterator[str]:
-    """
-    Yield the original lines that match *predicate*, in the order of the files.
-
-    Args:
-        connection: The connection to DuckDB.
-        sources: The files.
-        predicate: The condition.
-        scratch: Folder for copies of damaged files.
-
-    Raises:
-        SourceError: A file cannot be read.
-    """
-    for source in sources:
-        for line, _, _ in _matching(connection, source, predicate, scratch):
-            yield line
-
-
-def lines_by_request(
-    connection: duckdb.DuckDBPyConnection,
-    sources: Sequence[Source],
-    predicate: Predicate,
-    scratch: Path,
-    containing: str,
-) -> dict[str, list[str]]:
-    """
-    Return the original lines that match *predicate* and have a request id: id -> lines, in the order of time.
-
-    Args:
-        connection: The connection to DuckDB.
-        sources: The files.
-        predicate: The condition.
-        scratch: Folder for copies of damaged files.
-        containing: A text that every match contains, to exclude other lines cheaply.
-
-    Raises:
-        SourceError: A file cannot be read.
-    """
-    # A line without a time stays behind the line before it.
-    latest, keyed = dt.datetime.min, []  # noqa: DTZ901 -- times from DuckDB are UTC, without a zone
-    for source in sources:
-        for line, when, request_id in _matching(connection, source, predicate, scratch, containing):
-            latest = when or latest
-            keyed.append((latest, request_id, line))
-    found: dict[str, list[str]] = {}
-    for _, request_id, line in sorted(keyed, key=lambda one: one[0]):
-        if request_id is not None:
-            found.setdefault(request_id, []).append(line)
-    return found
-
-
-def _matching(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    predicate: Predicate,
-    scratch: Path,
-    containing: str | None = None,
-) -> Iterator[tuple[str, dt.datetime | None, str | None]]:
-    """Yield the lines of a source that match, with their times and request ids."""
-    connection.execute("SET preserve_insertion_order = true")
-    fields = frozenset({"timestamp", "request_id", *predicate.fields})
-    condition, parameters = ("true", []) if containing is None else ("contains(line, ?)", [containing])
-    rows = line_rows(fields, lines_of([source], condition), keep=True)
-    try:
-        result = connection.execute(
-            f'SELECT _obs_line, "timestamp", request_id FROM ({rows})'
-            f" WHERE (_obs_request OR level IS NOT NULL) AND ({predicate.sql})",
-            [*parameters, *predicate.parameters],
-        )
-    except duckdb.Error as error:
-        raise_if_out_of_memory(error)
-        if source.path.parent == scratch and source.compression == "none":
-            raise SourceError(f"{source.name}: {str(error).splitlines()[0]}") from error
-        copy = without_long_lines(source, scratch, lambda _: None)
-        yield from _matching(connection, copy, predicate, scratch, containing)
-        return
-    while batch := result.fetchmany(_BATCH):
-        yield from batch
-
-
-_BATCH: Final = 1_000
 
 
 def raise_if_out_of_memory(error: duckdb.Error) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.lines import lines_by_request, matching_lines
+from obs_middleware.read.files.matching import lines_by_request, matching_lines
 from obs_middleware.read.files.predicate import Predicate, check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import connect, read_log
+from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
 from obs_middleware.read.where.reasons import none_passes
 
@@ -35,6 +36,7 @@ class FileSession:
         condition: The filters.
         now: The time that ``--since 2h`` counts back from.
         watch: Called with the connection; the result is entered while files are read, to show the progress.
+        remarks: Remarks about the files that were read so far.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -42,11 +44,12 @@ class FileSession:
     condition: Condition
     now: dt.datetime
     watch: Watch = nullcontext
+    remarks: Remarks = field(default_factory=Remarks)
     _tables: list[str] = field(default_factory=list)
 
     def sources(self, names: Iterable[str]) -> list[Source]:
         """Return the files that match *names*; see `find_sources`."""
-        return find_sources(names, self.scratch)
+        return find_sources(names, self.scratch, remarks=self.remarks)
 
     def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
         """
@@ -58,7 +61,15 @@ class FileSession:
         self._tables.append(f"requests_{len(self._tables)}")
         sources = self.sources(names)
         with self.watch(self.connection):
-            log = read_log(self.connection, sources, fields, predicate(self.condition), self.scratch, self._tables[-1])
+            log = read_log(
+                self.connection,
+                sources,
+                fields,
+                predicate(self.condition),
+                self.scratch,
+                self._tables[-1],
+                self.remarks,
+            )
         if not log.requests:
             where = ", ".join(log.sources)
             if log.filtered:
@@ -83,12 +94,12 @@ class FileSession:
         """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
         wanted = predicate(Every((condition, self.condition)))
         check_predicate(self.connection, wanted)
-        yield from matching_lines(self.connection, self.sources(names), wanted, self.scratch)
+        yield from matching_lines(self.connection, self.sources(names), wanted, self.scratch, self.remarks)
 
     def lines_by_request(self, start: str, names: Sequence[str]) -> dict[str, list[str]]:
         """Return the lines whose request id begins with *start* and that match the filters; see `lines_by_request`."""
         wanted = predicate(Every((starts_with("request_id", start), self.condition)))
-        return lines_by_request(self.connection, self.sources(names), wanted, self.scratch, start)
+        return lines_by_request(self.connection, self.sources(names), wanted, self.scratch, start, self.remarks)
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""

@@ -7,29 +7,27 @@ Read. An unreadable file gives one message. The format is detected from the cont
 from __future__ import annotations
 
 import glob
-import gzip
 import os
 import shutil
 import stat
 import sys
 import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Any, Final
 
-from obs_middleware.read.errors import SourceError
+from obs_middleware.read.errors import SourceError, UnreadableError
+from obs_middleware.read.files.archives import FOR_DUCKDB, compression_of, head_of, opened, unpack
+from obs_middleware.read.files.copies import PLAIN, Shape, copy_lines, shape_of
+from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
 
-__all__ = ["Source", "find_sources", "scratch_folder", "stats_of", "without_long_lines"]
-
-MOST_BYTES_OF_A_LINE: Final = 1 << 20
-"""Longer lines are skipped. The lines of this package are at most a tenth of this long."""
+__all__ = ["Source", "copy_of", "find_sources", "scratch_folder", "stats_of"]
 
 _SAMPLE_BYTES: Final = 1 << 16
-_MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +38,11 @@ class Source:
     Attributes:
         name: The name that the user gave, or ``standard input`` for a pipe.
         path: The absolute path of the file, or of a copy of the data from a pipe.
-        compression: ``none``, ``gzip`` or ``zstd``.
+        compression: See `compression_of`; one of `FOR_DUCKDB` in the result of `find_sources`.
         schemas: The schemas in samples of the file; empty if most lines are not JSON, or JSON behind other text.
         is_cut: Whether the last line is JSON without an end, as in a file that is being written.
+        shape: What keeps DuckDB from reading it; nothing in the result of `find_sources`.
+        left_out: The number of lines that a copy does not have.
     """
 
     name: str
@@ -50,6 +50,8 @@ class Source:
     compression: str
     schemas: tuple[str, ...]
     is_cut: bool = False
+    shape: Shape = PLAIN
+    left_out: int = 0
 
 
 @contextmanager
@@ -59,33 +61,102 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def find_sources(names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = None) -> list[Source]:
+def find_sources(
+    names: Iterable[str], scratch: Path, stdin: IO[bytes] | None = None, remarks: Remarks | None = None
+) -> list[Source]:
     """
     Return the sources of *names*: files, patterns of files, and ``-`` for standard input.
 
     Without a name, standard input is read if it is a pipe. The files of a pattern come in the order of their last
-    change, which is the order of rotated logs.
+    change, which is the order of rotated logs. A file that has two of the names is read once.
 
     Args:
         names: The names that the user gave.
         scratch: Folder for a copy of the data from a pipe, which is read more than once.
         stdin: Standard input; None for that of the process.
+        remarks: Gets the files that cannot be read, and those that are named twice.
 
     Raises:
-        SourceError: A name matches nothing that can be read.
+        SourceError: No name matches anything that can be read.
     """
+    search = _Search(scratch, stdin or sys.stdin, Remarks() if remarks is None else remarks)
     wanted = list(names)
     if not wanted:
         if stdin is None and sys.stdin is not None and sys.stdin.isatty():
             raise SourceError("no log file: name one, or pipe one in")
         wanted = ["-"]
-    found: list[Source] = []
     for name in wanted:
-        if name == "-":
-            found.append(_piped(stdin or sys.stdin.buffer, "standard input", scratch))
-        else:
-            found.extend(_named(one, scratch) for one in _expand(name))
-    return found
+        search.add(name)
+    return search.found()
+
+
+class _Search:
+    def __init__(self, scratch: Path, stdin: Any, remarks: Remarks) -> None:
+        self._scratch = scratch
+        self._stdin = stdin
+        self._remarks = remarks
+        self._found: list[Source] = []
+        self._faults: list[str] = []
+        self._seen: dict[tuple[int, int], str] = {}
+
+    def found(self) -> list[Source]:
+        if self._faults and not self._found:
+            raise UnreadableError("; ".join(self._faults))
+        self._remarks.faults.extend(self._faults)
+        return self._found
+
+    def add(self, name: str) -> None:
+        """Add the files of *name*, or the reason why there are none."""
+        try:
+            if name == "-":
+                self._add_pipe(getattr(self._stdin, "buffer", self._stdin), "standard input")
+                return
+            expanded = _expand(name)
+        except UnreadableError as error:
+            self._faults.append(str(error))
+            return
+        for one in expanded:
+            try:
+                self._add_file(one)
+            except UnreadableError as error:
+                self._faults.append(str(error))
+            except (OSError, ValueError) as error:
+                self._faults.append(f"{one}: {getattr(error, 'strerror', None) or error}")
+
+    def _add_file(self, name: str) -> None:
+        path = Path(name)
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise UnreadableError(f"{name}: is a directory: name its files, for example {name.rstrip('/')}/*.log*")
+        if not stat.S_ISREG(about.st_mode):
+            with path.open("rb") as pipe:
+                self._add_pipe(pipe, name)
+            return
+        first = self._seen.get((about.st_dev, about.st_ino))
+        if first is not None:
+            same = "named twice" if first == name else f"the same file as {first}"
+            self._remarks.notes.append(f"{name}: {same}, so it is read once")
+            return
+        self._seen[about.st_dev, about.st_ino] = name
+        self._add(name, path.absolute())
+
+    def _add_pipe(self, stream: IO[bytes], name: str) -> None:
+        descriptor, path = tempfile.mkstemp(dir=self._scratch)
+        try:
+            with os.fdopen(descriptor, "wb") as copy:
+                shutil.copyfileobj(stream, copy, 1 << 20)
+        except OSError as error:
+            raise SourceError(f"{name}: cannot be copied to {self._scratch}: {error.strerror}") from error
+        self._add(name, Path(path))
+
+    def _add(self, name: str, path: Path) -> None:
+        """Add a file, or a copy that DuckDB can read."""
+        source = _described(name, path)
+        while source.shape or source.compression not in FOR_DUCKDB:
+            before, source = source.path, copy_of(source, self._scratch, self._remarks)
+            if before.parent == self._scratch:
+                before.unlink()
+        self._found.append(source)
 
 
 def stats_of(name: str) -> list[os.stat_result]:
@@ -99,44 +170,20 @@ def _expand(name: str) -> list[str]:
     if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
         matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
         if not matching:
-            raise SourceError(f"{name}: no file matches this pattern")
+            raise UnreadableError(f"{name}: no file matches this pattern")
         return sorted(matching, key=lambda one: (Path(one).stat().st_mtime_ns, one))
     return [name]
 
 
-def _named(name: str, scratch: Path) -> Source:
-    path = Path(name)
-    try:
-        kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
-            raise SourceError(f"{name}: is a directory: name its files, for example {name.rstrip('/')}/*.log*")
-        if not stat.S_ISREG(kind):
-            with path.open("rb") as pipe:
-                return _piped(pipe, name, scratch)
-        return _looked_at(name, path.absolute())
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _piped(stream: IO[bytes], name: str, scratch: Path) -> Source:
-    descriptor, path = tempfile.mkstemp(dir=scratch)
-    try:
-        with os.fdopen(descriptor, "wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
-    except OSError as error:
-        raise SourceError(f"{name}: cannot be copied to {scratch}: {error.strerror}") from error
-    return _looked_at(name, Path(path))
-
-
-def _looked_at(name: str, path: Path) -> Source:
+def _described(name: str, path: Path) -> Source:
     with path.open("rb") as file:
         head = file.read(_SAMPLE_BYTES)
-        compression = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "none")
+        compression = compression_of(head)
         if compression != "none":
             # Damage of an archive is noticed later, when it is read.
-            samples = [_head_of_archive(path)] if compression == "gzip" else []
-            schemas = _schemas(samples) if samples else ALL_SCHEMAS
-            return Source(name, path, compression, schemas)
+            head = head_of(path, compression, _SAMPLE_BYTES)
+            schemas = _schemas([head]) if head else ALL_SCHEMAS
+            return Source(name, path, compression, schemas, shape=_shape([head], path, compression))
         size = file.seek(0, os.SEEK_END)
         samples = [head]
         for start in (size // 2, size - _SAMPLE_BYTES):
@@ -145,15 +192,13 @@ def _looked_at(name: str, path: Path) -> Source:
                 samples.append(file.read(_SAMPLE_BYTES).partition(b"\n")[2])
     last = samples[-1].rpartition(b"\n")[2].lstrip()
     is_cut = last.startswith(b"{") and not last.rstrip().endswith(b"}")
-    return Source(name, path, compression, _schemas(samples), is_cut)
+    return Source(name, path, compression, _schemas(samples), is_cut, _shape(samples, path, compression))
 
 
-def _head_of_archive(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as file:
-            return file.read(_SAMPLE_BYTES)
-    except (OSError, EOFError, zlib.error):
-        return b""
+def _shape(samples: list[bytes], path: Path, compression: str) -> Shape:
+    if compression != "none" and compression_of(samples[0]) != "none":
+        return Shape(packed=True)
+    return shape_of(samples, _SAMPLE_BYTES, None if compression == "zstd" else partial(opened, path, compression))
 
 
 def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
@@ -166,42 +211,31 @@ def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(name for name, schema in SCHEMAS.items() if any(mark in text for mark in schema.marks)) or ALL_SCHEMAS
 
 
-def without_long_lines(source: Source, scratch: Path, count: Callable[[int], None]) -> Source:
+def copy_of(source: Source, scratch: Path, remarks: Remarks) -> Source:
     """
-    Return a copy of *source* without long lines, and of a damaged archive the part that could be read.
+    Return a copy of *source* that DuckDB can read, without its archive, its shape or its long lines.
+
+    Of a damaged file the copy has the part that could be read.
 
     Args:
-        source: The source that could not be read unchanged.
+        source: The source.
         scratch: Folder for the copy.
-        count: Called with the number of lines that were left out.
+        remarks: Gets the damage.
 
     Raises:
-        SourceError: Nothing can be read.
+        UnreadableError: Nothing can be read.
     """
-    left_out = 0
-    descriptor, path = tempfile.mkstemp(dir=scratch)
-    with os.fdopen(descriptor, "wb") as copy:
-        try:
-            with _opened(source) as file:
-                inside = False  # a line that is too long
-                while piece := file.readline(MOST_BYTES_OF_A_LINE):
-                    ends = piece.endswith(b"\n")
-                    if not inside and (ends or len(piece) < MOST_BYTES_OF_A_LINE):
-                        copy.write(piece)
-                    elif not inside:
-                        left_out += 1
-                    inside = not ends
-        except (OSError, EOFError, zlib.error) as error:
-            if not copy.tell():
-                raise SourceError(f"{source.name}: {error}") from error
-            left_out += 1  # the line at which the archive breaks off
-    count(left_out)
-    return Source(source.name, Path(path), "none", source.schemas)
-
-
-def _opened(source: Source) -> IO[bytes]:
-    if source.compression == "gzip":
-        return cast("IO[bytes]", gzip.open(source.path))
-    if source.compression == "zstd":
-        raise SourceError(f"{source.name}: the archive is damaged")
-    return source.path.open("rb")
+    descriptor, name = tempfile.mkstemp(dir=scratch)
+    os.close(descriptor)
+    copy = Path(name)
+    unpacks = source.shape.packed or source.compression not in {"none", "gzip"}
+    if unpacks:
+        left_out, damage, anything = unpack(source.path, source.compression, copy)
+    else:
+        left_out, damage, anything = copy_lines(source.path, source.compression, source.shape, copy)
+    if damage is not None:
+        if not anything:
+            raise UnreadableError(f"{source.name}: {damage}")
+        remarks.faults.append(f"{source.name}: read only in part: {damage}")
+    found = _described(source.name, copy)
+    return replace(found, shape=found.shape if unpacks else PLAIN, left_out=source.left_out + left_out)

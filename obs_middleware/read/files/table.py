@@ -17,7 +17,7 @@ from typing import Final
 
 import duckdb
 
-from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.errors import ExpressionError, UnreadableError
 from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.lines import (
     json_rows,
@@ -27,7 +27,8 @@ from obs_middleware.read.files.lines import (
     raise_if_out_of_memory,
 )
 from obs_middleware.read.files.predicate import Predicate
-from obs_middleware.read.files.sources import Source, without_long_lines
+from obs_middleware.read.files.sources import Source, copy_of
+from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS
 
 __all__ = ["Log", "connect", "read_log"]
@@ -104,14 +105,18 @@ def read_log(  # noqa: PLR0913 -- each is needed
     predicate: Predicate,
     scratch: Path,
     table: str = "requests",
+    remarks: Remarks | None = None,
 ) -> Log:
     """
     Read *sources* and keep *fields* of the requests that match *predicate*, in *table*.
 
+    A file that cannot be read is one of *remarks*.
+
     Raises:
-        SourceError: A file cannot be read.
+        SourceError: No file can be read.
     """
-    reading = _Reading(connection, sorted({"duration_seconds", *fields}), predicate, scratch, table)
+    remarks = Remarks() if remarks is None else remarks
+    reading = _Reading(connection, sorted({"duration_seconds", *fields}), predicate, scratch, table, remarks)
     reading.run(sources)
     return reading.log(sources)
 
@@ -125,19 +130,22 @@ class _Reading:
         recognised: Lines that only a later pass understood.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is needed
         self,
         connection: duckdb.DuckDBPyConnection,
         fields: list[str],
         predicate: Predicate,
         scratch: Path,
         table: str,
+        remarks: Remarks,
     ) -> None:
         self._connection = connection
         self._table = table
         self._fields = fields
         self._predicate = predicate
         self._scratch = scratch
+        self._remarks = remarks
+        self._faults: list[str] = []
         self._parts: list[str] = []
         self.left_out = 0
         self.recognised = 0
@@ -165,8 +173,12 @@ class _Reading:
         groups: dict[tuple[str, bool], list[Source]] = {}
         for source in sources:
             groups.setdefault((source.compression, bool(source.schemas)), []).append(source)
+        self.left_out = sum(source.left_out for source in sources)
         for group in groups.values():
             self._read(group)
+        if self._faults and not self._parts:
+            raise UnreadableError("; ".join(self._faults))
+        self._remarks.faults.extend(self._faults)
 
     def _read(self, group: list[Source]) -> None:
         """Read sources of one kind together. If that fails, read them one by one, and the damaged one as a copy."""
@@ -178,15 +190,19 @@ class _Reading:
                 for one in group:
                     self._read([one])
                 return
-            copy = without_long_lines(group[0], self._scratch, self._leave_out)
             try:
-                self._read_whole([copy])
-            except duckdb.Error as again:
-                raise_if_out_of_memory(again)
-                raise SourceError(f"{copy.name}: {str(again).splitlines()[0]}") from again
+                self._read_copy(group[0])
+            except UnreadableError as unreadable:
+                self._faults.append(str(unreadable))
 
-    def _leave_out(self, lines: int) -> None:
-        self.left_out += lines
+    def _read_copy(self, source: Source) -> None:
+        copy = copy_of(source, self._scratch, self._remarks)
+        self.left_out += copy.left_out - source.left_out
+        try:
+            self._read_whole([copy])
+        except duckdb.Error as error:
+            raise_if_out_of_memory(error)
+            raise UnreadableError(f"{copy.name}: {str(error).splitlines()[0]}") from error
 
     def _read_whole(self, group: list[Source]) -> None:
         name = f"{self._table}_part_{len(self._parts)}"

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from obs_middleware.read.index.access import Access
@@ -15,6 +15,7 @@ from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields, value_in
 from obs_middleware.read.index.requests import IndexRequests
 from obs_middleware.read.index.side import PAGE
+from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
 from obs_middleware.read.where.expression import parse
@@ -32,12 +33,14 @@ class IndexSession:
         indices: Names or patterns of indices.
         condition: The filters.
         now: The time that ``--since 2h`` counts back from.
+        remarks: Nothing: what a search engine cannot answer is an error.
     """
 
     client: Client
     indices: tuple[str, ...]
     condition: Condition
     now: dt.datetime
+    remarks: Remarks = field(default_factory=Remarks)
 
     def requests(self, names: Sequence[str], fields: Iterable[str]) -> IndexRequests:
         """

@@ -147,7 +147,8 @@ def test_a_damaged_archive_is_read_up_to_the_damage(run: Run, tmp_path: Path) ->
 
     code, out, err = run(log)
 
-    assert (code, err) == (0, "")
+    assert code == 3
+    assert err.startswith(f"obs-middleware: {log}: read only in part: ")
     assert re.search(r"2,\d\d\d request lines, \d+ skipped", out)
     log.write_bytes(damaged[:30] + b"\xff" * 1_000)
     assert run(log)[0] == 2
@@ -181,3 +182,39 @@ def test_an_interrupted_query_is_a_keyboard_interrupt(text: str, expected: type[
 
     with pytest.raises(expected):
         _common.answered(parser.parse_args([]), interrupted)
+
+
+def test_one_bad_file_among_many_is_named_and_the_rest_is_read(run: Run, log: Path, tmp_path: Path) -> None:
+    damaged, missing = tmp_path / "old.log.gz", tmp_path / "gone.log"
+    damaged.write_bytes(gzip.compress(log.read_bytes())[:-2000])
+
+    code, out, err = run("stats", log, damaged, missing, "--format", "json")
+
+    assert code == 3
+    assert json.loads(out)["overview"]["requests"] > 300
+    gone, part = err.splitlines()
+    assert gone == f"obs-middleware: {missing}: No such file or directory"
+    assert part.startswith(f"obs-middleware: {damaged}: read only in part: ")
+
+
+def test_a_bad_file_does_not_hide_a_broken_limit_or_a_search_without_lines(run: Run, log: Path) -> None:
+    assert run("check", log, f"{log}.1", "--p95", "1ms")[0] == 1
+    assert run("check", log, f"{log}.1", "--p95", "1h")[0] == 3
+    assert run("grep", "status = 999", log, f"{log}.1")[0] == 1
+    assert run("grep", "status = 200", log, f"{log}.1")[0] == 3
+
+
+def test_lines_of_a_damaged_file_are_found_up_to_the_damage(run: Run, log: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "old.log.gz"
+    damaged.write_bytes(gzip.compress(log.read_bytes())[:-2000])
+
+    code, out, err = run("grep", "status > 0", damaged)
+
+    assert (code, out.count("\n") > 50, err.count("\n")) == (3, True, 1)
+
+
+def test_a_file_that_is_named_twice_counts_once(run: Run, log: Path) -> None:
+    code, out, err = run("stats", log, log, "--format", "json")
+
+    assert (code, json.loads(out)["overview"]["requests"]) == (0, 300)
+    assert err == f"obs-middleware: {log}: named twice, so it is read once\n"

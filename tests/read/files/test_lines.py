@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import duckdb
 import pytest
 from loglines import FORMATS, events
-from tables import write
 
-from obs_middleware.read.files.lines import lines_by_request, matching_lines, not_opening_like
-from obs_middleware.read.files.predicate import Predicate, predicate
-from obs_middleware.read.files.sources import find_sources
+from obs_middleware.read.files.lines import not_opening_like
 from obs_middleware.read.schemas import ALL_SCHEMAS
-from obs_middleware.read.where.expression import parse
 
 
 @pytest.mark.parametrize("schema", ALL_SCHEMAS)
@@ -34,41 +27,3 @@ def test_a_second_look_leaves_out_the_lines_of_the_schemas_that_are_known(
     }
 
     assert looked_at == {*lines} - {schema}
-
-
-def test_matching_lines_come_as_they_are_and_in_order(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    written = events(500)
-    forms = [*FORMATS.values()]
-    lines = [forms[n % len(forms)](event) for n, event in enumerate(written)]
-    path = write(tmp_path / "a.log", [*lines, '{"a":1}', "Traceback (most recent call last):", "tab\tand \x1b[31m"])
-    scratch = tmp_path / "scratch"
-
-    found = list(
-        matching_lines(connection, find_sources([str(path)], scratch), predicate(parse("status = 500")), scratch)
-    )
-
-    assert found == [line for line, event in zip(lines, written, strict=True) if event["status"] == 500]
-    assert found
-
-
-def test_lines_of_a_request_come_in_order_of_time_across_files(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    event = events(1)[0]
-    others = [
-        json.dumps({"timestamp": f"2026-11-02T09:59:59.{n:06d}Z", "level": "info", "request_id": event["request_id"]})
-        for n in range(5)
-    ]
-    new = write(tmp_path / "new.log", [FORMATS["flat"](event), *map(FORMATS["flat"], events(20, seed=3))])
-    old = write(tmp_path / "old.log", others)
-    scratch = tmp_path / "scratch"
-
-    found = lines_by_request(
-        connection,
-        find_sources([str(new), str(old)], scratch),
-        Predicate('"request_id" = ?', (event["request_id"],), frozenset({"request_id"})),
-        scratch,
-        event["request_id"],
-    )
-
-    assert found == {event["request_id"]: [*others, FORMATS["flat"](event)]}

@@ -8,6 +8,8 @@ import pytest
 from tables import Read
 
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.sources import find_sources
+from obs_middleware.read.remarks import Remarks
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,39 @@ from obs_middleware.read.errors import SourceError
 def test_what_cannot_be_read_is_a_message(name: str, message: str, read: Read, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=message):
         read(f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("bad", ["missing.log", "*.nothing", ".", "a\0b"])
+def test_one_bad_name_among_others_is_a_remark(bad: str, tmp_path: Path) -> None:
+    good = tmp_path / "good.log"
+    good.touch()
+    remarks = Remarks()
+
+    found = find_sources([str(good), f"{tmp_path}/{bad}"], tmp_path, remarks=remarks)
+
+    assert [source.name for source in found] == [str(good)]
+    (fault,) = remarks.faults
+    assert fault.startswith(f"{tmp_path}/{bad}: ")
+
+
+def test_all_bad_names_are_in_the_message(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"a\.log: No such file.*; .*b\.log: No such file"):
+        find_sources([f"{tmp_path}/a.log", f"{tmp_path}/b.log"], tmp_path)
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path: Path) -> None:
+    log, link, hard = (tmp_path / name for name in ("site.log", "current.log", "hard.log"))
+    log.touch()
+    link.symlink_to(log)
+    hard.hardlink_to(log)
+    remarks = Remarks()
+
+    found = find_sources([str(log), str(log), str(link), str(hard)], tmp_path, remarks=remarks)
+
+    assert [source.name for source in found] == [str(log)]
+    assert remarks.notes == [
+        f"{log}: named twice, so it is read once",
+        f"{link}: the same file as {log}, so it is read once",
+        f"{hard}: the same file as {log}, so it is read once",
+    ]
+    assert not remarks.faults

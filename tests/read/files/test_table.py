@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import os
@@ -19,7 +20,7 @@ from paths import DOCS
 from tables import FIELDS, Read, assert_as_written, quantile, write
 
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.lines import matching_lines
+from obs_middleware.read.files.matching import matching_lines
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import find_sources
@@ -400,3 +401,35 @@ def test_every_value_in_a_condition_is_a_parameter(read: Read, tmp_path: Path) -
     log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]), where=f'path = "{nasty}"')
 
     assert (log.requests, log.filtered) == (1, 1)
+
+
+@pytest.mark.parametrize("place", [0, 20])
+@pytest.mark.parametrize("size", [300, 3_000_000])
+def test_a_line_behind_a_hole_of_nuls_is_read(place: int, size: int, read: Read, tmp_path: Path) -> None:
+    """As in a log that is emptied while a process still writes at its old place."""
+    written = events(40)
+    lines = [FORMATS["flat"](event).encode() + b"\n" for event in written]
+    path = tmp_path / "shop.log"
+    path.write_bytes(b"".join([*lines[:place], b"\0" * size, *lines[place:]]))
+
+    log = read(path)
+
+    assert_as_written(log, written)
+    assert not log.skipped
+
+
+@pytest.mark.parametrize("offset", [" +0100", " +01:00", "+0100", " -0230"])
+def test_an_offset_behind_a_space_counts(offset: str, read: Read, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", [f"[2026-11-02 11:00:00{offset}] [812] [INFO] Request took 0.0040 seconds"])
+
+    found = FileRequests(read(path)).overview()
+
+    assert found.first == dt.datetime.fromisoformat(f"2026-11-02T11:00:00{offset.strip()}")
+
+
+def test_a_text_without_a_time_has_that_of_docker(read: Read, tmp_path: Path) -> None:
+    wrapped = {"log": "Request took 0.0040 seconds\n", "stream": "stderr", "time": "2026-11-02T10:00:00.200000321Z"}
+
+    found = FileRequests(read(write(tmp_path / "a.log", [json.dumps(wrapped)]))).overview()
+
+    assert found.first == dt.datetime(2026, 11, 2, 10, 0, 0, 200_000, dt.UTC)
