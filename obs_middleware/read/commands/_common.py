@@ -38,7 +38,7 @@ __all__ = [
     "write_lines",
 ]
 
-S = TypeVar("S", bound="HasRemarks")
+S = TypeVar("S", bound="_HasRemarks")
 
 BAD: Final = 2
 """Exit code if there is no answer; the message is on standard error."""
@@ -47,7 +47,7 @@ NOTHING_FOUND: Final = 1
 _INTERRUPTED: Final = "Query interrupted"  # DuckDB turns Ctrl-C into a RuntimeError with this text
 
 
-class HasRemarks(Protocol):
+class _HasRemarks(Protocol):
     """
     What `answered_in` needs of a session.
 
@@ -59,7 +59,7 @@ class HasRemarks(Protocol):
     def remarks(self) -> Remarks: ...
 
 
-class Session(HasRemarks, Protocol):
+class Session(_HasRemarks, Protocol):
     """
     One run of a command: the source of the lines, and the filters.
 

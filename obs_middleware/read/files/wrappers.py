@@ -19,7 +19,7 @@ __all__ = ["is_docker", "line_inside", "parsed", "program_of", "records_in"]
 Record = dict[str, Any]
 
 
-class Wrapper(NamedTuple):
+class _Wrapper(NamedTuple):
     """
     The records of a program.
 
@@ -36,14 +36,14 @@ class Wrapper(NamedTuple):
     time: str = ""
 
 
-def _row(program: str, key: str, beside: str, time: str = "") -> Wrapper:
-    return Wrapper(program, key, frozenset(beside.split()), time)
+def _row(program: str, key: str, beside: str, time: str = "") -> _Wrapper:
+    return _Wrapper(program, key, frozenset(beside.split()), time)
 
 
 _GOOGLE: Final = "logName insertId receiveTimestamp"
 _BEATS: Final = "@metadata agent input beat"
 
-WRAPPERS: Final = (
+_WRAPPERS: Final = (
     _row("journalctl", "MESSAGE", "__REALTIME_TIMESTAMP __CURSOR _BOOT_ID", "__REALTIME_TIMESTAMP"),
     _row("Google Cloud", "jsonPayload", _GOOGLE, "timestamp"),
     _row("Google Cloud", "textPayload", _GOOGLE, "timestamp"),
@@ -84,23 +84,26 @@ def parsed(text: str | bytes) -> Any:
 
 def records_in(value: Any) -> Iterator[Any]:
     """Yield the records of an answer or an export, or *value* itself if it is no list of records."""
-    if isinstance(value, list):
-        if value and all(isinstance(one, dict) and one.keys() == {"field", "value"} for one in value):
-            yield {one["field"]: one["value"] for one in value}  # a row of CloudWatch Insights
-        else:
-            for one in value:
-                yield from records_in(one)
-    elif isinstance(value, dict) and isinstance(value.get("values"), list) and "stream" in value:
-        for time, line, *_ in value["values"]:  # a stream of Loki
-            yield {"labels": value["stream"], "timestamp": time, "line": line}
-    elif isinstance(value, dict) and not _OF_A_LINE & value.keys() and (inner := _list_in(value)) is not None:
+    if _is_insights_row(value):
+        yield {one["field"]: one["value"] for one in value}
+    elif (inner := value if isinstance(value, list) else _list_in(value)) is not None:
         for one in inner:
             yield from records_in(one)
+    elif isinstance(value, dict) and "stream" in value and isinstance(value.get("values"), list):
+        for pair in (one for one in value["values"] if isinstance(one, list)):  # a stream of Loki
+            yield {"labels": value["stream"], **dict(zip(("timestamp", "line"), pair, strict=False))}
     else:
         yield value
 
 
-def _list_in(value: Record) -> list[Any] | None:
+def _is_insights_row(value: Any) -> bool:
+    keys = [one.keys() for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return bool(keys) and len(keys) == len(value) and all(one == {"field", "value"} for one in keys)
+
+
+def _list_in(value: Any) -> list[Any] | None:
+    if not isinstance(value, dict) or _OF_A_LINE & value.keys():
+        return None
     for path in _LISTS:
         here: Any = value
         for key in path:
@@ -121,10 +124,10 @@ def program_of(record: Any) -> str | None:
     return None if found is None else found.program
 
 
-def _wrapper_of(record: Any) -> Wrapper | None:
+def _wrapper_of(record: Any) -> _Wrapper | None:
     if not isinstance(record, dict) or _OF_A_LINE & record.keys():
         return None
-    for row in WRAPPERS:
+    for row in _WRAPPERS:
         value = record.get(row.key)
         if value and isinstance(value, str | dict | list) and row.beside & record.keys():
             return row
@@ -139,28 +142,33 @@ def line_inside(record: Any, line: str | None = None) -> str:
         record: A value of JSON.
         line: The text of *record*, which is returned if it is no wrapper.
     """
+    if isinstance(record, str):
+        return record
     when = None
     for _ in range(_DEPTH):
         wrapper = _wrapper_of(record)
         if wrapper is None:
             break
         when = _time_of(record, wrapper) or when
-        inside = record[wrapper.key]
-        if isinstance(inside, list):  # journald writes a text that is not UTF-8 as a list of bytes
-            inside = bytes(one for one in inside if isinstance(one, int) and 0 <= one < 256).decode("utf-8", "replace")
+        inside = _inside(record, wrapper)
         if isinstance(inside, dict):
-            record, line = _together(wrapper.program, record, inside), None
+            record, line = inside, None
             continue
         line = inside.strip("\0\r\n")
-        value = parsed(line) if line.lstrip().startswith("{") else None
-        if not isinstance(value, dict):
+        record = parsed(line) if line.lstrip().startswith("{") else None
+        if not isinstance(record, dict):
             return line if when is None or _STAMP.search(line) else f"{when:%Y-%m-%dT%H:%M:%S.%f}+00:00 {line}"
-        record = value
-    if isinstance(record, str):
-        return record
-    if when is not None and isinstance(record, dict) and not any(record.get(key) for key in _TIMES):
+    if when is not None and not any(record.get(key) for key in _TIMES):
         record, line = {_time_key(record): f"{when:%Y-%m-%dT%H:%M:%S.%f}Z", **record}, None
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")) if line is None else line
+
+
+def _inside(record: Record, wrapper: _Wrapper) -> str | Record:
+    """Return what *wrapper* is around: a text or an object."""
+    value = record[wrapper.key]
+    if isinstance(value, list):  # journald writes a text that is not UTF-8 as a list of bytes
+        return bytes(one for one in value if isinstance(one, int) and 0 <= one < 256).decode("utf-8", "replace")
+    return _together(wrapper.program, record, value) if isinstance(value, dict) else str(value)
 
 
 def _together(program: str, record: Record, inside: Record) -> Record:
@@ -191,7 +199,7 @@ def _time_key(record: Record) -> str:
     return "@timestamp" if "log.level" in record else "time" if "severity" in record else "timestamp"
 
 
-def _time_of(record: Record, wrapper: Wrapper) -> dt.datetime | None:
+def _time_of(record: Record, wrapper: _Wrapper) -> dt.datetime | None:
     value = next((record[key] for key in (wrapper.time, *_TIMES) if record.get(key)), None)
     try:
         if isinstance(value, str) and not value.replace(".", "", 1).isdigit():

@@ -132,6 +132,24 @@ def test_streams_of_loki_have_lines() -> None:
     assert [line_inside(record) for record in records_in(answer)] == [f"{AT} {BARE}"]
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        [],
+        [[]],
+        [1, None, "x"],
+        {"events": []},
+        {"stream": {}, "values": [1, [], {}]},
+        {"hits": 1},
+        {"data": [[1]]},
+        1.5,
+    ],
+)
+def test_a_strange_answer_does_no_harm(strange: object) -> None:
+    for record in records_in(strange):
+        assert isinstance(line_inside(record), str)
+
+
 def test_a_line_with_a_list_is_no_answer() -> None:
     line = {"level": "info", "events": [{"a": 1}]}
 
