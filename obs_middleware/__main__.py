@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "time": "rate, errors and percentiles over time",
     "grep": "the original lines that match an expression",
     "request": "every line of one request, in order",
+    "pretty": "the lines in a form for people, from files or a pipe, with tracebacks",
     "tail": "follow a log: readable lines and a rolling summary",
     "diff": "compare two logs by route, and tell real changes from chance",
     "check": "exit with 1 if a limit is exceeded: --p95 300ms --errors 1%",

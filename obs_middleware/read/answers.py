@@ -27,6 +27,7 @@ __all__ = [
     "Keys",
     "Lines",
     "Overview",
+    "ParsedLine",
     "Quantiles",
     "Ranked",
     "Slice",
@@ -131,6 +132,27 @@ The first bar includes shorter durations, the last one longer ones: a damaged li
 def edge(bar: int) -> float:
     """Return the duration at which a bar begins, in seconds. Bar 0 begins at a second."""
     return float(10 ** (bar / PER_DECADE))
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLine:
+    """
+    A line and its fields.
+
+    Attributes:
+        text: The line as it was written.
+        fields: Field -> value, None for one that the line does not have. A time is in UTC, without a zone.
+        is_request: Whether it is a request line.
+    """
+
+    text: str
+    fields: dict[str, Any]
+    is_request: bool
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is a log line at all, and not for example a line of a traceback."""
+        return self.is_request or self.fields["level"] is not None
 
 
 @dataclass(frozen=True, slots=True)

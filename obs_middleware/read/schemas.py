@@ -84,6 +84,7 @@ TYPES: Final[Mapping[str, str]] = {
     "truncated": "BOOLEAN",
     "error_type": "VARCHAR",
     "error_message": "VARCHAR",
+    "stack_trace": "VARCHAR",
 }
 """The fields that the reader knows, with their SQL types in the units of the flat schema. Any other name is the
 application's."""
@@ -128,6 +129,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "user_agent": _at("user_agent", "original"),
             "error_type": _at("error", "type"),
             "error_message": _at("error", "message"),
+            "stack_trace": _at("error", "stack_trace"),
             **_obs("view", "outcome", "first_byte_seconds", "db_queries", "db_seconds"),
             **_obs("slow", "suppressed", "sample_rate", "truncated"),
         },
@@ -169,6 +171,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 truncated="obs.truncated",
                 error_type="exception.type",
                 error_message="exception.message",
+                stack_trace="exception.stacktrace",
             ),
         },
         own=(("attributes", "app.*"),),
@@ -201,6 +204,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "user_agent": _at("http", "useragent"),
             "error_type": _at("error", "kind"),
             "error_message": _at("error", "message"),
+            "stack_trace": _at("error", "stack"),
             **_obs("view", "outcome", "first_byte_seconds", "slow", "suppressed", "sample_rate", "truncated"),
         },
         own=(("app", "*"),),
@@ -230,6 +234,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "user_id": _at(_LABELS, "user_id"),
             "client_ip": _at("httpRequest", "remoteIp"),
             "user_agent": _at("httpRequest", "userAgent"),
+            "stack_trace": _at("stack_trace"),
             **_obs("outcome", "first_byte_seconds", "db_queries", "db_seconds"),
             **_obs("slow", "suppressed", "sample_rate", "truncated", "error_type", "error_message"),
         },

@@ -16,40 +16,26 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.text import Text
 
-from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, FEW
+from obs_middleware.read.answers import FEW
 from obs_middleware.read.commands._arguments import add_local_files, whole_number
 from obs_middleware.read.commands._common import answered_in, file_session
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.columns import quoted
 from obs_middleware.read.files.follow import Follower, PipeFollower
-from obs_middleware.read.files.lines import line_rows
-from obs_middleware.read.files.predicate import predicate
+from obs_middleware.read.files.parsed import LineParser
 from obs_middleware.read.files.session import FileSession
+from obs_middleware.read.show.lines import SHOWN_FIELDS, failed, shown_line
 from obs_middleware.read.show.numbers import duration, number_of, percent, rate
-from obs_middleware.read.show.text import console, inert
+from obs_middleware.read.show.text import console
 from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["Summary", "configure", "run"]
 
 POLL_SECONDS: Final = 0.1
 WINDOW_SECONDS: Final = 60.0
-_FIELDS: Final = (
-    "timestamp",
-    "level",
-    "logger",
-    "message",
-    "method",
-    "path",
-    "status",
-    "outcome",
-    "duration_seconds",
-    "request_id",
-    "error_type",
-)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -147,34 +133,15 @@ class _Screen:
     def __init__(self, session: FileSession) -> None:
         self.summary = Summary()
         self._output = console()
-        self._connection = session.connection
-        condition = predicate(session.condition)
-        self._filtered = bool(condition.fields)
-        # The parameters of the condition come before the lines in the text of the query.
-        self._parameters = condition.parameters
-        rows = line_rows(frozenset({*_FIELDS, *condition.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
-        self._query = (
-            f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({condition.sql}) IS TRUE,"
-            f" {', '.join(map(quoted, _FIELDS))} FROM ({rows})"
-        )
-        self._connection.execute("SET preserve_insertion_order = true")
-        self._connection.execute("SET threads = 1")
+        self._parser = LineParser(session.connection, session.condition, SHOWN_FIELDS)
+        self._zone = session.now.tzinfo or dt.UTC
 
     def show(self, lines: Sequence[str]) -> None:
         """Print the lines that pass the filters. Without filters, print lines of other programs too."""
-        found = self._connection.execute(self._query, [*self._parameters, lines]).fetchall()
-        for line, is_request, passes, *values in found:
-            fields = dict(zip(_FIELDS, values, strict=True))
-            known = is_request or fields["level"] is not None
-            if self._filtered and not (known and passes):
-                continue
-            if is_request:
-                self.summary.add(fields["duration_seconds"], failed=_failed(fields))
-                self._output.print(_request(fields))
-            elif known:
-                self._output.print(_other(fields))
-            else:
-                self._output.print(Text(inert(line), style="dim"))
+        for line in self._parser.parse(lines):
+            if line.is_request:
+                self.summary.add(line.fields["duration_seconds"], failed=failed(line.fields))
+            self._output.print(shown_line(line, self._zone))
         sys.stdout.flush()
 
     def show_summary(self) -> None:
@@ -208,45 +175,3 @@ def _read(followers: Sequence[Follower | PipeFollower]) -> list[str]:
         return [line for follower in followers for line in follower.read()]
     except OSError as error:
         raise SourceError(f"{error.filename or 'input'}: {error.strerror}") from error
-
-
-def _failed(fields: dict[str, Any]) -> bool | None:
-    if fields["status"] is None and fields["outcome"] is None:
-        return None
-    return (fields["status"] or 0) >= FAILED_STATUS or fields["outcome"] in FAILED_OUTCOMES
-
-
-def _request(fields: dict[str, Any]) -> Text:
-    status, failed = fields["status"], _failed(fields)
-    style = "red" if failed else "yellow" if (status or 0) >= 400 else "green"
-    text = _time(fields["timestamp"])
-    text.append(f"{'-' if status is None else status:>4} ", style=style)
-    text.append(f"{duration(fields['duration_seconds']):>8} ", style="bold")
-    if fields["path"] is None:
-        text.append(inert(fields["message"] or ""))
-    else:
-        text.append(f" {inert(fields['method'] or '-')} {inert(fields['path'])}")
-    if fields["outcome"] not in {None, "ok"}:
-        text.append(f"  {inert(fields['outcome'])}", style=style)
-    if fields["error_type"]:
-        text.append(f" {inert(fields['error_type'])}", style=style)
-    if fields["request_id"]:
-        text.append(f"  {inert(fields['request_id'])}", style="dim")
-    return text
-
-
-def _other(fields: dict[str, Any]) -> Text:
-    level = fields["level"]
-    style = "red" if level in {"error", "critical"} else "yellow" if level == "warning" else "cyan"
-    text = _time(fields["timestamp"])
-    text.append(f"{inert(level):>13} ", style=style)
-    if fields["logger"]:
-        text.append(f" {inert(fields['logger'])}:", style="dim")
-    text.append(f" {inert(fields['message'] or '')}")
-    if fields["request_id"]:
-        text.append(f"  {inert(fields['request_id'])}", style="dim")
-    return text
-
-
-def _time(when: dt.datetime | None) -> Text:
-    return Text(f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}" if when else " " * 12, style="dim")

@@ -14,14 +14,15 @@ from typing import IO, Final
 
 from obs_middleware.read.files.archives import MOST_BYTES_OF_A_LINE
 
-__all__ = ["Follower", "PipeFollower"]
+__all__ = ["PIECE_BYTES", "Follower", "Lines", "PipeFollower"]
 
 _TAIL_BYTES: Final = 1 << 20
-_PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 1 << 20
+"""The most bytes to read at a time."""
 _ALL: Final = -1
 
 
-class _Lines:
+class Lines:
     """Whole lines from pieces of a file. A line longer than `MOST_BYTES_OF_A_LINE` is skipped."""
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class _Lines:
         self._skipping = False
 
     def feed(self, piece: bytes) -> list[str]:
+        """Add *piece* and return the lines that are complete."""
         *whole, self._half = (self._half + piece).split(b"\n")
         if self._skipping and whole:
             del whole[0]
@@ -38,6 +40,7 @@ class _Lines:
         return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
 
     def end(self) -> list[str]:
+        """Return the last line, if it has no end."""
         half, self._half = self._half, b""
         return [half.decode("utf-8", "replace")] if half and not self._skipping else []
 
@@ -54,7 +57,7 @@ class Follower:
     def __init__(self, path: Path, lines: int) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
-        self._lines = _Lines()
+        self._lines = Lines()
         self._wanted = lines
 
     @property
@@ -99,7 +102,7 @@ class Follower:
     def _rest(self) -> list[str]:
         assert self._file is not None  # noqa: S101 -- called only while the file is open
         found: list[str] = []
-        while piece := self._file.read(_PIECE_BYTES):
+        while piece := self._file.read(PIECE_BYTES):
             found += self._lines.feed(piece)
         return found
 
@@ -130,14 +133,14 @@ class PipeFollower:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines = _Lines()
+        self._lines = Lines()
         self.ended = False
 
     def read(self) -> list[str]:
         """Return the lines that were written since the last call."""
         if self.ended or not select.select([self._descriptor], [], [], 0)[0]:
             return []
-        piece = os.read(self._descriptor, _PIECE_BYTES)
+        piece = os.read(self._descriptor, PIECE_BYTES)
         if piece:
             return self._lines.feed(piece)
         self.ended = True

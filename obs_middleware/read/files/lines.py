@@ -211,7 +211,8 @@ def _value_of(key: str) -> str:
     raw = f"items[list_position(keys, {literal(key)})]"
     return (
         f"CASE WHEN keys IS NULL THEN NULL WHEN starts_with({raw}, '\"')"
-        f" THEN replace(replace({raw}[2:-2], '\\\"', '\"'), '\\\\', '\\') WHEN {raw} <> '' THEN {raw} END"
+        f" THEN coalesce(TRY(json_extract_string({raw}, '$')), replace({raw}[2:-2], '\\\"', '\"'))"
+        f" WHEN {raw} <> '' THEN {raw} END"
     )
 
 

@@ -25,12 +25,14 @@ _Match = tuple[str, dt.datetime | None, str | None]
 """A line, its time and its request id."""
 
 
-def matching_lines(
+def matching_lines(  # noqa: PLR0913 -- each is needed
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     predicate: Predicate,
     scratch: Path,
     remarks: Remarks | None = None,
+    *,
+    others: bool = False,
 ) -> Iterator[str]:
     """
     Yield the original lines that match *predicate*, in the order of the files.
@@ -41,11 +43,12 @@ def matching_lines(
         predicate: The condition.
         scratch: Folder for copies of damaged files.
         remarks: Gets the files that cannot be read.
+        others: Whether lines of other programs are among them, if they match.
 
     Raises:
         SourceError: No file can be read.
     """
-    for line, _, _ in _of_all(connection, sources, predicate, scratch, None, remarks):
+    for line, _, _ in _of_all(connection, sources, predicate, scratch, None, remarks, others=others):
         yield line
 
 
@@ -90,12 +93,14 @@ def _of_all(  # noqa: PLR0913 -- each is needed
     scratch: Path,
     containing: str | None,
     remarks: Remarks | None,
+    *,
+    others: bool = False,
 ) -> Iterator[_Match]:
     remarks = Remarks() if remarks is None else remarks
     faults: list[str] = []
     for source in sources:
         try:
-            yield from _matching(connection, source, predicate, scratch, containing, remarks)
+            yield from _matching(connection, source, predicate, scratch, containing, remarks, others=others)
         except UnreadableError as error:
             faults.append(str(error))
     if faults and len(faults) == len(sources):
@@ -110,6 +115,8 @@ def _matching(  # noqa: PLR0913 -- each is needed
     scratch: Path,
     containing: str | None,
     remarks: Remarks,
+    *,
+    others: bool,
 ) -> Iterator[_Match]:
     """Yield the lines of a source that match, with their times and request ids."""
     connection.execute("SET preserve_insertion_order = true")
@@ -119,7 +126,7 @@ def _matching(  # noqa: PLR0913 -- each is needed
     try:
         result = connection.execute(
             f'SELECT _obs_line, "timestamp", request_id FROM ({rows})'
-            f" WHERE (_obs_request OR level IS NOT NULL) AND ({predicate.sql})",
+            f" WHERE ({others} OR _obs_request OR level IS NOT NULL) AND ({predicate.sql})",
             [*parameters, *predicate.parameters],
         )
     except duckdb.Error as error:
@@ -127,7 +134,7 @@ def _matching(  # noqa: PLR0913 -- each is needed
         if source.path.parent == scratch and source.compression == "none":
             raise UnreadableError(f"{source.name}: {str(error).splitlines()[0]}") from error
         copy = copy_of(source, scratch, remarks)
-        yield from _matching(connection, copy, predicate, scratch, containing, remarks)
+        yield from _matching(connection, copy, predicate, scratch, containing, remarks, others=others)
         return
     while batch := result.fetchmany(_BATCH):
         yield from batch

@@ -90,11 +90,13 @@ class FileSession:
 
         return has
 
-    def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
+    def lines(self, condition: Condition, names: Sequence[str], *, others: bool = False) -> Iterator[str]:
         """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
         wanted = predicate(Every((condition, self.condition)))
         check_predicate(self.connection, wanted)
-        yield from matching_lines(self.connection, self.sources(names), wanted, self.scratch, self.remarks)
+        yield from matching_lines(
+            self.connection, self.sources(names), wanted, self.scratch, self.remarks, others=others
+        )
 
     def lines_by_request(self, start: str, names: Sequence[str]) -> dict[str, list[str]]:
         """Return the lines whose request id begins with *start* and that match the filters; see `lines_by_request`."""

@@ -61,13 +61,15 @@ def zone_of(text: str | None) -> dt.tzinfo:
     Return the time zone of ``--tz``; UTC without it.
 
     Args:
-        text: A name (``Europe/Amsterdam``) or an offset (``+02:00``).
+        text: A name (``Europe/Amsterdam``), an offset (``+02:00``), or ``local`` for the zone of the machine.
 
     Raises:
         ExpressionError: There is no such time zone.
     """
     if text is None or text.upper() in {"UTC", "Z"}:
         return dt.UTC
+    if text.lower() == "local":
+        return _Local()
     match = _OFFSET.fullmatch(text)
     try:
         if match is None:
@@ -76,9 +78,25 @@ def zone_of(text: str | None) -> dt.tzinfo:
         return dt.timezone(-offset if match[1] == "-" else offset)
     except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
         raise ExpressionError(
-            f"invalid --tz {text!r}: use a name (Europe/Amsterdam) or an offset (--tz=+02:00); "
+            f"invalid --tz {text!r}: use a name (Europe/Amsterdam), an offset (--tz=+02:00) or local; "
             "a name needs the time zones of the system or the package tzdata"
         ) from None
+
+
+class _Local(dt.tzinfo):
+    """The time zone of the machine. Its offset is that of each time, so summer and winter differ."""
+
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta | None:
+        return None if when is None else when.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, _: dt.datetime | None) -> None:
+        return None
+
+    def tzname(self, _: dt.datetime | None) -> str:
+        return "local"
+
+    def fromutc(self, when: dt.datetime) -> dt.datetime:
+        return when.replace(tzinfo=dt.UTC).astimezone().replace(tzinfo=self)
 
 
 def moment_of(text: str, option: str, now: dt.datetime) -> dt.datetime:

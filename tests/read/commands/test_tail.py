@@ -108,6 +108,22 @@ def test_tail_of_a_pipe_ends_with_it(written: list[Event]) -> None:
     assert "300 requests" in summary
 
 
+def test_tail_shows_tracebacks_and_times_in_the_chosen_zone(written: list[Event]) -> None:
+    event = written[0] | {"timestamp": "2026-11-02T23:30:00.25Z", "stack_trace": "Traceback:\n  ValueError: no"}
+    result = subprocess.run(
+        [*COMMAND, "tail", "--tz", "Europe/Amsterdam"],
+        input=f"{FORMATS['flat'](event)}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE,
+    )
+
+    line, *trace, _ = result.stdout.splitlines()
+    assert line.startswith("00:30:00.250 ")
+    assert trace == ["    Traceback:", "      ValueError: no"]
+
+
 def test_tail_counts_every_failed_outcome(written: list[Event]) -> None:
     """A failed request may have the status 200, because the response had begun."""
     outcomes = ["ok", "error", "stream_error", "lost", "cancelled", "aborted"]

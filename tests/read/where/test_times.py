@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -98,7 +100,27 @@ def test_a_zone_is_a_name_or_an_offset(text: str | None, hours: float) -> None:
     assert NOW.astimezone(zone_of(text)).utcoffset() == dt.timedelta(hours=hours)
 
 
+@pytest.fixture(name="in_new_york")
+def _in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+@pytest.mark.parametrize(("month", "hours"), [(7, -4), (11, -5)])
+def test_the_local_zone_is_that_of_the_machine_in_summer_and_winter(month: int, hours: int) -> None:
+    noon = NOW.replace(month=month, hour=12, minute=0, second=0)
+    there = noon.astimezone(zone_of("local"))
+
+    assert there == noon
+    assert (there.hour, there.utcoffset()) == (12 + hours, dt.timedelta(hours=hours))
+    assert moment_of(f"2026-{month:02}-02T{12 + hours:02}:00", "--since", there) == noon
+
+
 @pytest.mark.parametrize("text", ["Mars/Olympus", "", "+25:00", "../../etc/passwd", "+1:99"])
 def test_an_unknown_zone_is_an_error_with_examples(text: str) -> None:
-    with pytest.raises(ExpressionError, match=r"invalid --tz .*: use a name .* or an offset"):
+    with pytest.raises(ExpressionError, match=r"invalid --tz .*: use a name .* an offset"):
         zone_of(text)
