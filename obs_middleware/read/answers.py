@@ -243,11 +243,13 @@ class Overview:
         errors: The number of failed requests, weighted too; None if no line has a status or an outcome.
         seconds: The time that they took together, weighted too.
         estimated: Whether any line has a sample rate below 1.
-        first: The time of the first line; None if no line has a time.
-        last: The time of the last line.
+        first: The time of the first line, without the odd ones; None if no line has a time.
+        last: The time of the last line, without the odd ones.
         durations: The durations of the lines, not weighted.
         histogram: The lines by duration, not weighted.
         statuses: Requests by class of status, weighted.
+        odd: The number of lines whose time is far from that of all others, because a clock was wrong.
+        odd_times: The first few of their times.
     """
 
     requests: int
@@ -259,6 +261,8 @@ class Overview:
     durations: Quantiles
     histogram: tuple[Bin, ...] = ()
     statuses: tuple[Count, ...] = ()
+    odd: int = 0
+    odd_times: tuple[dt.datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,12 @@ def figure_notes(everything: Overview) -> tuple[str, ...]:
         )
     if everything.errors is None:
         notes.append("these lines have a duration but no status, so errors are unknown")
+    if everything.odd:
+        times = ", ".join(map(moment, everything.odd_times)) + (
+            ", …" if everything.odd > len(everything.odd_times) else ""
+        )
+        lines = number_of(everything.odd, "line")
+        notes.append(f"{lines} far away in time from all others ({times}): not in the span and its slices")
     if everything.durations.n < FEW:
         notes.append(FEW_NOTE)
     return tuple(notes)

@@ -7,9 +7,10 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from obs_middleware.read.answers import (
+    FEW,
     SLOW_FIELDS,
     Bin,
     Count,
@@ -25,7 +26,7 @@ from obs_middleware.read.answers import (
     most_time_first,
 )
 from obs_middleware.read.errors import SourceError
-from obs_middleware.read.files.columns import quoted
+from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.formulas import (
     BAR,
     FAILED,
@@ -49,6 +50,20 @@ _NUMBERS: Final = itertools.count()
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
+_NOT_ODD: Final = dt.timedelta(days=30)
+"""A log may have a gap as long as this. Beyond it, a few lines far from the others have a wrong time."""
+_SHOWN: Final = 3
+
+
+class _Times(NamedTuple):
+    """The span of the lines that are not odd, the number of those that are, and the first of their times."""
+
+    first: dt.datetime | None
+    last: dt.datetime | None
+    odd: int = 0
+    odd_times: tuple[dt.datetime, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class FileRequests(FileSide):
     """The requests of files, which were read into a table."""
@@ -61,7 +76,11 @@ class FileRequests(FileSide):
     @property
     def lines(self) -> Lines:
         """The lines that were read."""
-        kinds = (Count("other log lines", self.log.others), Count("skipped, not understood", self.log.skipped))
+        kinds = (
+            Count("other log lines", self.log.others),
+            Count("repeated, with the same event_id", self.log.repeated),
+            Count("skipped, not understood", self.log.skipped),
+        )
         return Lines(self.log.lines, self.log.requests, self.log.filtered, tuple(kind for kind in kinds if kind.count))
 
     @property
@@ -104,9 +123,8 @@ class FileRequests(FileSide):
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""
-        ((*row, sampled, first, last),) = self._rows(
-            f"SELECT {TOTALS}, {QUANTILES}, bool_or(sample_rate < 1), min(timestamp), max(timestamp) FROM {self._table}"
-        )
+        ((*row, sampled),) = self._rows(f"SELECT {TOTALS}, {QUANTILES}, bool_or(sample_rate < 1) FROM {self._table}")
+        times = self._times()
         classes = self._rows(
             f"SELECT status // 100, sum({WEIGHT}) FROM {self._table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"
         )
@@ -116,12 +134,38 @@ class FileRequests(FileSide):
             errors,
             seconds,
             estimated=bool(sampled),
-            first=utc(first),
-            last=utc(last),
+            first=utc(times.first),
+            last=utc(times.last),
             durations=quantiles_of(row[4:]),
             histogram=self._histogram(),
             statuses=tuple(Count(f"{number}xx", round(weight)) for number, weight in classes),
+            odd=times.odd,
+            odd_times=tuple(moment.replace(tzinfo=dt.UTC) for moment in times.odd_times),
         )
+
+    def _times(self) -> _Times:
+        """Return the time span. A few lines far away from the others are odd, and not in the span."""
+        ((first, last, n),) = self._rows(f"SELECT min(timestamp), max(timestamp), count(timestamp) FROM {self._table}")
+        if n < FEW or last - first <= _NOT_ODD:
+            return _Times(first, last)
+        (((low, high),),) = self._rows(f"SELECT quantile_disc(epoch_us(timestamp), [0.25, 0.75]) FROM {self._table}")
+        margin = max(_NOT_ODD // dt.timedelta(microseconds=1), 10 * (high - low))
+        inside = f"epoch_us(timestamp) BETWEEN {low - margin} AND {high + margin}"
+        ((inner_first, inner_last, odd, odd_times),) = self._rows(
+            f"SELECT min(timestamp) FILTER ({inside}), max(timestamp) FILTER ({inside}),"
+            f" count(*) FILTER (NOT {inside}), min(timestamp, {_SHOWN}) FILTER (NOT {inside})"
+            f" FROM {self._table} WHERE timestamp IS NOT NULL"
+        )
+        if not 0 < odd <= max(1, n // 100):
+            return _Times(first, last)
+        return _Times(inner_first, inner_last, odd, tuple(odd_times))
+
+    def _in_span(self) -> str:
+        """Return the condition that a line has a time and is not odd."""
+        times = self._times()
+        if not times.odd:
+            return "timestamp IS NOT NULL"
+        return f"timestamp BETWEEN {literal(str(times.first))}::TIMESTAMP AND {literal(str(times.last))}::TIMESTAMP"
 
     def _histogram(self) -> tuple[Bin, ...]:
         counts = dict(self._rows(f"SELECT {BAR}, count(*) FROM {self._table} GROUP BY 1"))
@@ -175,11 +219,11 @@ class FileRequests(FileSide):
         return tuple(SlowRequest(seconds, utc(moment), *rest) for seconds, moment, *rest in rows)
 
     def course(self, every: float) -> tuple[Slice, ...]:
-        """Return the time span cut into slices of *every* seconds. Lines without a time are in no slice."""
+        """Return the time span cut into slices of *every* seconds. A line without a time, or an odd one, is in none."""
         step = max(round(every * 1_000_000), 1)
         rows = self._rows(
             f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {self._table}"
-            " WHERE timestamp IS NOT NULL GROUP BY 1"
+            f" WHERE {self._in_span()} GROUP BY 1"
         )
         if not rows:
             return ()
@@ -206,7 +250,7 @@ class FileRequests(FileSide):
         step = max(math.ceil(every * 1_000_000), 1)
         rows = self._rows(
             f"SELECT epoch_us(timestamp) // {step}, {BAR}, count(*) FROM {self._table}"
-            " WHERE timestamp IS NOT NULL GROUP BY 1, 2"
+            f" WHERE {self._in_span()} GROUP BY 1, 2"
         )
         if not rows:
             return None

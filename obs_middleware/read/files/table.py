@@ -52,6 +52,7 @@ class Log:
         filtered: Request lines that do not pass the filters.
         others: Log lines that are no request lines.
         skipped: Lines that were not understood: of other programs, or damaged.
+        repeated: Request lines that are there again, with the same id of the event. They are in none of the others.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -61,11 +62,12 @@ class Log:
     filtered: int
     others: int
     skipped: int
+    repeated: int = 0
 
     @property
     def lines(self) -> int:
         """The number of all lines."""
-        return self.requests + self.filtered + self.others + self.skipped
+        return self.requests + self.filtered + self.others + self.skipped + self.repeated
 
 
 @contextmanager
@@ -151,13 +153,22 @@ class _Reading:
         self.recognised = 0
 
     def log(self, sources: Sequence[Source]) -> Log:
-        columns = ", ".join(["_obs_kind", *map(quoted, self._fields)])
-        union = " UNION ALL ".join(f"SELECT {columns} FROM {part}" for part in self._parts)
-        counts = dict(
-            self._connection.execute(f"SELECT _obs_kind, count(*) FROM ({union}) GROUP BY _obs_kind").fetchall()
-        )
+        columns = ", ".join(["_obs_kind", "_obs_event", *map(quoted, self._fields)])
+        rows = " UNION ALL ".join(f"SELECT {columns} FROM {part}" for part in self._parts)
+        counts = self._counts(rows)
+        repeated = 0
+        if self._are_repeated(rows):
+            name = f"{self._table}_once"
+            same = "PARTITION BY _obs_event, _obs_kind, duration_seconds"
+            self._connection.execute(
+                f"CREATE TEMP TABLE {name} AS SELECT * FROM ({rows}) QUALIFY _obs_event IS NULL"
+                f" OR _obs_kind NOT IN ({_REQUEST}, {_FILTERED}) OR row_number() OVER ({same}) = 1"
+            )
+            rows = f"FROM {name}"
+            once = self._counts(rows)
+            repeated, counts = sum(counts.values()) - sum(once.values()), once
         self._connection.execute(
-            f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({union}) WHERE _obs_kind = {_REQUEST}"
+            f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({rows}) WHERE _obs_kind = {_REQUEST}"
         )
         return Log(
             self._connection,
@@ -167,7 +178,19 @@ class _Reading:
             filtered=counts.get(_FILTERED, 0),
             others=counts.get(_OTHER, 0),
             skipped=counts.get(_UNKNOWN, 0) + self.left_out - self.recognised,
+            repeated=repeated,
         )
+
+    def _counts(self, rows: str) -> dict[int, int]:
+        return dict(self._connection.execute(f"SELECT _obs_kind, count(*) FROM ({rows}) GROUP BY _obs_kind").fetchall())
+
+    def _are_repeated(self, rows: str) -> bool:
+        """Return whether a request line is there twice, for example because a shipper has sent it again."""
+        found = self._connection.execute(
+            f"SELECT count(_obs_event) > count(DISTINCT _obs_event) FROM ({rows})"
+            f" WHERE _obs_kind IN ({_REQUEST}, {_FILTERED})"
+        ).fetchone()
+        return bool(found and found[0])
 
     def run(self, sources: Sequence[Source]) -> None:
         groups: dict[tuple[str, bool], list[Source]] = {}
@@ -229,14 +252,14 @@ class _Reading:
 
     @property
     def _inside(self) -> frozenset[str]:
-        return frozenset({*self._fields, *self._predicate.fields})
+        return frozenset({*self._fields, *self._predicate.fields, "event_id"})
 
     def _insert(self, name: str, rows: str) -> None:
         """Make the table *name* of *rows*."""
         columns = ", ".join(map(quoted, self._fields))
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {name} AS"
-            f" SELECT {_kind(self._predicate)} AS _obs_kind, {columns} FROM ({rows})",
+            f" SELECT {_kind(self._predicate)} AS _obs_kind, {_EVENT} AS _obs_event, {columns} FROM ({rows})",
             list(self._predicate.parameters),
         )
 
@@ -244,6 +267,10 @@ class _Reading:
         where = "" if kind is None else f"WHERE _obs_kind = {kind}"
         (count,) = self._connection.execute(f"SELECT count(*) FROM {name} {where}").fetchone() or (0,)
         return int(count)
+
+
+# A number of 64 bits takes less memory than the text, and costs less to count.
+_EVENT: Final = "CASE WHEN event_id IS NOT NULL THEN hash(event_id) END"
 
 
 def _kind(predicate: Predicate) -> str:

@@ -67,3 +67,32 @@ def test_the_course_has_every_slice_also_an_empty_one(read: Read, tmp_path: Path
     first = [event["duration_seconds"] for event in written[:60]]
     assert slices[0].durations.p95 == pytest.approx(quantile(first, 0.95))
     assert all(one.end - one.start == dt.timedelta(minutes=1) for one in slices)
+
+
+@pytest.mark.parametrize("odd", ["1970-01-01T00:00:03", "2099-12-31T23:59:59", "2026-09-30T10:00:00"])
+def test_a_few_lines_of_another_age_are_not_in_the_span(odd: str, read: Read, tmp_path: Path) -> None:
+    written = events(300)
+    strange = events(301)[-1] | {"timestamp": f"{odd}.000000Z"}
+    found = FileRequests(read(write(tmp_path / "a.log", [FORMATS["flat"](one) for one in (strange, *written)])))
+
+    overview, plain = (
+        found.overview(),
+        FileRequests(read(write(tmp_path / "b.log", [FORMATS["flat"](one) for one in written]), table="b")).overview(),
+    )
+
+    assert (overview.first, overview.last) == (plain.first, plain.last)
+    assert (overview.requests, overview.odd) == (301, 1)
+    assert overview.odd_times == (dt.datetime.fromisoformat(f"{odd}+00:00"),)
+    assert sum(one.requests for one in found.course(10)) == 300
+    heat_map = found.heat_map(10)
+    assert heat_map is not None
+    assert len(heat_map.times) < 100
+
+
+def test_a_gap_and_an_old_part_of_a_log_are_not_odd(read: Read, tmp_path: Path) -> None:
+    old = [event | {"timestamp": event["timestamp"].replace("2026-", "2025-")} for event in events(300)]
+    new = [event | {"event_id": f"new-{event['event_id']}"} for event in events(300)]
+
+    found = FileRequests(read(write(tmp_path / "a.log", [FORMATS["flat"](one) for one in old + new]))).overview()
+
+    assert (found.odd, found.first and found.first.year) == (0, 2025)

@@ -433,3 +433,31 @@ def test_a_text_without_a_time_has_that_of_docker(read: Read, tmp_path: Path) ->
     found = FileRequests(read(write(tmp_path / "a.log", [json.dumps(wrapped)]))).overview()
 
     assert found.first == dt.datetime(2026, 11, 2, 10, 0, 0, 200_000, dt.UTC)
+
+
+@pytest.mark.parametrize("form", ["flat", "ecs", "otel", "datadog", "gcp", "logfmt"])
+def test_a_line_that_was_sent_twice_counts_once(form: str, read: Read, tmp_path: Path) -> None:
+    """In the same file and in another one; an id that is missing is no id."""
+    written = events(100)
+    lines = [FORMATS[form](event) for event in written]
+    first = write(tmp_path / "a.log", lines[:60] + lines[40:60])
+    second = write(tmp_path / "b.log", lines[50:])
+
+    log = read(first, second)
+
+    assert_as_written(log, written)
+    assert (log.repeated, log.skipped, log.lines) == (30, 0, 130)
+    assert read(first, second, where="status >= 500", table="other").requests == sum(
+        event["status"] >= 500 for event in written
+    )
+
+
+def test_lines_without_an_id_or_with_another_duration_all_count(read: Read, tmp_path: Path) -> None:
+    line = {"level": "info", "outcome": "ok", "duration_seconds": 0.5}
+    path = write(tmp_path / "a.log", [json.dumps(line | more) for more in ({}, {}, {"event_id": "a"})])
+    with path.open("a") as file:
+        file.write(json.dumps(line | {"event_id": "a", "duration_seconds": 0.25}) + "\n")
+
+    log = read(path)
+
+    assert (log.requests, log.repeated) == (4, 0)
