@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.hints import hint_of
 from obs_middleware.read.files.matching import lines_by_request, matching_lines
 from obs_middleware.read.files.predicate import Predicate, check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests
@@ -74,7 +75,8 @@ class FileSession:
             where = ", ".join(log.sources)
             if log.filtered:
                 raise SourceError(f"{where}: {none_passes(log.filtered, self.condition, self._unfiltered(sources))}")
-            raise SourceError(f"{where}: no request line among {log.lines:,} line{'' if log.lines == 1 else 's'}")
+            lines = f"{log.lines:,} line{'' if log.lines == 1 else 's'}"
+            raise SourceError(f"{where}: no request line among {lines}{hint_of(sources)}")
         return FileRequests(log)
 
     def _unfiltered(self, sources: Sequence[Source]) -> Callable[[Condition], bool]:
