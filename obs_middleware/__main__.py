@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import importlib
-import importlib.metadata
 import io
 import os
 import signal
@@ -101,6 +100,24 @@ def _exit_on_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def _silent_interrupt() -> Iterator[None]:
+    """
+    Let Ctrl-C end the process at once, while there is nothing to clean up.
+
+    An extension module turns the KeyboardInterrupt into an ImportError.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _prepare_streams() -> None:
     """Replace closed streams, and make the others accept every character."""
     if sys.stdin is None:
@@ -136,7 +153,9 @@ def _dispatch(arguments: list[str]) -> int:
         return BAD
     if arguments and arguments[0] in {"-h", "--help", "--version"}:
         if _parser().parse_args(arguments[:1]).version:
-            print(f"{PROGRAM} {importlib.metadata.version(PROGRAM)}")
+            from importlib.metadata import version  # noqa: PLC0415 -- takes longer than all other imports here
+
+            print(f"{PROGRAM} {version(PROGRAM)}")
         return OK
     name = "stats"
     if arguments and arguments[0] in COMMANDS:
@@ -158,7 +177,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    command = importlib.import_module(f"obs_middleware.read.commands.{name.replace('-', '_')}")
+    with _silent_interrupt():
+        command = importlib.import_module(f"obs_middleware.read.commands.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(f"{PROGRAM} {name}", description=_escaped(COMMANDS[name]))
     command.configure(parser)
     code: int = command.run(parser.parse_args(arguments))

@@ -163,3 +163,24 @@ def test_output_is_utf_8_in_every_locale(log: Path, run: Run) -> None:
 def test_help_is_shown_without_arguments_and_without_a_pipe() -> None:
     assert "usage: obs-middleware" in on_a_terminal()
     assert "no log file: name one, or pipe one in" in on_a_terminal("stats")
+
+
+def test_an_interrupt_while_a_command_is_imported_is_silent(tmp_path: Path) -> None:
+    """DuckDB's extension module makes an ImportError of it."""
+    (tmp_path / "duckdb.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt as error:\n"
+        "    raise ImportError('Encountered an error') from error\n"
+    )
+
+    result = subprocess.run(
+        [*COMMAND, "stats", __file__],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, b"", b"")
