@@ -44,14 +44,15 @@ class FileSide:
 
     def durations_at(self, by: Sequence[str], ranks: Mapping[Ranked, Sequence[int]]) -> dict[Keys, dict[int, float]]:
         """Return the durations of groups at *ranks*."""
+        columns = ", ".join(map(quoted, dict.fromkeys([*by, "duration_seconds"])))
+        keys = ", ".join(map(key_of, by))
         pairs = [(group.keys, rank) for group, wanted in ranks.items() for rank in wanted]
         rows = self._rows(
-            f"WITH wanted AS (SELECT unnest(?::BIGINT[]) AS rank, {_unnested(by)}), r AS"
-            f" (SELECT *, row_number() OVER (PARTITION BY {', '.join(map(key_of, by))} ORDER BY duration_seconds)"
-            f" AS _obs_rank FROM {self._table})"
+            f"WITH wanted AS (SELECT unnest(?::BIGINT[]) AS rank, {_unnested(by)}), r AS (SELECT {columns},"
+            f" row_number() OVER (PARTITION BY {keys} ORDER BY duration_seconds) AS _obs_rank FROM {self._table})"
             f" SELECT rank, duration_seconds, {wanted_keys(by)}"
             f" FROM r JOIN wanted ON r._obs_rank = wanted.rank AND {same_keys(by)}",
-            [[rank for _, rank in pairs], *_columns(by, [keys for keys, _ in pairs])],
+            [[rank for _, rank in pairs], *_columns(by, [one for one, _ in pairs])],
         )
         found: dict[Keys, dict[int, float]] = {}
         for rank, seconds, *keys in rows:

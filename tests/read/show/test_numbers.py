@@ -103,6 +103,11 @@ def test_a_rate_has_the_first_unit_that_gives_at_least_one(per_second: float, sh
     assert rate(per_second) == shown
 
 
+def test_a_rate_may_have_the_unit_of_another_one() -> None:
+    assert [rate(one, like=0.5) for one in (0.5, 0.001, 2.0)] == ["30.0 /min", "0.060 /min", "120 /min"]
+    assert rate(None, like=1.0) == "-"
+
+
 @pytest.mark.parametrize(("number", "shown"), [(0, "0"), (999, "999"), (1000, "1,000"), (1234.6, "1,235")])
 def test_a_count_has_separators_and_no_decimals(number: float, shown: str) -> None:
     assert count(number) == shown
