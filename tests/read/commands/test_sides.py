@@ -48,7 +48,10 @@ def test_one_source_is_split_at_a_time_or_a_version(at: str, run: Run, log: Path
 def test_a_time_of_day_has_the_time_zone_of_the_option_and_is_the_last_in_the_log(
     run: Run, log: Path, tmp_path: Path
 ) -> None:
-    day_before = [event | {"timestamp": event["timestamp"].replace("11-02", "11-01")} for event in release()]
+    day_before = [
+        event | {"timestamp": event["timestamp"].replace("11-02", "11-01"), "event_id": f"old-{number}"}
+        for number, event in enumerate(release())
+    ]
     earlier = write(tmp_path / "earlier.log", [FORMATS["flat"](event) for event in day_before])
 
     assert split(run, log, "--at", "11:10", "--tz=+01:00") == (600, 600, True)
@@ -69,7 +72,8 @@ def test_several_files_and_standard_input_are_one_source(
 
 def test_the_last_two_of_several_versions_are_compared(run: Run, log: Path, tmp_path: Path) -> None:
     old = [
-        event | {"version": "1.0", "timestamp": event["timestamp"].replace("T10", "T09")} for event in release()[:100]
+        event | {"version": "1.0", "timestamp": event["timestamp"].replace("T10", "T09"), "event_id": f"old-{number}"}
+        for number, event in enumerate(release()[:100])
     ]
     earlier = write(tmp_path / "old.log", [FORMATS["flat"](event) for event in old])
 
