@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from obs_middleware.read.answers import Bin, Count, ErrorRow, Group, HeatMap, Lines, Quantiles, Slice, SlowRequest
 from obs_middleware.read.show.page.data import ReportData
@@ -111,6 +112,39 @@ def _draw(source: random.Random, requests: int) -> Iterable[Drawn]:
         )
 
 
+def lines_of_the_day(requests: int = 20_000) -> list[str]:
+    """Return the log of the same day: the lines of `shop`, and others between them."""
+    found = []
+    for number, one in enumerate(sorted(_draw(random.Random(8), requests))):
+        event = {
+            "timestamp": one.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": "error" if one.outcome == "error" else "info",
+            "logger": "root",
+            "message": f"Request took {one.seconds:.4f} seconds",
+            "event_id": f"3d5a8e0c1b2f4967-{number}",
+            "service": "shop",
+            "request_id": one.request_id,
+            "method": one.kind.method,
+            "path": one.path,
+            "route": one.kind.route,
+            "status": one.status,
+            "outcome": one.outcome,
+            "duration_seconds": one.seconds,
+            "db_queries": one.queries,
+            "db_seconds": one.db_seconds,
+            "user_id": one.user_id,
+        }
+        if one.outcome == "error":
+            event |= dict(zip(("error_type", "error_message"), one.kind.error, strict=True))
+        found.append(json.dumps({key: value for key, value in event.items() if value is not None or key == "route"}))
+        if number % 7 == 0:
+            found.append(json.dumps({**event, "level": "warning", "message": "the stock is low"} | _NOT_A_REQUEST))
+    return [*found, "Watching for file changes with StatReloader"]
+
+
+_NOT_A_REQUEST: Final = {"outcome": None, "duration_seconds": None, "status": None}
+
+
 def quantiles(durations: Iterable[float]) -> Quantiles:
     """Return the quantiles by linear interpolation."""
     known = sorted(durations)
@@ -150,10 +184,8 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
             read=len(drawn) + 3118,
             requests=len(drawn),
             kinds=(
-                Count("flat JSON, requests", len(drawn)),
-                Count("flat JSON, other", 2984),
-                Count("skipped: not ours", 132),
-                Count("skipped: damaged", 2),
+                Count("other log lines", 2984),
+                Count("skipped, not understood", 134),
             ),
         ),
         requests=len(drawn),

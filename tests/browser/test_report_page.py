@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from browser.window import Browser
-from reports import HOSTILE, shop
+from reports import HOSTILE, lines_of_the_day, shop
 from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+
+from obs_middleware.__main__ import main
 
 WIDTHS = [320, 390, 800, 1280, 1920]
 
@@ -132,6 +134,39 @@ def test_the_page_fits_every_width(browser: Browser, page: Path, hostile_page: P
     if width == 390:
         browser.open(page, width=width)
         browser.picture("narrow")
+
+
+OUTSIDE = """
+const seen = (one) => { const box = one.getBoundingClientRect(); return box.width > 0 && box.left >= 0 &&
+  box.right <= innerWidth + 0.5; };
+return [...document.querySelectorAll(".rows td:is([data-name^=p], .path, .error, .id)")]
+  .filter((one) => !seen(one)).map((one) => one.textContent);
+"""
+"""Returns the cells with percentiles, paths, errors and ids that you do not see without scrolling sideways."""
+
+
+@pytest.mark.parametrize("width", [320, 390, 600])
+def test_a_phone_shows_percentiles_paths_and_errors(
+    browser: Browser, page: Path, hostile_page: Path, width: int
+) -> None:
+    for file in (page, hostile_page):
+        browser.open(file, width=width)
+
+        assert browser.ask(OUTSIDE) == []
+    browser.open(page, width=width)
+    head(browser, "routes", "p95").click()
+    assert column(browser, "routes", "p95") == sorted(column(browser, "routes", "p95"), reverse=True)
+
+
+@pytest.mark.parametrize("width", [710, 1039])
+def test_paper_shows_percentiles_paths_and_errors(browser: Browser, page: Path, hostile_page: Path, width: int) -> None:
+    """A4 with margins, in portrait and in landscape, at 96 pixels per inch."""
+    for file in (page, hostile_page):
+        browser.open(file, width=width)
+        browser.media("print")
+
+        assert browser.ask(OUTSIDE) == []
+        assert browser.ask("return document.documentElement.scrollWidth") <= width
 
 
 def places(browser: Browser) -> list[list[float]]:
@@ -376,3 +411,20 @@ def test_it_prints_for_paper(browser: Browser, page: Path) -> None:
     assert not browser.one("summary").is_displayed()
     assert browser.one("body").value_of_css_property("color") == "rgba(27, 30, 33, 1)"
     assert browser.one("#routes .scroll").value_of_css_property("overflow-x") == "visible"
+
+
+def test_the_picture_in_the_documentation_is_of_the_command(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is saved as report.png, to be copied to docs/images."""
+    monkeypatch.chdir(tmp_path)
+    Path("access.log").write_text("\n".join(lines_of_the_day()))
+    assert main(["report", "access.log", "-o", "report.html"]) == 0
+    page = tmp_path / "report.html"
+    browser.open(page, width=1200)
+    bottom = browser.ask("return document.querySelector('#durations').getBoundingClientRect().bottom + scrollY")
+    browser.open(page, width=1200, height=int(bottom) + 24)
+    browser.picture("report", whole=False)
+
+    assert browser.text("h1") == "shop"
+    assert "other log lines" in browser.text("#durations")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from console import COMMAND, DEADLINE, Run, on_a_terminal, write
 from loglines import FORMATS, Event
+from pages import Page, parse
+from reports import lines_of_the_day, shop
 
 
 def test_report_writes_the_page(run: Run, log: Path, tmp_path: Path, written: list[Event]) -> None:
@@ -82,6 +84,19 @@ def test_the_page_is_not_appended_to_the_log(log: Path) -> None:
 
     assert (done.returncode, log.read_bytes()) == (2, before)
     assert b"standard output: is one of the logs to read" in done.stderr
+
+
+def test_the_page_has_the_figures_of_the_lines(run: Run, tmp_path: Path) -> None:
+    day = shop(2_000)
+    log = write(tmp_path / "access.log", lines_of_the_day(2_000))
+
+    page, expected = Page(run("report", log)[1]), parse(day)
+
+    for table in ("routes", "errors", "slowest"):
+        assert page.tables[table][:26] == expected.tables[table][:26]
+    assert day.lines is not None
+    for kind in day.lines.kinds:
+        assert kind.name in page.text
 
 
 def test_another_file_is_replaced(run: Run, log: Path, tmp_path: Path) -> None:

@@ -94,11 +94,6 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
             ),
         )
     )
-    if data.slowest:
-        table = table_of_slowest(data)
-        found.append(
-            ("slowest", "Slowest requests", _rows("slowest", "Slowest requests", table, len(data.slowest), None))
-        )
     if data.failures:
         table = table_of_failures(data)
         found.append(("errors", "Errors", _rows("errors", "Errors", table, len(data.failures), data.failures_total)))
@@ -106,6 +101,11 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
         none = element("p", "No request failed.", class_="empty")
         title = element("h2", "Errors", id="errors-title")
         found.append(("errors", "Errors", element("section", title, none, id="errors")))
+    if data.slowest:
+        table = table_of_slowest(data)
+        found.append(
+            ("slowest", "Slowest requests", _rows("slowest", "Slowest requests", table, len(data.slowest), None))
+        )
     return found
 
 
@@ -254,7 +254,7 @@ def _durations(data: ReportData) -> Markup:
         for title, counts in (
             ("Status", data.statuses),
             ("Outcome", data.outcomes),
-            ("Lines", data.lines.kinds if data.lines else ()),
+            ("Other lines", data.lines.kinds if data.lines else ()),
         )
         if any(one.count for one in counts)
     ]

@@ -177,16 +177,17 @@ def _few(number: int, n: int) -> _Cell:
 def _table(name: str, columns: Sequence[_Column], rows: Sequence[Any], *, rest: Group | None = None) -> Markup:
     grid = [[column.cell(row) for column in columns] for row in rows]
     used = [index for index in range(len(columns)) if any(cells[index].shown is not None for cells in grid)]
+    shown = [columns[index] for index in used]
     foot = None
     if rest is not None:
         cells = [column.cell(rest) for column in columns]
         route = next(index for index, column in enumerate(columns) if column.name == "Route")
         cells[route] = _Cell("(other)", None, "path muted")
-        foot = element("tfoot", _row([cells[index] for index in used]))
+        foot = element("tfoot", _row(shown, [cells[index] for index in used]))
     return element(
         "table",
-        element("thead", element("tr", *(_head(columns[index]) for index in used))),
-        element("tbody", *(_row([cells[index] for index in used]) for cells in grid)),
+        element("thead", element("tr", *map(_head, shown))),
+        element("tbody", *(_row(shown, [cells[index] for index in used]) for cells in grid)),
         foot,
         class_="rows",
         aria_labelledby=f"{name}-title",
@@ -204,7 +205,8 @@ def _head(column: _Column) -> Markup:
     )
 
 
-def _row(cells: Sequence[_Cell]) -> Markup:
+def _row(columns: Sequence[_Column], cells: Sequence[_Cell]) -> Markup:
+    """Return a row. Its numbers, times and users have their names, for a phone, where a row is a paragraph."""
     return element(
         "tr",
         *(
@@ -213,8 +215,9 @@ def _row(cells: Sequence[_Cell]) -> Markup:
                 element("span", MISSING, class_="missing") if cell.shown is None else cell.shown,
                 class_=cell.class_ or None,
                 data_v=None if cell.value is None else repr(cell.value),
+                data_name=column.name if column.sort in {"number", "time"} or not cell.class_ else None,
             )
-            for cell in cells
+            for column, cell in zip(columns, cells, strict=True)
         ),
     )
 

@@ -66,6 +66,14 @@ def test_the_page_needs_only_the_standard_library(name: str) -> None:
     assert imported <= sys.stdlib_module_names | {"obs_middleware"}
 
 
+def test_errors_come_before_the_many_slowest_requests() -> None:
+    page = parse(shop())
+
+    order = ["overview", "time", "durations", "routes", "errors", "slowest"]
+    assert [section["id"] for section in page.named("section")] == order
+    assert [link["href"] for link in page.named("a")][-len(order) :] == [f"#{name}" for name in order]
+
+
 def test_nothing_is_loaded_from_elsewhere() -> None:
     page = parse(hostile())
 

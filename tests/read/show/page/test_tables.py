@@ -102,3 +102,11 @@ def test_the_route_is_shown_below_a_path_that_differs() -> None:
     data = dataclasses.replace(BARE, slowest=(*slow, SlowRequest(0.5, route="c/")))
 
     assert [row["Path and route"] for row in cells(data, "slowest")] == ["/a/7/a/<int:pk>/", "/b/", MISSING, "c/"]
+
+
+def test_a_number_has_the_name_of_its_column() -> None:
+    """On a phone there are no columns."""
+    names = {cell["data-name"] for cell in parse(shop()).named("td") if "data-name" in cell}
+
+    assert {"Requests", "p50", "p90", "p95", "p99", "Max", "Errors", "Duration", "Time", "User", "Status"} <= names
+    assert not {"Method", "Route", "Outcome", "p50 to max"} & names
