@@ -125,5 +125,5 @@ class Requests(Side, Protocol):
     def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
         """Return failed requests by type, status, outcome, method and route, and the number of such groups."""
 
-    def service(self) -> str | None:
-        """Return the name of the service, if all lines that name a service name the same."""
+    def services(self) -> tuple[Count, ...]:
+        """Return the services that the lines name with their numbers of lines, the most frequent first."""

@@ -91,6 +91,11 @@ def _refuse_own_source(arguments: argparse.Namespace) -> None:
             raise SourceError(f"{output}: is one of the logs to read: name another file for the page, -o report.html")
 
 
+def _only_service(requests: Requests) -> str | None:
+    services = requests.services()
+    return services[0].name if len(services) == 1 else None
+
+
 def page_data(
     requests: Requests,
     *,
@@ -116,7 +121,7 @@ def page_data(
     # A shorter slice would turn 18 requests within a millisecond into a rate of 18,000 per second.
     step = span / _SLICES if span >= 1 else 1.0
     return ReportData(
-        title=title or requests.service() or Path(requests.sources[0]).name,
+        title=title or _only_service(requests) or Path(requests.sources[0]).name,
         sources=requests.sources,
         lines=requests.lines,
         approximate=requests.approximate,

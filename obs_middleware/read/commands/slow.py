@@ -15,15 +15,15 @@ __all__ = ["configure", "run"]
 
 _COLUMNS = {
     "duration_seconds": Column("took", "duration_seconds", duration),
-    "timestamp": Column("at", "timestamp", moment, right=False, whole=True),
-    "method": Column("method", "method", plain, right=False, spare=1),
-    "status": Column("status", "status", str),
-    "path": Column("path", "path", plain, right=False),
+    "timestamp": Column("at", "timestamp", moment, right=False, spare=2, whole=True),
+    "method": Column("method", "method", plain, right=False, spare=4),
+    "status": Column("status", "status", str, spare=3),
+    "path": Column("path", "path", plain, right=False, spare=1),
     "route": Column("route", "route", route, right=False),
-    "outcome": Column("outcome", "outcome", plain, right=False, spare=5),
-    "db_seconds": Column("database", "db_seconds", duration, spare=3),
-    "db_queries": Column("queries", "db_queries", count, spare=4),
-    "user_id": Column("user", "user_id", plain, right=False, spare=2),
+    "outcome": Column("outcome", "outcome", plain, right=False, spare=8),
+    "db_seconds": Column("database", "db_seconds", duration, spare=6),
+    "db_queries": Column("queries", "db_queries", count, spare=7),
+    "user_id": Column("user", "user_id", plain, right=False, spare=5),
     "request_id": Column("request id", "request_id", plain, right=False, whole=True),
 }
 

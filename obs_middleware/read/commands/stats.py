@@ -7,18 +7,20 @@ It prints totals, a histogram of the durations, and one row for each group, sort
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Group, Groups, Overview, Quantiles
+from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Count, Group, Groups, Overview, Quantiles
 from obs_middleware.read.commands._arguments import add_by, add_files, add_format, add_limit, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
 from obs_middleware.read.show.numbers import count, duration, number_of, percent
-from obs_middleware.read.show.text import BLANK, Answer, Column, Table, plain, route, show
+from obs_middleware.read.show.text import BLANK, Answer, Column, Table, console, plain, route, show
 
 __all__ = ["configure", "run"]
 
-_SPARE = {"p90": 2, "max": 1}
-_BAR_WIDTH = 40
+_SPARE = {"p90": 7, "max": 6, "p99": 5, "p50": 4}
+_BAR_WIDTH, _SHORTEST_BAR, _BESIDE_BARS = 40, 8, 32
+_SEVERAL, _NAMED = 2, 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,18 +38,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    requests = session.requests(arguments.files, {*STATS_FIELDS, *by})
+    requests = session.requests(arguments.files, {*STATS_FIELDS, "service", *by})
     everything = requests.overview()
     groups = requests.groups(by, arguments.limit or None)
     tables = [_histogram(everything)]
     if has_keys(groups) or arguments.format == "csv":
         tables.append(_group_table(groups))
-    data = {**source_data(requests), "overview": everything, "groups": groups}
-    show(Answer(data, head_of(everything), tuple(tables), notes_of(requests, everything, groups)), arguments.format)
+    services = requests.services()
+    data = {**source_data(requests), "services": services, "overview": everything, "groups": groups}
+    notes = (*notes_of(requests, everything, groups), *_service_notes(services, by))
+    show(Answer(data, head_of(everything), tuple(tables), notes), arguments.format)
     return 0
 
 
+def _service_notes(services: Sequence[Count], by: Sequence[str]) -> list[str]:
+    """Return a note if the figures mix several services and the groups do not show them."""
+    if len(services) < _SEVERAL or "service" in by:
+        return []
+    named = ", ".join(f"{one.name} {count(one.count)}" for one in services[:_NAMED])
+    more = f" and {count(len(services) - _NAMED)} more" if len(services) > _NAMED else ""
+    return [f"lines of {count(len(services))} services: {named}{more}; --by service shows each of them"]
+
+
 def _histogram(everything: Overview) -> Table:
+    width = max(_SHORTEST_BAR, min(_BAR_WIDTH, console().width - _BESIDE_BARS))
     most = max((bar.count for bar in everything.histogram), default=0)
     columns = (
         Column("from", "from_seconds", duration),
@@ -56,13 +70,15 @@ def _histogram(everything: Overview) -> Table:
         Column("", "bar", plain, right=False, whole=True),
     )
     return Table(
-        "Durations", columns, tuple((one.low, one.high, one.count, _bar(one, most)) for one in everything.histogram)
+        "Durations",
+        columns,
+        tuple((one.low, one.high, one.count, _bar(one, most, width)) for one in everything.histogram),
     )
 
 
-def _bar(one: Bin, most: int) -> str:
+def _bar(one: Bin, most: int, width: int) -> str:
     """Draw a bar with a resolution of an eighth of a character; a count above 0 is always visible."""
-    eighths = round(one.count / most * _BAR_WIDTH * 8)
+    eighths = round(one.count / most * width * 8)
     partial = "" if eighths % 8 == 0 else " ▏▎▍▌▋▊▉"[eighths % 8]
     return "█" * (eighths // 8) + partial or ("▏" if one.count else "")
 
@@ -71,11 +87,11 @@ def _group_table(groups: Groups) -> Table:
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in groups.by),
         Column("requests", "requests", count),
-        Column("errors", "errors", count),
-        Column("time", "seconds", duration),
-        Column("share", "share", percent, spare=3),
+        Column("errors", "errors", count, spare=2),
+        Column("time", "seconds", duration, spare=3),
+        Column("share", "share", percent, spare=8),
         *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 0), few=True) for name in QUANTILES),
-        Column("n", "n", count, spare=4),
+        Column("n", "n", count, spare=9),
     )
     rows = [(*group.keys, *_figures(group)) for group in groups.rows]
     if groups.rest is not None:

@@ -13,7 +13,7 @@ from obs_middleware.read.commands._overview import head_of, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
-from obs_middleware.read.show.text import Answer, Column, Table, blocks, show
+from obs_middleware.read.show.text import Answer, Column, Table, blocks, console, show
 from obs_middleware.read.where.times import seconds_of
 
 __all__ = ["configure", "run", "sensible_step"]
@@ -21,8 +21,8 @@ __all__ = ["configure", "run", "sensible_step"]
 _STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _WANTED = 30
 _LONGEST = 100 * 365 * 86_400
-_MOST_BLOCKS = 150
-"""More slices than this do not fit on one line as blocks."""
+_MOST_BLOCKS, _BESIDE_BLOCKS = 150, 11
+"""More slices than this do not fit on one line as blocks, and fewer on a narrow terminal."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _step(wanted: float | None, arguments: argparse.Namespace, requests: Request
 
 
 def _blocks(slices: Sequence[Slice]) -> list[str]:
-    if len(slices) > _MOST_BLOCKS:
+    if len(slices) > min(_MOST_BLOCKS, console().width - _BESIDE_BLOCKS):
         return []
     lines = [
         ("requests", blocks([one.requests for one in slices])),
@@ -94,11 +94,14 @@ def _table(slices: Sequence[Slice], step: float) -> Table:
     columns = (
         Column("from", "from", moment, right=False, whole=True),
         Column("requests", "requests", count),
-        Column("rate", "requests_per_second", rate, spare=1),
-        Column("errors", "errors", count),
-        Column("share", "errors_share", percent),
-        *(Column(name, f"{name}_seconds", duration, few=True) for name in ("p50", "p95", "max")),
-        Column("n", "n", count, spare=2),
+        Column("rate", "requests_per_second", rate, spare=5),
+        Column("errors", "errors", count, spare=1),
+        Column("share", "errors_share", percent, spare=4),
+        *(
+            Column(name, f"{name}_seconds", duration, spare=spare, few=True)
+            for name, spare in (("p50", 2), ("p95", 0), ("max", 3))
+        ),
+        Column("n", "n", count, spare=6),
     )
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)
     return Table("Course", columns, tuple(_row(one, step) for one in slices), few)

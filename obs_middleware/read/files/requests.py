@@ -281,7 +281,9 @@ class FileRequests(FileSide):
             found.append(ErrorRow(round(weight), **{**row, "last_seen": utc(row["last_seen"])}))
         return tuple(found), total
 
-    def service(self) -> str | None:
-        """Return the name of the service, if all lines that name a service name the same."""
-        names = self._rows(f"SELECT DISTINCT service FROM {self._table} WHERE service IS NOT NULL LIMIT 2")
-        return str(names[0][0]) if len(names) == 1 else None
+    def services(self) -> tuple[Count, ...]:
+        """Return the services that the lines name with their numbers of lines, the most frequent first."""
+        rows = self._rows(
+            f"SELECT service, count(*) FROM {self._table} WHERE service IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        return tuple(Count(name, lines) for name, lines in rows)

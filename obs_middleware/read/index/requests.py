@@ -196,11 +196,10 @@ class IndexRequests(IndexSide):
         found.sort(key=lambda one: (-one.count, str(one.error_type), str(one.status), str(one.route)))
         return tuple(found[:limit]), len(found)
 
-    def service(self) -> str | None:
-        """Return the name of the service, if all lines that name a service name the same."""
-        answer = self._ask({"names": {"terms": {"field": self._names["service"], "size": 2}}})
-        names = [one["key"] for one in answer["names"]["buckets"]]
-        return str(names[0]) if len(names) == 1 else None
+    def services(self) -> tuple[Count, ...]:
+        """Return the services that the lines name with their numbers of lines, the most frequent first."""
+        answer = self._ask({"names": {"terms": {"field": self._names["service"], "size": 100}}})
+        return tuple(Count(str(one["key"]), one["doc_count"]) for one in answer["names"]["buckets"])
 
     def _source(self, field: str) -> str:
         """Return the name of *field* in a document, which has no keyword beside a text."""

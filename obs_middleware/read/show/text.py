@@ -257,7 +257,7 @@ def _print_table(out: Console, table: Table) -> list[str]:
         )
     for cells in rows:
         rich.add_row(*(Text(cells[index]) for index in shown))
-    edge, out.width = out.width, max(out.width, sum(least[index] + _GAP for index in shown))
+    edge, out.width = out.width, max(out.width, _width(least, shown))
     out.print(rich, soft_wrap=False)
     out.width = edge
     return [column.title for index, column in enumerate(table.columns) if index not in shown]
@@ -277,9 +277,13 @@ def _fitting(table: Table, least: Sequence[int], width: int) -> list[int]:
     """Return the indexes of the columns to show: all, but for spare ones that do not fit."""
     shown = list(range(len(table.columns)))
     spare = sorted((index for index in shown if table.columns[index].spare), key=lambda one: table.columns[one].spare)
-    while spare and sum(least[index] + _GAP for index in shown) > width:
+    while spare and _width(least, shown) > width:
         shown.remove(spare.pop())
     return shown
+
+
+def _width(least: Sequence[int], shown: Iterable[int]) -> int:
+    return sum(least[index] + _GAP for index in shown) - _GAP
 
 
 def _show_markdown(answer: Answer) -> None:

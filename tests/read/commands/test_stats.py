@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from console import Run
-from loglines import Event
+from console import Run, write
+from loglines import FORMATS, Event
 
 
 def test_stats_has_the_same_figures_in_every_form(run: Run, log: Path, written: list[Event]) -> None:
@@ -59,3 +59,21 @@ def test_the_row_of_hidden_groups_has_no_route(form: str, run: Run, log: Path) -
 
 def test_one_hidden_group_is_in_the_singular(run: Run, log: Path) -> None:
     assert "(1 other) " in run(log, "--limit", "3")[1]
+
+
+def test_stats_says_when_lines_are_of_several_services(run: Run, tmp_path: Path, written: list[Event]) -> None:
+    names = ["shop", "mail", "shop", "shop"]
+    log = write(tmp_path / "a.log", [FORMATS["flat"](written[n] | {"service": name}) for n, name in enumerate(names)])
+    note = "lines of 2 services: shop 3, mail 1; --by service shows each of them"
+
+    assert note in run("stats", log)[1]
+    assert note not in run("stats", log, "--by", "route,service")[1]
+    assert note not in run("stats", log, "--where", "service = 'mail'")[1]
+    services = json.loads(run("stats", log, "--format", "json")[1])["services"]
+    assert services == [{"name": "shop", "count": 3}, {"name": "mail", "count": 1}]
+
+
+def test_stats_names_the_most_frequent_of_many_services(run: Run, tmp_path: Path, written: list[Event]) -> None:
+    lines = [FORMATS["flat"](written[n] | {"service": f"s{n % 8}"}) for n in range(20)]
+
+    assert "lines of 8 services: s0 3, s1 3, s2 3, s3 3, s4 2 and 3 more" in run(write(tmp_path / "a.log", lines))[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def test_a_narrow_terminal_cuts_no_number(width: int, log: Path, run: Run) -> No
         assert {name: row[name] for name in kept if name != "route"} == {
             name: full[name] for name in kept if name != "route"
         }
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 100])
+@pytest.mark.parametrize("command", ["stats", "time", "slow"])
+def test_a_table_fits_into_a_narrow_terminal(command: str, width: int, log: Path) -> None:
+    shown = on_a_terminal(command, log, COLUMNS=str(width), NO_COLOR="1")
+    lines = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+    heads = [number for number, line in enumerate(lines) if "requests  " in line or "took  " in line]
+
+    for head in heads[command != "slow" :]:
+        rows = list(itertools.takewhile(str.strip, lines[head:]))
+        assert len(rows) > 1
+        assert max(len(row.rstrip()) for row in rows) <= width
+    assert len(heads) == {"stats": 3, "time": 2, "slow": 1}[command]
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1+1", "-1+1", "@SUM(1)", "=\t1"])
