@@ -7,13 +7,15 @@ Plain data. An unknown value is None, never 0; durations are in seconds, times i
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 __all__ = [
     "FAILED_OUTCOMES",
     "FAILED_STATUS",
     "FEW",
+    "INLINE",
     "PER_DECADE",
     "SHARES",
     "SLOW_FIELDS",
@@ -45,6 +47,11 @@ FEW: Final = 20
 
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 """The quantiles of `Quantiles`: figure -> share of the durations below it."""
+
+_ATTRIBUTES: Final = {"p99.9": "p999"}
+
+INLINE: Final = "inline"
+"""Metadata of a mapping in an answer: in JSON its keys are among the fields of the answer."""
 
 PER_DECADE: Final = 4
 """Bars of a histogram for a factor of ten: each is 1.8 times as wide as the one before."""
@@ -96,6 +103,7 @@ class Quantiles:
     Attributes:
         n: The number of durations, not weighted by a sample rate. If it is 0, the other values are None.
         mean: The arithmetic mean.
+        chosen: Other percentiles, if the user chose some: ``p75`` -> seconds.
     """
 
     n: int
@@ -106,6 +114,14 @@ class Quantiles:
     p999: float | None = None
     max: float | None = None
     mean: float | None = None
+    chosen: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata={INLINE: True})
+
+    def figure(self, name: str) -> float | None:
+        """Return the quantile that the console calls *name*: ``p75``, ``p99.9``, ``max``."""
+        if name in self.chosen:
+            return self.chosen[name]
+        value: float | None = getattr(self, _ATTRIBUTES.get(name, name), None)
+        return value
 
 
 @dataclass(frozen=True, slots=True)

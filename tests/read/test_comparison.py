@@ -48,7 +48,7 @@ class Listed:
                 self.errors.get(route, 0),
                 sum(durations),
                 None,
-                Quantiles(len(durations), **values),
+                Quantiles(len(durations), p50=values["p50"], p95=values["p95"], p99=values["p99"]),
             )
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal, InvalidOperation
 
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.index.access import add_access, refuse_access
@@ -10,7 +11,18 @@ from obs_middleware.read.schemas import field_of
 from obs_middleware.read.show.text import FORMATS
 from obs_middleware.read.where.options import add_filters
 
-__all__ = ["add_by", "add_files", "add_format", "add_limit", "add_local_files", "add_memory", "by_of", "whole_number"]
+__all__ = [
+    "add_by",
+    "add_files",
+    "add_format",
+    "add_limit",
+    "add_local_files",
+    "add_memory",
+    "add_percentiles",
+    "by_of",
+    "percentiles_of",
+    "whole_number",
+]
 
 _SHORT_NAMES = {"user": "user_id", "duration": "duration_seconds"}
 
@@ -64,6 +76,32 @@ def add_by(parser: argparse.ArgumentParser) -> None:
         metavar="FIELDS",
         help="fields to group by: route, status, view, user_id or any other, also your own (method,route)",
     )
+
+
+def add_percentiles(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--p``; `percentiles_of` reads it."""
+    parser.add_argument("--p", dest="percentiles", metavar="LIST", help=f"percentiles to show: 50,95,99.9 ({default})")
+
+
+def percentiles_of(arguments: argparse.Namespace, default: str) -> dict[str, float]:
+    """
+    Return the percentiles in ``--p``, or else in *default*: ``p99.9`` -> share of the durations below it.
+
+    Raises:
+        ExpressionError: ``--p`` is no list of numbers between 0 and 100.
+    """
+    found = {}
+    given = default if arguments.percentiles is None else arguments.percentiles
+    for text in given.split(","):
+        try:
+            number = Decimal(text.strip().removeprefix("p")).normalize()
+            valid = 0 < number < 100
+        except InvalidOperation:
+            valid = False
+        if not valid:
+            raise ExpressionError(f"invalid --p {given!r}: use numbers above 0 and below 100, for example 50,95,99.9")
+        found[f"p{number:f}"] = float(number / 100)
+    return found
 
 
 def by_of(arguments: argparse.Namespace) -> tuple[str, ...]:

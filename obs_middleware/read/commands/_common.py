@@ -70,13 +70,16 @@ class Session(_HasRemarks, Protocol):
     @property
     def now(self) -> dt.datetime: ...
 
-    def requests(self, names: Sequence[str], fields: Iterable[str]) -> Requests:
+    def requests(
+        self, names: Sequence[str], fields: Iterable[str], chosen: Mapping[str, float] | None = None
+    ) -> Requests:
         """
         Read the requests in *names* that pass the filters.
 
         Args:
             names: Files or patterns; for a search engine, expressions or index patterns.
             fields: The fields that you are going to ask for.
+            chosen: Percentiles to compute beside `SHARES`: name -> share of the durations below it.
 
         Raises:
             SourceError: No request passes the filters.

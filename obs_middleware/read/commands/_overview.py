@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from obs_middleware.read.answers import FEW, Count, Groups, Overview, Quantiles
+from collections.abc import Mapping, Sequence
+
+from obs_middleware.read.answers import FEW, SHARES, Count, Groups, Overview, Quantiles
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, number_of, percent, rate
 from obs_middleware.read.show.text import FEW_NOTE
 
-__all__ = ["QUANTILES", "exactness_of", "figure_notes", "has_keys", "head_of", "notes_of", "reading_notes"]
+__all__ = [
+    "QUANTILES",
+    "beside_shares",
+    "exactness_of",
+    "figure_notes",
+    "has_keys",
+    "head_of",
+    "notes_of",
+    "reading_notes",
+]
 
 QUANTILES = ("p50", "p90", "p95", "p99", "max")
-"""The quantiles that the console shows, as attributes of `Quantiles`."""
+"""The quantiles that the console shows."""
 
 
-def head_of(everything: Overview) -> tuple[str, ...]:
-    """Return the figures of all requests as a few lines: totals, time span, statuses, quantiles."""
+def beside_shares(percentiles: Mapping[str, float]) -> dict[str, float]:
+    """Return the *percentiles* that are not always computed."""
+    return {name: share for name, share in percentiles.items() if share not in SHARES.values()}
+
+
+def head_of(everything: Overview, quantiles: Sequence[str] = QUANTILES) -> tuple[str, ...]:
+    """Return the figures of all requests as a few lines: totals, time span, statuses, and these quantiles."""
     lines = ["  ".join(_totals(everything))]
     if everything.first is not None and everything.last is not None:
         lines.append(f"from {moment(everything.first)} to {moment(everything.last)}")
     if everything.statuses:
         lines.append("  ".join(f"{one.name} {count(one.count)}" for one in everything.statuses))
-    lines.append(_quantile_line(everything.durations))
+    lines.append(_quantile_line(everything.durations, quantiles))
     return tuple(lines)
 
 
@@ -39,9 +55,9 @@ def _totals(everything: Overview) -> list[str]:
     return totals
 
 
-def _quantile_line(durations: Quantiles) -> str:
+def _quantile_line(durations: Quantiles, quantiles: Sequence[str]) -> str:
     mark = "*" if durations.n < FEW else ""
-    values = (f"{name} {duration(getattr(durations, name))}{mark}" for name in QUANTILES)
+    values = (f"{name} {duration(durations.figure(name))}{mark}" for name in quantiles)
     return "  ".join((*values, f"n {count(durations.n)}"))
 
 

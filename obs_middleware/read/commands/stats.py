@@ -9,16 +9,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Count, Group, Groups, Overview, Quantiles
-from obs_middleware.read.commands._arguments import add_by, add_files, add_format, add_limit, by_of
+from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Count, Group, Groups, Overview
+from obs_middleware.read.commands._arguments import (
+    add_by,
+    add_files,
+    add_format,
+    add_limit,
+    add_percentiles,
+    by_of,
+    percentiles_of,
+)
 from obs_middleware.read.commands._common import Session, answered, source_data
-from obs_middleware.read.commands._overview import QUANTILES, has_keys, head_of, notes_of
+from obs_middleware.read.commands._overview import beside_shares, has_keys, head_of, notes_of
 from obs_middleware.read.show.numbers import count, duration, number_of, percent
 from obs_middleware.read.show.text import BLANK, Answer, Column, Table, console, plain, route, show
 
 __all__ = ["configure", "run"]
 
-_SPARE = {"p90": 7, "max": 6, "p99": 5, "p50": 4}
+_SPARE = {"p90": 7, "max": 6, "p99": 5, "p95": 0}
 _BAR_WIDTH, _SHORTEST_BAR, _BESIDE_BARS = 40, 8, 32
 _SEVERAL, _NAMED = 2, 5
 
@@ -28,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     add_by(parser)
     add_limit(parser, "groups to show, 0 for all; the others are summed up in one row")
+    add_percentiles(parser, "50,90,95,99")
     add_format(parser)
 
 
@@ -38,16 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     by = by_of(arguments)
-    requests = session.requests(arguments.files, {*STATS_FIELDS, "service", *by})
+    percentiles = percentiles_of(arguments, "50,90,95,99")
+    quantiles = (*percentiles, "max")
+    requests = session.requests(arguments.files, {*STATS_FIELDS, "service", *by}, beside_shares(percentiles))
     everything = requests.overview()
     groups = requests.groups(by, arguments.limit or None)
     tables = [_histogram(everything)]
     if has_keys(groups) or arguments.format == "csv":
-        tables.append(_group_table(groups))
+        tables.append(_group_table(groups, quantiles))
     services = requests.services()
     data = {**source_data(requests), "services": services, "overview": everything, "groups": groups}
     notes = (*notes_of(requests, everything, groups), *_service_notes(services, by))
-    show(Answer(data, head_of(everything), tuple(tables), notes), arguments.format)
+    show(Answer(data, head_of(everything, quantiles), tuple(tables), notes), arguments.format)
     return 0
 
 
@@ -83,27 +94,27 @@ def _bar(one: Bin, most: int, width: int) -> str:
     return "█" * (eighths // 8) + partial or ("▏" if one.count else "")
 
 
-def _group_table(groups: Groups) -> Table:
+def _group_table(groups: Groups, quantiles: Sequence[str]) -> Table:
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in groups.by),
         Column("requests", "requests", count),
         Column("errors", "errors", count, spare=2),
         Column("time", "seconds", duration, spare=3),
         Column("share", "share", percent, spare=8),
-        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 0), few=True) for name in QUANTILES),
+        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 4), few=True) for name in quantiles),
         Column("n", "n", count, spare=9),
     )
-    rows = [(*group.keys, *_figures(group)) for group in groups.rows]
+    rows = [(*group.keys, *_figures(group, quantiles)) for group in groups.rows]
     if groups.rest is not None:
         label = f"({number_of(groups.total - len(groups.rows), 'other')})"
-        rows.append((label, *(BLANK for _ in groups.by[1:]), *_figures(groups.rest)))
+        rows.append((label, *(BLANK for _ in groups.by[1:]), *_figures(groups.rest, quantiles)))
     few = frozenset(
         number for number, group in enumerate((*groups.rows, groups.rest)) if group and group.durations.n < FEW
     )
     return Table(f"By {', '.join(groups.by)}", columns, tuple(rows), few)
 
 
-def _figures(group: Group) -> tuple[object, ...]:
-    durations: Quantiles = group.durations
-    quantiles = (getattr(durations, name) for name in QUANTILES)
-    return group.requests, group.errors, group.seconds, group.share, *quantiles, durations.n
+def _figures(group: Group, quantiles: Sequence[str]) -> tuple[object, ...]:
+    durations = group.durations
+    figures = map(durations.figure, quantiles)
+    return group.requests, group.errors, group.seconds, group.share, *figures, durations.n

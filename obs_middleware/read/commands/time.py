@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 
 from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview, Slice
-from obs_middleware.read.commands._arguments import add_files, add_format
+from obs_middleware.read.commands._arguments import add_files, add_format, add_percentiles, percentiles_of
 from obs_middleware.read.commands._common import Session, answered, source_data
-from obs_middleware.read.commands._overview import head_of, notes_of
+from obs_middleware.read.commands._overview import QUANTILES, beside_shares, head_of, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
@@ -20,6 +20,7 @@ __all__ = ["configure", "run", "sensible_step"]
 
 _STEPS = (1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _WANTED = 30
+_SPARE = {"p95": 0, "max": 3}
 _LONGEST = 100 * 365 * 86_400
 _MOST_BLOCKS, _BESIDE_BLOCKS = 150, 11
 """More slices than this do not fit on one line as blocks, and fewer on a narrow terminal."""
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``time``."""
     add_files(parser)
     parser.add_argument("--every", metavar="TIME", help="length of a slice: 10s, 1m, 1h (by default about 30 slices)")
+    add_percentiles(parser, "50,95")
     add_format(parser)
 
 
@@ -46,13 +48,20 @@ def sensible_step(seconds: float) -> float:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     wanted = _wanted(arguments)
-    requests = session.requests(arguments.files, STATS_FIELDS)
+    percentiles = percentiles_of(arguments, "50,95")
+    requests = session.requests(arguments.files, STATS_FIELDS, beside_shares(percentiles))
     everything = requests.overview()
     step = _step(wanted, arguments, requests, everything)
     slices = requests.course(step)
-    head = (*head_of(everything), f"slices of {duration(step)}", *_blocks(slices))
+    quantiles = (*percentiles, "max")
+    head = (
+        *head_of(everything, quantiles if arguments.percentiles else QUANTILES),
+        f"slices of {duration(step)}",
+        *_blocks(slices, [*percentiles][-1]),
+    )
     data = {**source_data(requests), "every_seconds": step, "slices": slices}
-    show(Answer(data, head, (_table(slices, step),), notes_of(requests, everything)), arguments.format)
+    table = _table(slices, step, quantiles)
+    show(Answer(data, head, (table,), notes_of(requests, everything)), arguments.format)
     return 0
 
 
@@ -79,35 +88,32 @@ def _step(wanted: float | None, arguments: argparse.Namespace, requests: Request
     return step
 
 
-def _blocks(slices: Sequence[Slice]) -> list[str]:
+def _blocks(slices: Sequence[Slice], percentile: str) -> list[str]:
     if len(slices) > min(_MOST_BLOCKS, console().width - _BESIDE_BLOCKS):
         return []
     lines = [
         ("requests", blocks([one.requests for one in slices])),
         ("errors", blocks([one.errors for one in slices])),
-        ("p95", blocks([one.durations.p95 for one in slices])),
+        (percentile, blocks([one.durations.figure(percentile) for one in slices])),
     ]
     return [f"{name:<9}|{line}|" for name, line in lines]
 
 
-def _table(slices: Sequence[Slice], step: float) -> Table:
+def _table(slices: Sequence[Slice], step: float, quantiles: Sequence[str]) -> Table:
     columns = (
         Column("from", "from", moment, right=False, whole=True),
         Column("requests", "requests", count),
         Column("rate", "requests_per_second", rate, spare=5),
         Column("errors", "errors", count, spare=1),
         Column("share", "errors_share", percent, spare=4),
-        *(
-            Column(name, f"{name}_seconds", duration, spare=spare, few=True)
-            for name, spare in (("p50", 2), ("p95", 0), ("max", 3))
-        ),
+        *(Column(name, f"{name}_seconds", duration, spare=_SPARE.get(name, 2), few=True) for name in quantiles),
         Column("n", "n", count, spare=6),
     )
     few = frozenset(number for number, one in enumerate(slices) if 0 < one.durations.n < FEW)
-    return Table("Course", columns, tuple(_row(one, step) for one in slices), few)
+    return Table("Course", columns, tuple(_row(one, step, quantiles) for one in slices), few)
 
 
-def _row(one: Slice, step: float) -> tuple[object, ...]:
+def _row(one: Slice, step: float, quantiles: Sequence[str]) -> tuple[object, ...]:
     share = one.errors / one.requests if one.requests and one.errors is not None else None
     durations = one.durations
     return (
@@ -116,8 +122,6 @@ def _row(one: Slice, step: float) -> tuple[object, ...]:
         one.requests / step,
         one.errors,
         share,
-        durations.p50,
-        durations.p95,
-        durations.max,
+        *map(durations.figure, quantiles),
         durations.n,
     )

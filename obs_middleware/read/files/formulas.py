@@ -9,13 +9,26 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from obs_middleware.read.answers import BARS, FAILED_OUTCOMES, FAILED_STATUS, PER_DECADE, SHARES, Group, Quantiles
 from obs_middleware.read.files.columns import literal
 
-__all__ = ["BAR", "FAILED", "QUANTILES", "TOTALS", "WEIGHT", "group_of", "quantiles_of", "totals_of", "utc"]
+__all__ = [
+    "BAR",
+    "FAILED",
+    "QUANTILES",
+    "TOTALS",
+    "WEIGHT",
+    "Chosen",
+    "group_of",
+    "quantiles",
+    "quantiles_of",
+    "totals_of",
+    "utc",
+]
 
 _MOST: Final = sys.float_info.max  # a damaged line may claim any duration, and the sum of two must not be infinite
 WEIGHT: Final = "CASE WHEN sample_rate > 0 AND sample_rate <= 1 THEN 1 / sample_rate ELSE 1 END"
@@ -26,11 +39,21 @@ FAILED: Final = (
 BAR: Final = f"least(floor(log10(greatest(duration_seconds, 1e-6)) * {PER_DECADE} + 1e-9), {BARS[-1]})::INTEGER"
 """The bar of `BARS` that a duration belongs to."""
 
-QUANTILES: Final = (
-    f"count(duration_seconds), quantile_cont(duration_seconds, {[*SHARES.values()]}),"
-    f" max(duration_seconds), least(avg(duration_seconds), {_MOST})"
-)
-"""Four columns, which `quantiles_of` reads."""
+Chosen = Mapping[str, float]
+"""Percentiles beside `SHARES`: name -> share of the durations below it."""
+
+
+def quantiles(chosen: Chosen) -> str:
+    """Return four columns, which `quantiles_of` reads."""
+    shares = [*SHARES.values(), *chosen.values()]
+    return (
+        f"count(duration_seconds), quantile_cont(duration_seconds, {shares}),"
+        f" max(duration_seconds), least(avg(duration_seconds), {_MOST})"
+    )
+
+
+QUANTILES: Final = quantiles({})
+"""The same without chosen percentiles."""
 
 TOTALS: Final = (
     f"sum({WEIGHT}), sum({WEIGHT}) FILTER ({FAILED}),"
@@ -40,10 +63,14 @@ TOTALS: Final = (
 """Four columns, which `totals_of` reads."""
 
 
-def quantiles_of(row: Sequence[Any]) -> Quantiles:
-    """Return the columns of `QUANTILES`."""
+def quantiles_of(row: Sequence[Any], chosen: Chosen = MappingProxyType({})) -> Quantiles:
+    """Return the columns of `quantiles`."""
     n, values, largest, mean = row
-    return Quantiles(n, **dict(zip(SHARES, values, strict=True)), max=largest, mean=mean) if n else Quantiles(0)
+    if not n:
+        return Quantiles(0)
+    own, others = values[: len(SHARES)], values[len(SHARES) :]
+    named = dict(zip(chosen, others, strict=True))
+    return Quantiles(n, **dict(zip(SHARES, own, strict=True)), max=largest, mean=mean, chosen=named)
 
 
 def totals_of(row: Sequence[Any]) -> tuple[int, int | None, float]:
@@ -52,11 +79,16 @@ def totals_of(row: Sequence[Any]) -> tuple[int, int | None, float]:
     return round(requests or 0), round(errors or 0) if known else None, seconds or 0.0
 
 
-def group_of(keys: Sequence[str | None], row: Sequence[Any], everything: float | None) -> Group:
-    """Return the group of the columns of `TOTALS` and `QUANTILES`; *everything* is the time of all requests."""
+def group_of(
+    keys: Sequence[str | None],
+    row: Sequence[Any],
+    everything: float | None,
+    chosen: Chosen = MappingProxyType({}),
+) -> Group:
+    """Return the group of the columns of `TOTALS` and `quantiles`; *everything* is the time of all requests."""
     requests, errors, seconds = totals_of(row[:4])
     share = seconds / everything if everything else None
-    return Group(tuple(keys), requests, errors, seconds, share, quantiles_of(row[4:8]))
+    return Group(tuple(keys), requests, errors, seconds, share, quantiles_of(row[4:8], chosen))
 
 
 def utc(moment: dt.datetime | None) -> dt.datetime | None:

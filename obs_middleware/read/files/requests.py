@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from obs_middleware.read.answers import (
@@ -30,10 +30,11 @@ from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.formulas import (
     BAR,
     FAILED,
-    QUANTILES,
     TOTALS,
     WEIGHT,
+    Chosen,
     group_of,
+    quantiles,
     quantiles_of,
     totals_of,
     utc,
@@ -66,7 +67,14 @@ class _Times(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileRequests(FileSide):
-    """The requests of files, which were read into a table."""
+    """
+    The requests of files, which were read into a table.
+
+    Attributes:
+        chosen: Percentiles beside `SHARES` for the overview, the groups and the course.
+    """
+
+    chosen: Chosen = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -123,7 +131,9 @@ class FileRequests(FileSide):
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""
-        ((*row, sampled),) = self._rows(f"SELECT {TOTALS}, {QUANTILES}, bool_or(sample_rate < 1) FROM {self._table}")
+        ((*row, sampled),) = self._rows(
+            f"SELECT {TOTALS}, {self._quantiles}, bool_or(sample_rate < 1) FROM {self._table}"
+        )
         times = self._times()
         classes = self._rows(
             f"SELECT status // 100, sum({WEIGHT}) FROM {self._table} WHERE status IS NOT NULL GROUP BY 1 ORDER BY 1"
@@ -136,7 +146,7 @@ class FileRequests(FileSide):
             estimated=bool(sampled),
             first=utc(times.first),
             last=utc(times.last),
-            durations=quantiles_of(row[4:]),
+            durations=quantiles_of(row[4:], self.chosen),
             histogram=self._histogram(),
             statuses=tuple(Count(f"{number}xx", round(weight)) for number, weight in classes),
             odd=times.odd,
@@ -177,10 +187,10 @@ class FileRequests(FileSide):
     def groups(self, by: Sequence[str], limit: int | None = None) -> Groups:
         """Return requests by the fields *by*, at most *limit* groups, those first that took the most time together."""
         if limit is None or self._are_few(by, limit):
-            rows = self._rows(f"SELECT {keys_of(by)}, {TOTALS}, {QUANTILES} FROM {self._table} GROUP BY ALL")
+            rows = self._rows(f"SELECT {keys_of(by)}, {TOTALS}, {self._quantiles} FROM {self._table} GROUP BY ALL")
             if limit is None or len(rows) <= limit:
                 everything = sum(row[len(by) + 3] or 0.0 for row in rows)
-                found = (group_of(row[: len(by)], row[len(by) :], everything) for row in rows)
+                found = (group_of(row[: len(by)], row[len(by) :], everything, self.chosen) for row in rows)
                 return Groups(tuple(by), tuple(sorted(found, key=most_time_first)), None, len(rows))
         return self._best_groups(by, limit)
 
@@ -197,12 +207,12 @@ class FileRequests(FileSide):
         tie = ", ".join(f"k{number} NULLS LAST" for number in range(len(by)))
         rows = self._rows(
             f"WITH wanted AS ({ranking} ORDER BY together DESC, {tie} LIMIT {int(limit)})"
-            f" SELECT {wanted_keys(by)}, {TOTALS}, {QUANTILES}, wanted.together IS NULL"
+            f" SELECT {wanted_keys(by)}, {TOTALS}, {self._quantiles}, wanted.together IS NULL"
             f" FROM {self._table} AS r LEFT JOIN wanted ON {same_keys(by)} GROUP BY ALL"
         )
         kept, others = [], None
         for row in rows:
-            group = group_of(row[: len(by)], row[len(by) :], everything)
+            group = group_of(row[: len(by)], row[len(by) :], everything, self.chosen)
             if row[-1]:
                 others = group
             else:
@@ -222,7 +232,7 @@ class FileRequests(FileSide):
         """Return the time span cut into slices of *every* seconds. A line without a time, or an odd one, is in none."""
         step = max(round(every * 1_000_000), 1)
         rows = self._rows(
-            f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {QUANTILES} FROM {self._table}"
+            f"SELECT epoch_us(timestamp) // {step}, {TOTALS}, {self._quantiles} FROM {self._table}"
             f" WHERE {self._in_span()} GROUP BY 1"
         )
         if not rows:
@@ -233,7 +243,7 @@ class FileRequests(FileSide):
             start, end = (_EPOCH + dt.timedelta(microseconds=one * step) for one in (number, number + 1))
             if number in found:
                 requests, errors, _ = totals_of(found[number][:4])
-                slices.append(Slice(start, end, requests, errors, quantiles_of(found[number][4:])))
+                slices.append(Slice(start, end, requests, errors, quantiles_of(found[number][4:], self.chosen)))
             else:
                 slices.append(Slice(start, end, 0, None, Quantiles(0)))
         return tuple(slices)
@@ -287,3 +297,7 @@ class FileRequests(FileSide):
             f"SELECT service, count(*) FROM {self._table} WHERE service IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         )
         return tuple(Count(name, lines) for name, lines in rows)
+
+    @property
+    def _quantiles(self) -> str:
+        return quantiles(self.chosen)

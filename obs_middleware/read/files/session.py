@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,9 @@ class FileSession:
         """Return the files that match *names*; see `find_sources`."""
         return find_sources(names, self.scratch, remarks=self.remarks)
 
-    def requests(self, names: Sequence[str], fields: Iterable[str]) -> FileRequests:
+    def requests(
+        self, names: Sequence[str], fields: Iterable[str], chosen: Mapping[str, float] | None = None
+    ) -> FileRequests:
         """
         Read the files that match *names*. Every call fills a new table.
 
@@ -77,7 +79,7 @@ class FileSession:
                 raise SourceError(f"{where}: {none_passes(log.filtered, self.condition, self._unfiltered(sources))}")
             lines = f"{log.lines:,} line{'' if log.lines == 1 else 's'}"
             raise SourceError(f"{where}: no request line among {lines}{hint_of(sources)}")
-        return FileRequests(log)
+        return FileRequests(log, chosen or {})
 
     def _unfiltered(self, sources: Sequence[Source]) -> Callable[[Condition], bool]:
         """Return a function that tells whether any request in *sources* matches a condition, without the filters."""

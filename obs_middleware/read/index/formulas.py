@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from obs_middleware.read.answers import (
@@ -32,8 +32,6 @@ __all__ = [
     "MOST_RATES",
     "Figures",
     "bins_of",
-    "group_of",
-    "quantiles_of",
     "rank_error",
     "seconds_of",
     "totals_of",
@@ -76,10 +74,12 @@ class Figures:
     Attributes:
         names: Field of the package -> its name in the index.
         sampled: Whether lines have a sample rate, so that they must be weighted.
+        chosen: Percentiles beside `SHARES`: name -> share of the durations below it.
     """
 
     names: Mapping[str, str]
     sampled: bool = False
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> Query:
@@ -95,13 +95,19 @@ class Figures:
 
     @property
     def all(self) -> Query:
-        """All that `totals_of` and `quantiles_of` read."""
+        """All that `totals_of`, `quantiles_of` and `group_of` read."""
         duration = {"field": self.names["duration_seconds"]}
         return {
             **self.weighted({"failed": {"filter": self.failed}, "seconds": {"sum": duration}}),
             "longest": {"max": duration},
-            "took": self.digest([100 * share for share in SHARES.values()]),
+            "took": self.digest([100 * share for share in self._shares.values()]),
         }
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        """All percentiles in rising order, which is that of the answers."""
+        both = {**SHARES, **self.chosen}
+        return dict(sorted(both.items(), key=lambda one: one[1]))
 
     @property
     def rates(self) -> Query:
@@ -136,6 +142,23 @@ class Figures:
             histogram["offset"] = f"{offset}ms"
         return {"date_histogram": histogram, "aggs": aggregations}
 
+    def quantiles_of(self, bucket: Mapping[str, Any]) -> Quantiles:
+        """Return the durations of a bucket of `all`."""
+        n = bucket["doc_count"]
+        if not n:
+            return Quantiles(0)
+        values = [one["value"] / 1e9 for one in bucket["took"]["values"]]
+        named = dict(zip(self._shares, values, strict=True))
+        chosen = {name: named.pop(name) for name in self.chosen}
+        mean = bucket["seconds"]["value"] / 1e9 / n
+        return Quantiles(n, **named, max=bucket["longest"]["value"] / 1e9, mean=mean, chosen=chosen)
+
+    def group_of(self, keys: Keys, bucket: Mapping[str, Any], everything: float | None) -> Group:
+        """Return the group of a bucket of `all`; *everything* is the time of all requests."""
+        requests, errors, seconds = totals_of(bucket)
+        share = seconds / everything if everything else None
+        return Group(keys, requests, errors, seconds, share, self.quantiles_of(bucket))
+
 
 def weight_of(bucket: Mapping[str, Any], value: Callable[[Any], float] = lambda one: one["doc_count"]) -> float:
     """Return the *value* of a bucket, in which a line with a sample rate counts 1 / rate."""
@@ -152,22 +175,6 @@ def totals_of(bucket: Mapping[str, Any]) -> tuple[int, int | None, float]:
     """Return requests, errors and seconds."""
     errors = weight_of(bucket, lambda one: int(one["failed"]["doc_count"]))
     return round(weight_of(bucket)), round(errors), seconds_of(bucket)
-
-
-def quantiles_of(bucket: Mapping[str, Any]) -> Quantiles:
-    """Return the durations."""
-    n = bucket["doc_count"]
-    if not n:
-        return Quantiles(0)
-    values = [one["value"] / 1e9 for one in bucket["took"]["values"]]
-    mean = bucket["seconds"]["value"] / 1e9 / n
-    return Quantiles(n, **dict(zip(SHARES, values, strict=True)), max=bucket["longest"]["value"] / 1e9, mean=mean)
-
-
-def group_of(keys: Keys, bucket: Mapping[str, Any], everything: float | None) -> Group:
-    """Return the group of a bucket; *everything* is the time of all requests."""
-    requests, errors, seconds = totals_of(bucket)
-    return Group(keys, requests, errors, seconds, seconds / everything if everything else None, quantiles_of(bucket))
 
 
 def bins_of(buckets: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[tuple[Bin, ...], ...]:

@@ -30,8 +30,6 @@ from obs_middleware.read.index.fields import value_in
 from obs_middleware.read.index.formulas import (
     APPROXIMATE,
     bins_of,
-    group_of,
-    quantiles_of,
     totals_of,
     weight_of,
 )
@@ -98,7 +96,7 @@ class IndexRequests(IndexSide):
             estimated=self._sampled,
             first=self._first,
             last=self._last,
-            durations=quantiles_of(answer),
+            durations=self._figures.quantiles_of(answer),
             histogram=bins_of([answer["bars"]["buckets"]])[0],
             statuses=tuple(one for one in counts if one.count),
         )
@@ -117,7 +115,7 @@ class IndexRequests(IndexSide):
         if len(kept) < len(ranking):
             grouping = grouping_of(by, self._fields)
             others: Query = {"bool": {"must_not": [grouping.query(one.raw) for one in kept]}}
-            rest = group_of((), self._ask(self._figures.all, others), everything)
+            rest = self._figures.group_of((), self._ask(self._figures.all, others), everything)
         return Groups(tuple(by), tuple(self._rows(by, kept, everything)), rest, len(ranking))
 
     def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
@@ -154,7 +152,7 @@ class IndexRequests(IndexSide):
             start, end = (_EPOCH + dt.timedelta(milliseconds=moment) for moment in (one["key"], one["key"] + step))
             if one["doc_count"]:
                 requests, errors, _ = totals_of(one)
-                slices.append(Slice(start, end, requests, errors, quantiles_of(one)))
+                slices.append(Slice(start, end, requests, errors, self._figures.quantiles_of(one)))
             else:
                 slices.append(Slice(start, end, 0, None, Quantiles(0)))
         return tuple(slices)

@@ -42,13 +42,16 @@ class IndexSession:
     now: dt.datetime
     remarks: Remarks = field(default_factory=Remarks)
 
-    def requests(self, names: Sequence[str], fields: Iterable[str]) -> IndexRequests:
+    def requests(
+        self, names: Sequence[str], fields: Iterable[str], chosen: Mapping[str, float] | None = None
+    ) -> IndexRequests:
         """
         Return the requests that pass the filters.
 
         Args:
             names: Empty, or for a side of a comparison one of the indices or an expression.
             fields: The fields that you are going to ask for.
+            chosen: Percentiles to compute beside `SHARES`: name -> share of the durations below it.
 
         Raises:
             SourceError: No request passes the filters.
@@ -62,7 +65,7 @@ class IndexSession:
         wanted = {*fields, *fields_of(condition)}
         with self.client.understood():
             found = self.client.fields(index, wanted - {*TYPES})
-            return IndexRequests(self.client, index, found, condition)
+            return IndexRequests(self.client, index, found, condition, chosen or {})
 
     def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the documents that match *condition* and the filters, in the order of time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from obs_middleware.read.answers import Group, Keys, Ranked, SliceCount
@@ -11,7 +12,7 @@ from obs_middleware.read.errors import SourceError
 from obs_middleware.read.index.client import Client, understands_answers
 from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields
-from obs_middleware.read.index.formulas import MOST_RATES, Figures, group_of, rank_error, seconds_of, weight_of
+from obs_middleware.read.index.formulas import MOST_RATES, Figures, rank_error, seconds_of, weight_of
 from obs_middleware.read.index.grouping import grouping_of
 from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition
@@ -40,12 +41,20 @@ class IndexSide:
         index: The name of the index, a pattern, or several of these with commas between them.
         fields: The fields of the index.
         condition: The filters.
+        chosen: Percentiles beside `SHARES`.
 
     Raises:
         SourceError: No request passes the filters.
     """
 
-    def __init__(self, client: Client, index: str, fields: Fields, condition: Condition) -> None:
+    def __init__(
+        self,
+        client: Client,
+        index: str,
+        fields: Fields,
+        condition: Condition,
+        chosen: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._client, self._index, self._fields, self._condition = client, index, fields, condition
         self._names = {field: fields.name(field) for field in TYPES}
         requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
@@ -58,7 +67,7 @@ class IndexSide:
         if answer["rates"].get("sum_other_doc_count"):
             raise SourceError(f"{self.sources[0]}: more than {MOST_RATES:,} different sample rates: narrow the filters")
         self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
-        self._figures = Figures(self._names, self._sampled)
+        self._figures = Figures(self._names, self._sampled, chosen)
         self._first, self._last = (moment_of(answer[name]["value"]) for name in ("first", "last"))
 
     @property
@@ -176,7 +185,7 @@ class IndexSide:
             filters = {f"g{number}": grouping.query(one.raw) for number, one in enumerate(part)}
             answer = self._ask({"groups": {"filters": {"filters": filters}, "aggs": self._figures.all}})
             for number, one in enumerate(part):
-                yield group_of(one.keys, answer["groups"]["buckets"][f"g{number}"], everything)
+                yield self._figures.group_of(one.keys, answer["groups"]["buckets"][f"g{number}"], everything)
 
 
 def _why_none(client: Client, index: str, fields: Fields, requests: list[Query], condition: Condition) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from pathlib import Path
 
 import pytest
 from console import Run, write
 from loglines import FORMATS, Event, events
+from tables import quantile
 
 from obs_middleware.__main__ import main
 
@@ -70,3 +73,42 @@ def test_a_command_that_asks_no_search_engine_refuses_one(
     assert main([name, "--opensearch", *value]) == 2
 
     assert "--opensearch: this command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "50,", "0", "100", "-5", "150", "nan", "many", "p"])
+@pytest.mark.parametrize("name", ["stats", "time"])
+def test_a_percentile_is_between_0_and_100(name: str, text: str, run: Run, log: Path) -> None:
+    code, out, err = run(name, log, f"--p={text}")
+
+    assert (code, out) == (2, "")
+    assert "use numbers above 0 and below 100" in err
+
+
+@pytest.mark.parametrize("name", ["stats", "time"])
+@pytest.mark.parametrize(("text", "shown"), [("50", "50"), ("p75, 99.90", "75 99.9"), ("99.999,1,1.0", "99.999 1")])
+def test_chosen_percentiles_are_exact(
+    name: str, text: str, shown: str, run: Run, log: Path, written: list[Event]
+) -> None:
+    """One group and one slice contain all lines."""
+    everything = {"stats": ["--by", "service"], "time": ["--every", "1d"]}[name]
+    took = [event["duration_seconds"] for event in written]
+    expected = {f"p{one}": quantile(took, float(one) / 100) for one in shown.split()}
+
+    [row] = csv.DictReader(io.StringIO(run(name, log, "--p", text, *everything, "--format", "csv")[1]))
+    data = json.loads(run(name, log, "--p", text, *everything, "--format", "json")[1])
+    table = run(name, log, "--p", text, *everything)[1]
+
+    found = {key.removesuffix("_seconds"): float(value) for key, value in row.items() if re.fullmatch(r"p.*", key)}
+    assert found == pytest.approx(expected)
+    one = data["groups"]["rows"][0] if name == "stats" else data["slices"][0]
+    found = {name: one["durations"]["p999" if name == "p99.9" else name] for name in expected}
+    assert found == pytest.approx(expected)
+    assert re.search("  ".join(rf"{name} [\d.]+ [mµ]?s" for name in [*expected, "max"]), table)
+
+
+def test_the_row_of_hidden_groups_has_chosen_percentiles(run: Run, log: Path, written: list[Event]) -> None:
+    rows = csv.DictReader(io.StringIO(run(log, "--by", "route", "--limit", "1", "--p", "75", "--format", "csv")[1]))
+    first, rest = rows
+
+    took = [event["duration_seconds"] for event in written if event["route"] != first["route"]]
+    assert float(rest["p75_seconds"]) == pytest.approx(quantile(took, 0.75))

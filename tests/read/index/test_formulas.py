@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from obs_middleware.read.answers import Quantiles
-from obs_middleware.read.index.formulas import Figures, bins_of, quantiles_of, weight_of
+from obs_middleware.read.index.formulas import Figures, bins_of, weight_of
 
 NAMES = {"duration_seconds": "event.duration", "sample_rate": "obs.sample_rate"}
 
 
 def test_a_group_that_has_gone_since_it_was_found_has_no_durations() -> None:
-    assert quantiles_of({"doc_count": 0}) == Quantiles(0)
+    assert Figures(NAMES).quantiles_of({"doc_count": 0}) == Quantiles(0)
 
 
 def test_only_lines_with_a_sample_rate_are_counted_by_rate() -> None:

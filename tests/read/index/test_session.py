@@ -99,6 +99,17 @@ def test_filters_let_the_same_pass(filters: list[str], run: Run, shop: Shop) -> 
 # Lines
 
 
+@pytest.mark.parametrize(("name", "rows"), [("stats", "groups"), ("time", "slices")])
+def test_chosen_percentiles_are_where_their_error_allows(name: str, rows: str, run: Run, shop: Shop) -> None:
+    here, there = both(run, shop, name, "--p", "25,75")
+
+    [one, *_] = there[rows]["rows"] if name == "stats" else there[rows]
+    [same, *_] = here[rows]["rows"] if name == "stats" else here[rows]
+    took = [same["durations"][figure] for figure in ("p25", "p75")]
+    assert [one["durations"][figure] for figure in ("p25", "p75")] == pytest.approx(took, rel=0.2)
+    assert one["durations"]["n"] == same["durations"]["n"]
+
+
 def test_request_prints_every_line_of_one_request(run: Run, shop: Shop) -> None:
     request_id = shop.lines[0]["request_id"]
 
