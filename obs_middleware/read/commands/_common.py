@@ -36,6 +36,7 @@ __all__ = [
     "session",
     "source_data",
     "write_lines",
+    "zone_in",
 ]
 
 S = TypeVar("S", bound="_HasRemarks")
@@ -64,7 +65,7 @@ class Session(_HasRemarks, Protocol):
     One run of a command: the source of the lines, and the filters.
 
     Attributes:
-        now: The time that ``--since 2h`` counts back from.
+        now: The time that ``--since 2h`` counts back from, in the time zone of ``--tz``.
     """
 
     @property
@@ -110,6 +111,11 @@ def session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
 
     now = now_of(arguments)
     return open_index(access, tuple(arguments.index), condition_of(arguments, now), now)
+
+
+def zone_in(session: Session) -> dt.tzinfo:
+    """Return the time zone that people see times in."""
+    return session.now.tzinfo or dt.UTC
 
 
 def answered(arguments: argparse.Namespace, answer: Callable[[argparse.Namespace, Session], int]) -> int:

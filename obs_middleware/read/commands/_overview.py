@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from obs_middleware.read.answers import FEW, SHARES, Count, Groups, Overview, Quantiles
@@ -29,11 +30,11 @@ def beside_shares(percentiles: Mapping[str, float]) -> dict[str, float]:
     return {name: share for name, share in percentiles.items() if share not in SHARES.values()}
 
 
-def head_of(everything: Overview, quantiles: Sequence[str] = QUANTILES) -> tuple[str, ...]:
-    """Return the figures of all requests as a few lines: totals, time span, statuses, and these quantiles."""
+def head_of(everything: Overview, quantiles: Sequence[str] = QUANTILES, zone: dt.tzinfo = dt.UTC) -> tuple[str, ...]:
+    """Return the figures of all requests as a few lines: totals, time span in *zone*, statuses, and these quantiles."""
     lines = ["  ".join(_totals(everything))]
     if everything.first is not None and everything.last is not None:
-        lines.append(f"from {moment(everything.first)} to {moment(everything.last)}")
+        lines.append(f"from {moment(everything.first, zone)} to {moment(everything.last, zone)}")
     if everything.statuses:
         lines.append("  ".join(f"{one.name} {count(one.count)}" for one in everything.statuses))
     lines.append(_quantile_line(everything.durations, quantiles))

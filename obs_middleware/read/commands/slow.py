@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from obs_middleware.read.answers import SLOW_FIELDS
 from obs_middleware.read.commands._arguments import add_files, add_format, add_limit
-from obs_middleware.read.commands._common import Session, answered, source_data
+from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import reading_notes
 from obs_middleware.read.show.numbers import count, duration, moment
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
@@ -48,6 +49,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         # On a screen, leave out empty columns, and the route, which repeats the path.
         names = [name for name in names if name != "route" and any(getattr(one, name) is not None for one in slowest)]
     rows = tuple(tuple(getattr(one, name) for name in names) for one in slowest)
-    table = Table("", tuple(_COLUMNS[name] for name in names), rows)
+    zoned = _COLUMNS["timestamp"]._replace(text=partial(moment, zone=zone_in(session)))
+    table = Table("", tuple(zoned if name == "timestamp" else _COLUMNS[name] for name in names), rows)
     show(Answer({**source_data(requests), "slowest": slowest}, (), (table,), reading_notes(requests)), arguments.format)
     return 0

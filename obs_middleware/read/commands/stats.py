@@ -19,7 +19,7 @@ from obs_middleware.read.commands._arguments import (
     by_of,
     percentiles_of,
 )
-from obs_middleware.read.commands._common import Session, answered, source_data
+from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import beside_shares, has_keys, head_of, notes_of
 from obs_middleware.read.show.numbers import count, duration, number_of, percent
 from obs_middleware.read.show.text import BLANK, Answer, Column, Table, console, plain, route, show
@@ -58,7 +58,7 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     services = requests.services()
     data = {**source_data(requests), "services": services, "overview": everything, "groups": groups}
     notes = (*notes_of(requests, everything, groups), *_service_notes(services, by))
-    show(Answer(data, head_of(everything, quantiles), tuple(tables), notes), arguments.format)
+    show(Answer(data, head_of(everything, quantiles, zone_in(session)), tuple(tables), notes), arguments.format)
     return 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview, Slice
 from obs_middleware.read.commands._arguments import add_files, add_format, add_percentiles, percentiles_of
-from obs_middleware.read.commands._common import Session, answered, source_data
+from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import QUANTILES, beside_shares, head_of, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
@@ -55,12 +57,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     slices = requests.course(step)
     quantiles = (*percentiles, "max")
     head = (
-        *head_of(everything, quantiles if arguments.percentiles else QUANTILES),
+        *head_of(everything, quantiles if arguments.percentiles else QUANTILES, zone_in(session)),
         f"slices of {duration(step)}",
         *_blocks(slices, [*percentiles][-1]),
     )
     data = {**source_data(requests), "every_seconds": step, "slices": slices}
-    table = _table(slices, step, quantiles)
+    table = _table(slices, step, quantiles, zone_in(session))
     show(Answer(data, head, (table,), notes_of(requests, everything)), arguments.format)
     return 0
 
@@ -99,9 +101,9 @@ def _blocks(slices: Sequence[Slice], percentile: str) -> list[str]:
     return [f"{name:<9}|{line}|" for name, line in lines]
 
 
-def _table(slices: Sequence[Slice], step: float, quantiles: Sequence[str]) -> Table:
+def _table(slices: Sequence[Slice], step: float, quantiles: Sequence[str], zone: dt.tzinfo) -> Table:
     columns = (
-        Column("from", "from", moment, right=False, whole=True),
+        Column("from", "from", partial(moment, zone=zone), right=False, whole=True),
         Column("requests", "requests", count),
         Column("rate", "requests_per_second", rate, spare=5),
         Column("errors", "errors", count, spare=1),

@@ -110,16 +110,16 @@ def _two_units(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def moment(time: dt.datetime | None) -> str:
+def moment(time: dt.datetime | None, zone: dt.tzinfo = dt.UTC) -> str:
     """
-    Format a time in UTC so that you can paste it behind ``--since``: ``2026-11-02T10:00:00Z``.
+    Format a time so that you can paste it behind ``--since``: ``2026-11-02T10:00:00Z``, ``2026-11-02T11:00:00+01:00``.
 
     Milliseconds follow if there are any.
     """
     if time is None:
         return MISSING
-    time = time.astimezone(dt.UTC)
-    return f"{time.isoformat(timespec='milliseconds' if time.microsecond >= 1000 else 'seconds')[:-6]}Z"
+    text = time.astimezone(zone).isoformat(timespec="milliseconds" if time.microsecond >= 1000 else "seconds")
+    return f"{text.removesuffix('+00:00')}Z" if zone is dt.UTC else text
 
 
 def clock(time: dt.datetime, step: dt.timedelta) -> str:

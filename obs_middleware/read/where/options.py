@@ -29,9 +29,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         "--since", metavar="TIME", help="2026-11-02T10:00:00Z, 10:01, yesterday, or an age: 15m, 1h30m, 1w"
     )
     group.add_argument("--until", metavar="TIME", help="the same; this time is excluded")
-    group.add_argument(
-        "--tz", metavar="ZONE", help="zone of times without one: Europe/Amsterdam, --tz=+02:00, local (UTC)"
-    )
+    group.add_argument("--tz", metavar="ZONE", help="time zone: Europe/Amsterdam, --tz=+02:00, local (UTC)")
     group.add_argument("--where", metavar="EXPR", action="append", help='"status >= 500 and duration_seconds > 300ms"')
     group.add_argument("--route", metavar="ROUTE", action="append", help='the route of the line; "" is the root')
     group.add_argument("--method", metavar="METHOD", action="append", help="GET, POST, ...")

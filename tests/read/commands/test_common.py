@@ -219,3 +219,18 @@ def test_a_file_that_is_named_twice_counts_once(run: Run, log: Path) -> None:
 
     assert (code, json.loads(out)["overview"]["requests"]) == (0, 300)
     assert err == f"obs-middleware: {log}: named twice, so it is read once\n"
+
+
+@pytest.mark.parametrize("name", ["stats", "time", "slow"])
+@pytest.mark.parametrize(("zone", "hour"), [("+05:30", "15:30:00+05:30"), ("America/New_York", "05:00:00-05:00")])
+def test_times_for_people_are_in_the_chosen_zone(
+    name: str, zone: str, hour: str, run: Run, tmp_path: Path, written: list[Event]
+) -> None:
+    log = write(tmp_path / "a.log", [FORMATS["flat"](written[0] | {"timestamp": "2026-11-02T10:00:00.000000Z"})])
+
+    for form in ("table", "markdown"):
+        shown = run(name, log, f"--tz={zone}", "--format", form)[1]
+        assert f"2026-11-02T{hour}" in shown
+        assert "Z" not in shown
+    assert f"2026-11-02T{hour}" not in run(name, log, f"--tz={zone}", "--format", "json")[1]
+    assert run(name, log, f"--tz={zone}", "--format", "csv") == run(name, log, "--format", "csv")

@@ -138,11 +138,13 @@ def test_a_length_of_time_has_two_units(delta: dt.timedelta, shown: str) -> None
     assert span(delta) == shown
 
 
-def test_a_moment_is_in_utc_and_has_milliseconds_if_there_are_any() -> None:
+def test_a_moment_is_in_utc_or_a_zone_and_has_milliseconds_if_there_are_any() -> None:
     berlin = dt.timezone(dt.timedelta(hours=1))
 
     assert moment(NOON.astimezone(berlin)) == "2026-11-24T12:00:00Z"
     assert moment(NOON.replace(microsecond=34567)) == "2026-11-24T12:00:00.034Z"
+    assert moment(NOON, berlin) == "2026-11-24T13:00:00+01:00"
+    assert moment(NOON, dt.timezone(dt.timedelta(0), "GMT")) == "2026-11-24T12:00:00+00:00"
     assert moment(NOON.replace(microsecond=999)) == "2026-11-24T12:00:00Z"
 
 
