@@ -92,6 +92,9 @@ class Session(_HasRemarks, Protocol):
     def lines_by_request(self, start: str, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the lines whose request id begins with *start* and that match the filters: id -> lines by time."""
 
+    def unknown_fields(self, condition: Condition, names: Sequence[str]) -> Sequence[str]:
+        """Return the fields in *condition* that no line has, whatever the filters are."""
+
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""
 

@@ -7,6 +7,7 @@ The lines are written unchanged, so that you can pipe them into the next program
 from __future__ import annotations
 
 import argparse
+import sys
 
 from obs_middleware.read.commands._arguments import add_files
 from obs_middleware.read.commands._common import NOTHING_FOUND, Session, answered, write_lines
@@ -39,4 +40,8 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         print(found)
     else:
         found = write_lines(session.lines(condition, arguments.files))
-    return 0 if found else NOTHING_FOUND
+    if found:
+        return 0
+    for field in session.unknown_fields(condition, arguments.files):
+        print(f"obs-middleware: no line has the field {field}", file=sys.stderr)
+    return NOTHING_FOUND

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -18,7 +18,7 @@ from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
 from obs_middleware.read.files.table import connect, read_log
 from obs_middleware.read.remarks import Remarks
-from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
+from obs_middleware.read.where.conditions import Condition, Every, Missing, Not, fields_of, starts_with
 from obs_middleware.read.where.reasons import none_passes
 
 __all__ = ["FileSession", "open_files"]
@@ -47,10 +47,14 @@ class FileSession:
     watch: Watch = nullcontext
     remarks: Remarks = field(default_factory=Remarks)
     _tables: list[str] = field(default_factory=list)
+    _sources: dict[tuple[str, ...], list[Source]] = field(default_factory=dict)
 
     def sources(self, names: Iterable[str]) -> list[Source]:
-        """Return the files that match *names*; see `find_sources`."""
-        return find_sources(names, self.scratch, remarks=self.remarks)
+        """Return the files that match *names*; see `find_sources`. A pipe is read only once."""
+        key = tuple(names)
+        if key not in self._sources:
+            self._sources[key] = find_sources(key, self.scratch, remarks=self.remarks)
+        return self._sources[key]
 
     def requests(
         self, names: Sequence[str], fields: Iterable[str], chosen: Mapping[str, float] | None = None
@@ -106,6 +110,12 @@ class FileSession:
         """Return the lines whose request id begins with *start* and that match the filters; see `lines_by_request`."""
         wanted = predicate(Every((starts_with("request_id", start), self.condition)))
         return lines_by_request(self.connection, self.sources(names), wanted, self.scratch, start, self.remarks)
+
+    def unknown_fields(self, condition: Condition, names: Sequence[str]) -> list[str]:
+        """Return the fields in *condition* that no line has, whatever the filters are."""
+        unfiltered = replace(self, condition=Every(), remarks=Remarks())
+        fields = sorted(fields_of(condition))
+        return [one for one in fields if next(unfiltered.lines(Not(Missing(one)), names), None) is None]
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from obs_middleware.read.index.access import Access
@@ -17,7 +17,7 @@ from obs_middleware.read.index.requests import IndexRequests
 from obs_middleware.read.index.side import PAGE
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import TYPES
-from obs_middleware.read.where.conditions import Condition, Every, fields_of, starts_with
+from obs_middleware.read.where.conditions import Condition, Every, Missing, Not, fields_of, starts_with
 from obs_middleware.read.where.expression import parse
 
 __all__ = ["IndexSession", "open_index"]
@@ -90,6 +90,11 @@ class IndexSession:
             while hits := self.client.search(index, {**body, **after})["hits"]["hits"]:
                 yield from (hit.get("_source", {}) for hit in hits)
                 after = {"search_after": hits[-1]["sort"]}
+
+    def unknown_fields(self, condition: Condition, names: Sequence[str]) -> list[str]:
+        """Return the fields in *condition* that no line has, whatever the filters are."""
+        unfiltered = replace(self, condition=Every())
+        return [one for one in sorted(fields_of(condition)) if not unfiltered.count(Not(Missing(one)), names)]
 
     def count(self, condition: Condition, names: Sequence[str]) -> int:
         """Count the lines that `lines` would yield."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from console import Run, on_a_terminal
+import pytest
+from console import COMMAND, DEADLINE, Run, on_a_terminal
 from loglines import BARE, FORMATS, Event, events
 
 
@@ -21,3 +23,21 @@ def test_control_characters_in_lines_are_inert_on_a_terminal(tmp_path: Path) -> 
     log.write_text(BARE["root logger"](events(1)[0]).replace("INFO", "INFO\x1b]0;title\x07") + "\n")
 
     assert "\x1b]0" not in on_a_terminal("grep", "duration_seconds >= 0", log)
+
+
+@pytest.mark.parametrize("count", [[], ["--count"]])
+def test_grep_names_a_field_that_no_line_has(count: list[str], run: Run, log: Path) -> None:
+    code, out, err = run("grep", "tenat = 't1' or tenant = 't9'", log, "--since", "1h", *count)
+
+    assert (code, out) == (1, "0\n" if count else "")
+    assert err == "obs-middleware: no line has the field tenat\n"
+    assert run("grep", "tenant = 't9'", log, *count)[2] == ""
+
+
+def test_grep_names_a_field_that_no_line_of_a_pipe_has(log: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "grep", "tenat = 't1'"], input=log.read_bytes(), capture_output=True, check=False, timeout=DEADLINE
+    )
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"obs-middleware: no line has the field tenat\n"
