@@ -8,7 +8,6 @@ programs are shown too.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import re
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from itertools import islice
 from typing import Any, Final
 
 from obs_middleware.read.commands._arguments import add_local_files
-from obs_middleware.read.commands._common import answered_in, file_session
+from obs_middleware.read.commands._common import answered_in, file_session, zone_in
 from obs_middleware.read.files.archives import compression_of
 from obs_middleware.read.files.follow import PIECE_BYTES, Lines
 from obs_middleware.read.files.parsed import LineParser
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
     parser = LineParser(session.connection, session.condition, SHOWN_FIELDS)
-    zone = session.now.tzinfo or dt.UTC
+    zone = zone_in(session)
     output = console()
     for lines in _batches(arguments, session):
         for line in parser.parse(lines):

@@ -8,7 +8,6 @@ among them.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import stat
 import statistics
 import sys
@@ -22,7 +21,7 @@ from rich.text import Text
 
 from obs_middleware.read.answers import FEW
 from obs_middleware.read.commands._arguments import add_local_files, whole_number
-from obs_middleware.read.commands._common import answered_in, file_session
+from obs_middleware.read.commands._common import answered_in, file_session, zone_in
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.follow import Follower, PipeFollower
 from obs_middleware.read.files.parsed import LineParser
@@ -134,7 +133,7 @@ class _Screen:
         self.summary = Summary()
         self._output = console()
         self._parser = LineParser(session.connection, session.condition, SHOWN_FIELDS)
-        self._zone = session.now.tzinfo or dt.UTC
+        self._zone = zone_in(session)
 
     def show(self, lines: Sequence[str]) -> None:
         """Print the lines that pass the filters. Without filters, print lines of other programs too."""
