@@ -15,7 +15,6 @@ __all__ = [
     "FAILED_OUTCOMES",
     "FAILED_STATUS",
     "FEW",
-    "INLINE",
     "PER_DECADE",
     "SHARES",
     "SLOW_FIELDS",
@@ -47,11 +46,6 @@ FEW: Final = 20
 
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 """The quantiles of `Quantiles`: figure -> share of the durations below it."""
-
-_ATTRIBUTES: Final = {"p99.9": "p999"}
-
-INLINE: Final = "inline"
-"""Metadata of a mapping in an answer: in JSON its keys are among the fields of the answer."""
 
 PER_DECADE: Final = 4
 """Bars of a histogram for a factor of ten: each is 1.8 times as wide as the one before."""
@@ -103,7 +97,7 @@ class Quantiles:
     Attributes:
         n: The number of durations, not weighted by a sample rate. If it is 0, the other values are None.
         mean: The arithmetic mean.
-        chosen: Other percentiles, if the user chose some: ``p75`` -> seconds.
+        chosen: Other percentiles, if the user chose some: ``p75`` -> seconds. In JSON they are beside the fields.
     """
 
     n: int
@@ -114,14 +108,11 @@ class Quantiles:
     p999: float | None = None
     max: float | None = None
     mean: float | None = None
-    chosen: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata={INLINE: True})
+    chosen: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata={"inline": True})
 
     def figure(self, name: str) -> float | None:
         """Return the quantile that the console calls *name*: ``p75``, ``p99.9``, ``max``."""
-        if name in self.chosen:
-            return self.chosen[name]
-        value: float | None = getattr(self, _ATTRIBUTES.get(name, name), None)
-        return value
+        return self.chosen.get(name, getattr(self, "p999" if name == "p99.9" else name, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from obs_middleware.read.answers import FEW, INLINE
+from obs_middleware.read.answers import FEW
 from obs_middleware.read.show.numbers import MISSING
 
 __all__ = ["BLANK", "FORMATS", "Answer", "Column", "Table", "blocks", "console", "inert", "plain", "route", "show"]
@@ -171,7 +171,7 @@ def _as_json(value: Any) -> Any:
         found: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             one = getattr(value, field.name)
-            found |= one if field.metadata.get(INLINE) else {field.name: one}
+            found |= one if field.metadata.get("inline") else {field.name: one}
         return found
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
