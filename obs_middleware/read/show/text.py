@@ -135,11 +135,17 @@ def blocks(values: Sequence[float | None]) -> str:
 # Output
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that is being handled: `main` knows its exit code. Rich would exit with 1."""
+        raise  # noqa: PLE0704
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return the console for standard output or standard error: coloured only on a terminal without ``NO_COLOR``."""
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty()
-    return Console(
+    return _Console(
         file=stream,
         force_terminal=terminal,
         no_color=bool(os.environ.get("NO_COLOR")) or not terminal,

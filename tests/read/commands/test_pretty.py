@@ -175,6 +175,18 @@ def test_a_terminal_gets_colours(tmp_path: Path) -> None:
     assert "\x1b[31m" not in on_a_terminal("pretty", log, NO_COLOR="1")
 
 
+@pytest.mark.parametrize("command", [["pretty"], ["tail", "-n", "100000"]])
+def test_a_reader_that_leaves_ends_it_silently(command: list[str], tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", [json.dumps(FAILED)] * 3_000)
+    with subprocess.Popen([*COMMAND, *command, log], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(DEADLINE) == 141
+
+
 def test_without_a_log_there_is_a_message(tmp_path: Path, run: Run) -> None:
     assert "no log file: name one, or pipe one in" in on_a_terminal("pretty")
     assert run("pretty", tmp_path / "none.log")[0] == 2
