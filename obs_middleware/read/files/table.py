@@ -269,7 +269,7 @@ class _Reading:
         return int(count)
 
 
-# A line that was sent again is the same in all. A number of 64 bits takes less memory than texts, and is counted faster.
+# A line that was sent again is the same in all. A number of 64 bits takes less memory than texts, and counts faster.
 _EVENT: Final = "CASE WHEN event_id IS NOT NULL THEN hash(event_id, timestamp, duration_seconds) END"
 
 
