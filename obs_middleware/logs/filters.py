@@ -10,9 +10,12 @@ import copy
 import logging
 import sys
 import traceback
+import weakref
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import django
 import structlog
 from pythonjsonlogger.core import RESERVED_ATTRS
 
@@ -30,6 +33,9 @@ from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
 
 __all__ = ["FoldDjangoRequests", "RequestContextFilter"]
+
+_DJANGO: Final = str(Path(django.__file__).parent)
+"""Only code in this folder writes records about responses."""
 
 _CLIENT_ERROR: Final = 400
 """From this status on, Django writes a record of its own, before or after the line."""
@@ -64,25 +70,31 @@ class FoldDjangoRequests(logging.Filter):
             if handler is None:
                 return True  # called by other code, so nobody knows where the line goes
             is_last = handler.filters[-1] is self
-            fold = _HandlerFold(handler)
-            # Two threads may do this at once: either fold will do, because the events have what they find.
-            others = [one for one in handler.filters if one is not self and type(one) is not _HandlerFold]
-            handler.filters = [*others, fold]  # last, so that no other filter stops a line that counts as seen
+            fold = _bind(handler, instead_of=self)
             return fold.filter(record) if is_last else True  # the others come after this one, this once
         except BaseException as failure:  # noqa: BLE001 -- an exception here would reach the application
             report_once("FoldDjangoRequests", failure)
             return True
 
 
-def _handler_of(shared: logging.Filter) -> logging.Handler | None:
-    """Return the handler that is calling the filter *shared*: logging does not say, and many may share it."""
+def _handler_of(found: logging.Filter) -> logging.Handler | None:
+    """Return the handler that is calling the filter *found*: logging does not say, and many may share it."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 -- of logging.Filterer.filter, or of an override
     while frame is not None:
         handler = frame.f_locals.get("self")
         if isinstance(handler, logging.Handler):
-            return handler if any(one is shared for one in handler.filters) else None
+            return handler if any(one is found for one in handler.filters) else None
         frame = frame.f_back
     return None
+
+
+def _bind(handler: logging.Handler, instead_of: logging.Filter) -> _HandlerFold:
+    """Give *handler* a fold of its own, as its last filter, so that no other stops a line that counts as seen."""
+    fold = _HandlerFold(handler)
+    # Two threads may do this at once: either fold will do, because the events have what they find.
+    others = [one for one in handler.filters if one is not instead_of and type(one) is not _HandlerFold]
+    handler.filters = [*others, fold]
+    return fold
 
 
 class _HandlerFold(logging.Filter):
@@ -95,7 +107,7 @@ class _HandlerFold(logging.Filter):
     def __init__(self, handler: logging.Handler) -> None:
         super().__init__()
         self._handler = handler
-        self._known: tuple[logging.Formatter | None, bool] | None = None
+        self._known: tuple[logging.Formatter | None, frozenset[str]] | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         if THREAD.depth > 1 and is_too_deep(record):
@@ -103,28 +115,38 @@ class _HandlerFold(logging.Filter):
         try:
             if record.name[:7] == "django." and _is_about_a_response(record):
                 event = _event_of_response(record)
-                return event is None or not self._takes(event, record)
+                return event is None or not self._is_in_place() or not self._takes(event, record)
             event = current_event.get()
             if event is None or record.msg is not event.message:
                 return True
-            if event.records is not None or (event.status or 0) >= _CLIENT_ERROR:
+            if (event.records is not None or (event.status or 0) >= _CLIENT_ERROR) and self._is_in_place():
                 self._note_line(event, record)
         except BaseException as failure:  # noqa: BLE001 -- as above
             report_once("FoldDjangoRequests", failure)
         return True
 
+    def _is_in_place(self) -> bool:
+        """Return whether this is the last filter of its own handler; if not, put it there for the next record."""
+        handler = _handler_of(self)
+        if handler is None or (handler is self._handler and handler.filters[-1] is self):
+            return handler is not None
+        _bind(handler, instead_of=self)  # somebody has added a filter, or copied the filters of another handler
+        return False
+
     def _note_line(self, event: RequestEvent, line: logging.LogRecord) -> None:
         """Note that the line of *event* has reached the handler, and which waiting records it tells there."""
+        if line.getMessage() is not event.message:
+            return  # the site's record class has changed the text, so formatters do not know the line either
         records = event.with_records()
         records.reached.append(self._handler)
         for held in records.held:
             if isinstance(held, _HeldRecord) and held.handler is self._handler:
-                held.note_line(event, line, prints_fields=self._prints_fields())
+                held.note_line(event, line, self._printed())
 
-    def _prints_fields(self) -> bool:
+    def _printed(self) -> frozenset[str]:
         formatter = self._handler.formatter
         if self._known is None or self._known[0] is not formatter:
-            self._known = (formatter, _prints_fields(self._handler))
+            self._known = (formatter, _printed_fields(self._handler))
         return self._known[1]
 
     def _takes(self, event: RequestEvent, record: logging.LogRecord) -> bool:
@@ -133,9 +155,11 @@ class _HandlerFold(logging.Filter):
         if event.done:
             if event.is_left_out:
                 return record.levelno < logging.ERROR
-            if event.records is None or self._handler not in event.records.reached or not self._prints_fields():
+            if event.records is None or self._handler not in event.records.reached or not self._printed() >= _STATUS:
                 return False
-            return record.name == "django.request" if error is None else _came_through(event, error)
+            if error is not None:
+                return _came_through(event, error)
+            return record.name == "django.request" and _says_the_status(record, event)
         said = error if error is not None or record.name == "django.request" else record.getMessage()
         if event.error is None and event.refusal is None:
             event.refusal = said
@@ -155,21 +179,26 @@ class _HeldRecord:
         said: What the line must tell beside the status: the record's exception or its text, or None.
     """
 
-    __slots__ = ("_is_told", "_record", "_said", "_trace_is_told", "handler")
+    __slots__ = ("_is_told", "_record", "_request", "_said", "_trace_is_told", "handler")
 
     def __init__(self, handler: logging.Handler, record: logging.LogRecord, said: BaseException | str | None) -> None:
         self.handler = handler
-        self._record = record
+        self._record = copy.copy(record)  # other handlers have the record too
+        # Not the request itself: it may refer to a stream, whose loss is noticed when it is freed.
+        self._request = weakref.ref(self._record.__dict__.pop("request")) if hasattr(record, "request") else None
         self._said = said
         self._is_told = self._trace_is_told = False
 
-    def note_line(self, event: RequestEvent, line: logging.LogRecord, *, prints_fields: bool) -> None:
-        """Compare what the record says with *line*, which has reached the handler."""
+    def note_line(self, event: RequestEvent, line: logging.LogRecord, printed: frozenset[str]) -> None:
+        """Compare what the record says with *line*, which has reached the handler and shows the fields *printed*."""
         said = self._said
-        told = event.refusal if event.error is None else event.error
-        # A second handler waits with the same record and has formatted its text again, so compare by value.
-        is_told = said is None or said is told or (type(said) is type(told) is str and said == told)
-        self._is_told = is_told and prints_fields
+        if said is None:
+            self._is_told = printed >= _STATUS and _says_the_status(self._record, event)
+        else:
+            told = event.refusal if event.error is None else event.error
+            # A second handler waits with the same record and has formatted its text again, so compare by value.
+            is_told = said is told or (type(said) is type(told) is str and said == told)
+            self._is_told = is_told and printed >= _REASON
         traced = line.exc_info[1] if line.exc_info else None
         if traced is None and isinstance(self.handler.formatter, ChainFormatter):
             traced = event.error  # at any level
@@ -179,9 +208,14 @@ class _HeldRecord:
         record = self._record
         if self._is_told or (left_out and record.levelno < logging.ERROR):
             return
+        request = None if self._request is None else self._request()
+        if request is not None:
+            record.request = request
         if self._trace_is_told:
-            record = copy.copy(record)  # other handlers have the record too
             record.exc_info = record.exc_text = None
+        if type(self.handler).emit is logging.Handler.emit:
+            self.handler.handle(record)  # it does its work there
+            return
         self.handler.acquire()
         try:
             self.handler.emit(record)
@@ -190,9 +224,17 @@ class _HeldRecord:
 
 
 def _is_about_a_response(record: logging.LogRecord) -> bool:
+    """Return whether *record* is one of Django's own about a response; an application may use these loggers too."""
     name = record.name
-    # Only Django's own records have a status; an application may use these loggers too.
-    return (name == "django.request" or name.startswith("django.security.")) and hasattr(record, "status_code")
+    is_named = name == "django.request" or name.startswith("django.security.")
+    return is_named and hasattr(record, "status_code") and record.pathname.startswith(_DJANGO)
+
+
+def _says_the_status(record: logging.LogRecord, event: RequestEvent) -> bool:
+    """Return whether *record*, which has no exception, says only that the request of *event* got its status."""
+    arguments = record.args
+    is_of_path = isinstance(arguments, tuple) and bool(arguments) and arguments[-1] == event.path
+    return is_of_path and getattr(record, "status_code", None) == event.status
 
 
 def _event_of_response(record: logging.LogRecord) -> RequestEvent | None:
@@ -276,22 +318,25 @@ def _add_fields(record: logging.LogRecord, cleaner: Cleaner, *, is_inner: bool) 
         attributes[name] = given
 
 
-_SAMPLE: Final = {"path": "obs_middleware_path", "status": "obs_middleware_status"}
+_STATUS: Final = frozenset({"path", "status"})
+_REASON: Final = _STATUS | {"error_message"}
 
 
-def _prints_fields(handler: logging.Handler) -> bool:
-    """Return whether the format of *handler* prints the fields of a request line, and not its text alone."""
+def _printed_fields(handler: logging.Handler) -> frozenset[str]:
+    """Return which fields of `_REASON` the format of *handler* prints, and not the text of the line alone."""
     formatter = handler.formatter
     if isinstance(formatter, ChainFormatter):
-        return not isinstance(formatter, TextFormatter)
+        return frozenset() if isinstance(formatter, TextFormatter) else _REASON
     if isinstance(formatter, structlog.stdlib.ProcessorFormatter):
         # Not by a sample: your processors may count what they get.
-        return add_request_context in (*formatter.processors, *(formatter.foreign_pre_chain or ()))
+        has_context = add_request_context in (*formatter.processors, *(formatter.foreign_pre_chain or ()))
+        return _REASON if has_context else frozenset()
     if formatter is None or not any(isinstance(one, RequestContextFilter) for one in handler.filters):
-        return False
+        return frozenset()
+    sample = {name: f"obs_middleware_{name}" for name in _REASON}
     try:
-        text = formatter.format(logging.makeLogRecord(_SAMPLE))
-        return all(value in text for value in _SAMPLE.values())
+        text = formatter.format(logging.makeLogRecord(sample))
+        return frozenset(name for name, value in sample.items() if value in text)
     except BaseException as error:  # noqa: BLE001 -- a foreign formatter may raise anything
         report_once("FoldDjangoRequests", error)
-        return False
+        return frozenset()

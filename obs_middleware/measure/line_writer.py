@@ -137,14 +137,17 @@ class LineWriter:
             current_event.set(outside)
 
     def _level_of(self, event: RequestEvent) -> int:
-        if self._level is None:
-            return logging.ERROR if is_failure(event) else logging.INFO
+        default = logging.INFO
         try:
+            if is_failure(event):
+                default = logging.ERROR
+            if self._level is None:
+                return default
             level = self._level(event.status, event.duration_seconds, event.outcome)
             return logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else int(level)
         except BaseException as error:  # noqa: BLE001 -- it is the user's, and may raise anything
             report_once('OBS_MIDDLEWARE["LEVEL"]', error)
-            return logging.INFO
+            return default
 
 
 def _release(records: Records, event: RequestEvent) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import django
 import pytest
 from conftest import Site
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client
+from django.utils.log import log_response
+from django.views import View
 from django.views.decorators.csrf import csrf_protect
-from endings.drivers import OURS, Visit, site, visit_asgi, visit_wsgi
+from endings.drivers import OURS, Visit, visit_asgi, visit_wsgi
+from endings.drivers import site as site_of
 
 from obs_middleware.logs.filters import FoldDjangoRequests
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.testing import CapturedRequests
 
 BELOW = "testproject.middleware."
+CSRF = "django.security.csrf"
 
 
 @pytest.fixture(name="second", autouse=True)
@@ -49,7 +56,9 @@ def test_an_exception_of_a_layer_above_is_written_where_the_line_has_not_got_it(
     async def async_view(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
 
-    with site((lambda request: HttpResponse()) if server == "wsgi" else async_view, [BELOW + "failing_outside", OURS]):
+    with site_of(
+        (lambda request: HttpResponse()) if server == "wsgi" else async_view, [BELOW + "failing_outside", OURS]
+    ):
         visit_wsgi(Visit()) if server == "wsgi" else visit_asgi(Visit(), outside="observed" in server)
 
     (line,) = lines
@@ -63,61 +72,162 @@ def test_an_exception_of_a_layer_above_is_written_where_the_line_has_not_got_it(
 
 
 def test_an_exception_of_a_layer_above_is_written_if_the_line_was_left_out(lines: CapturedRequests) -> None:
-    with site(lambda request: HttpResponse(), [BELOW + "failing_outside", OURS], OBS_MIDDLEWARE={"EXCLUDE": ["/"]}):
+    with site_of(lambda request: HttpResponse(), [BELOW + "failing_outside", OURS], OBS_MIDDLEWARE={"EXCLUDE": ["/"]}):
         visit_wsgi(Visit())
 
     assert lines == []
     assert [log["error_type"] for log in lines.logs] == ["RuntimeError"]
 
 
+@pytest.mark.parametrize("how", ["own", "helper of Django"])
+def test_an_error_of_the_application_with_a_status_is_written(how: str, site: Site, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        response = HttpResponse(status=503)
+        if how == "own":
+            extra = {"status_code": 503, "request": request}
+            logging.getLogger("django.request").error("Bank %s is late", 7, extra=extra)
+        else:
+            log_response("Bank %s is late", 7, response=response, request=request)
+        return response
+
+    site.get(view)
+
+    assert [of(line)[:2] for line in lines] == [(503, "error")]
+    assert [(log["level"], log["message"]) for log in lines.logs] == [("error", "Bank 7 is late")]
+
+
+def test_a_record_of_another_status_is_written(site: Site, lines: CapturedRequests) -> None:
+    """The view answers 200 for several requests, one of which was refused."""
+
+    class Inner(View):
+        def post(self) -> None:
+            pass
+
+    def view(request: HttpRequest) -> HttpResponse:
+        assert Inner.as_view()(request).status_code == 405
+        return HttpResponse()
+
+    site.get(view)
+
+    assert [of(line)[:2] for line in lines] == [(200, "ok")]
+    assert [(log["level"], log["message"]) for log in lines.logs] == [("warning", "Method Not Allowed (GET): /")]
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_a_stream_that_is_lost_has_its_line_even_if_its_request_refers_to_it(
+    status: int, lines: CapturedRequests, caplog: pytest.LogCaptureFixture, second: list[logging.LogRecord]
+) -> None:
+    def view(request: HttpRequest) -> StreamingHttpResponse:
+        response = StreamingHttpResponse([b"never read"], status=status)
+        request.response = response  # type: ignore[attr-defined]
+        return response
+
+    with site_of(view, [OURS]):
+        visit_wsgi(Visit(take=0, close=False))
+    for record in caplog.records:
+        record.__dict__.pop("request", None)  # pytest keeps the records
+    second.clear()
+    gc.collect()
+
+    assert [of(line)[:2] for line in lines] == [(status, "lost")]
+    assert lines.logs == []
+
+
+class Kept(logging.Handler):
+    """Keeps the names of the loggers of what it writes."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self.names: list[str] = []
+        self.setFormatter(JSONFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.names.append(record.name)
+
+
+@contextmanager
+def attached(*handlers: logging.Handler, to: str = "") -> Iterator[None]:
+    for handler in handlers:
+        logging.getLogger(to).addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logging.getLogger(to).removeHandler(handler)
+
+
+def missing(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=404)
+
+
+def test_a_filter_that_is_added_later_still_decides_whether_the_line_is_seen() -> None:
+    handler = Kept()
+    handler.addFilter(FoldDjangoRequests())
+    with attached(handler):
+        Site("sync").get(missing)
+        handler.addFilter(lambda record: record.name != "root")
+        Site("sync").get(missing)
+        Site("sync").get(missing)
+
+    assert handler.names == ["root", "django.request", "django.request"]
+
+
+def test_a_filter_that_was_bound_can_be_given_to_another_handler() -> None:
+    """The other one is at WARNING, and the line does not reach it."""
+    first, other = Kept(), Kept(logging.WARNING)
+    first.addFilter(FoldDjangoRequests())
+    with attached(first, other):
+        Site("sync").get(missing)
+        for one in first.filters:
+            other.addFilter(one)
+        Site("sync").get(missing)
+        Site("sync").get(missing)
+
+    assert first.names == ["root"] * 3
+    assert other.names == ["django.request"] * 3
+
+
+def test_a_record_that_waited_reaches_a_handler_that_only_handles() -> None:
+    class Handling(logging.Handler):
+        names: ClassVar[list[str]] = []
+
+        def handle(self, record: logging.LogRecord) -> bool:
+            if self.filter(record):
+                self.names.append(record.name)
+            return True
+
+    def view(request: HttpRequest) -> HttpResponse:
+        raise PermissionDenied
+
+    handler = Handling(logging.WARNING)
+    handler.addFilter(FoldDjangoRequests())
+    with attached(handler):
+        Site("sync").get(view)
+
+    assert Handling.names == ["django.request"]
+
+
 def test_two_handlers_that_share_a_filter_are_told_apart() -> None:
     """The line reaches one of them only, so the other gets Django's record."""
-
-    class Kept(logging.Handler):
-        def __init__(self, level: int) -> None:
-            super().__init__(level)
-            self.names: list[str] = []
-            self.setFormatter(JSONFormatter())
-            self.addFilter(shared)
-
-        def emit(self, record: logging.LogRecord) -> None:
-            self.names.append(record.name)
-
     shared = FoldDjangoRequests()
-    every, warnings = Kept(logging.NOTSET), Kept(logging.WARNING)
-    root = logging.getLogger()
+    every, warnings = Kept(), Kept(logging.WARNING)
     for handler in (every, warnings):
-        root.addHandler(handler)
-    try:
-        Site("sync").get(lambda request: HttpResponse(status=404))
-    finally:
-        for handler in (every, warnings):
-            root.removeHandler(handler)
+        handler.addFilter(shared)
+    with attached(every, warnings):
+        Site("sync").get(missing)
 
     assert (every.names, warnings.names) == (["root"], ["django.request"])
 
 
 def test_a_filter_that_comes_later_still_decides_whether_the_line_is_seen() -> None:
     """The line is stopped there, so Django's record is not folded."""
-
-    class Kept(logging.Handler):
-        names: ClassVar[list[str]] = []
-
-        def emit(self, record: logging.LogRecord) -> None:
-            self.names.append(record.name)
-
     handler = Kept()
-    handler.setFormatter(JSONFormatter())
     handler.addFilter(FoldDjangoRequests())
     handler.addFilter(lambda record: record.name != "root")
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        Site("sync").get(lambda request: HttpResponse(status=404))
-    finally:
-        root.removeHandler(handler)
+    with attached(handler):
+        Site("sync").get(missing)
 
-    assert Kept.names == ["django.request"]
+    assert handler.names == ["django.request"]
 
 
 @pytest.mark.parametrize("observed", [False, True])
@@ -127,7 +237,7 @@ def test_of_two_exceptions_the_first_is_on_the_line_and_the_second_is_written(
     async def view(request: HttpRequest) -> HttpResponse:
         raise ValueError("first")
 
-    with site(view, [BELOW + "failing_outside", OURS]):
+    with site_of(view, [BELOW + "failing_outside", OURS]):
         visit_asgi(Visit(), outside=observed)
 
     assert [of(line) for line in lines] == [(500, "error", "ValueError", "first")]
@@ -140,7 +250,7 @@ def test_an_exception_that_came_through_the_middleware_is_told_once(lines: Captu
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
 
-    with site(view, [OURS, BELOW + "unmarked_failing"]):
+    with site_of(view, [OURS, BELOW + "unmarked_failing"]):
         visit_asgi(Visit())
 
     assert [of(line) for line in lines] == [(500, "error", "RuntimeError", "unmarked")]
@@ -191,7 +301,7 @@ def test_what_the_application_says_on_loggers_of_django_is_not_folded(
 
 def test_the_reason_of_a_csrf_failure_is_on_the_line(lines: CapturedRequests) -> None:
     view = csrf_protect(lambda request: HttpResponse())
-    with site(view, [OURS]):
+    with site_of(view, [OURS]):
         Client(enforce_csrf_checks=True).post("/", headers={"Origin": "https://evil.example"})
 
     (line,) = lines
@@ -208,7 +318,7 @@ def test_what_is_said_when_the_line_is_out_is_written(lines: CapturedRequests) -
         return HttpResponse()
 
     Site("sync").get(view)
-    logging.getLogger("django.security.csrf").warning("late", extra={"request": requests[0], "status_code": 403})
+    log_response("late", response=HttpResponse(status=403), request=requests[0], logger=logging.getLogger(CSRF))
 
     assert "error_message" not in lines[0]
     assert [log["message"] for log in lines.logs] == ["late"]
@@ -222,7 +332,9 @@ def test_a_record_whose_text_cannot_be_made_is_left_to_its_handlers(site: Site, 
     passed: list[bool] = []
 
     def view(request: HttpRequest) -> HttpResponse:
-        record = logging.LogRecord("django.security.csrf", logging.WARNING, __file__, 1, "%s", (Unprintable(),), None)
+        record = logging.LogRecord(
+            "django.security.csrf", logging.WARNING, django.__file__, 1, "%s", (Unprintable(),), None
+        )
         record.request, record.status_code = request, 403
         handler = logging.Handler()
         handler.addFilter(FoldDjangoRequests())
