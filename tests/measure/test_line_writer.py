@@ -45,6 +45,14 @@ def test_a_callable_decides_the_level_and_may_fail(
     assert [line["level"] for line in lines] == [expected]
 
 
+@pytest.mark.parametrize("level", [lambda *_: "nonsense", failing_level], ids=["nonsense", "failing"])
+def test_a_failure_stays_an_error_if_the_callable_fails(get: Get, level: Any, lines: CapturedRequests) -> None:
+    with override_settings(OBS_MIDDLEWARE={"LEVEL": level}):
+        get("/fail/")
+
+    assert [line["level"] for line in lines] == ["error"]
+
+
 def test_a_dotted_path_names_the_callable(site: Site, lines: CapturedRequests) -> None:
     site.get(
         lambda request: HttpResponse(status=404),

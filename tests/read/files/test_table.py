@@ -158,7 +158,7 @@ def test_a_line_of_ecs_logging_is_read(others: list[str], read: Read, tmp_path: 
 
     assert (log.requests, log.skipped) == (len(written), 0)
     row = log.connection.execute("SELECT duration_seconds, status, outcome FROM requests WHERE path = '/pay/'")
-    assert row.fetchall() == [(0.002419, 200, "ok")]
+    assert row.fetchall() == [(0.000924, 200, "ok")]
 
 
 @pytest.mark.parametrize("others", [0, 2_000])
