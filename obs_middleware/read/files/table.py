@@ -118,7 +118,9 @@ def read_log(  # noqa: PLR0913 -- each is needed
         SourceError: No file can be read.
     """
     remarks = Remarks() if remarks is None else remarks
-    reading = _Reading(connection, sorted({"duration_seconds", *fields}), predicate, scratch, table, remarks)
+    reading = _Reading(
+        connection, sorted({"duration_seconds", "timestamp", *fields}), predicate, scratch, table, remarks
+    )
     reading.run(sources)
     return reading.log(sources)
 
@@ -159,7 +161,7 @@ class _Reading:
         repeated = 0
         if self._are_repeated(rows):
             name = f"{self._table}_once"
-            same = "PARTITION BY _obs_event, _obs_kind"
+            same = "PARTITION BY _obs_event, _obs_kind, timestamp, duration_seconds"
             self._connection.execute(
                 f"CREATE TEMP TABLE {name} AS SELECT * FROM ({rows}) QUALIFY _obs_event IS NULL"
                 f" OR _obs_kind NOT IN ({_REQUEST}, {_FILTERED}) OR row_number() OVER ({same}) = 1"
@@ -252,7 +254,7 @@ class _Reading:
 
     @property
     def _inside(self) -> frozenset[str]:
-        return frozenset({*self._fields, *self._predicate.fields, "event_id", "timestamp"})
+        return frozenset({*self._fields, *self._predicate.fields, "event_id"})
 
     def _insert(self, name: str, rows: str) -> None:
         """Make the table *name* of *rows*."""
@@ -269,8 +271,8 @@ class _Reading:
         return int(count)
 
 
-# A line that was sent again is the same in all. A number of 64 bits takes less memory than texts, and counts faster.
-_EVENT: Final = "CASE WHEN event_id IS NOT NULL THEN hash(event_id, timestamp, duration_seconds) END"
+# A number of 64 bits takes less memory than a text, and is counted faster.
+_EVENT: Final = "CASE WHEN event_id IS NOT NULL THEN hash(event_id) END"
 
 
 def _kind(predicate: Predicate) -> str:
