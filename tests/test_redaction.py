@@ -218,6 +218,9 @@ class Account(NamedTuple):
     "make",
     [
         lambda: Account("u", SECRET),
+        lambda: ("Authorization", SECRET),
+        lambda: [("Accept", "*/*"), ("Authorization", SECRET)],
+        lambda: [[b"authorization", SECRET.encode()]],
         lambda: SimpleNamespace(password=SECRET),
         lambda: SimpleNamespace(a={"api_key": SECRET, "b": 1}),
         lambda: SimpleNamespace(password=[SECRET, SECRET]),
@@ -235,6 +238,9 @@ class Account(NamedTuple):
     ],
     ids=[
         "tuple",
+        "pair",
+        "headers",
+        "headers of ASGI",
         "attribute",
         "key",
         "list",

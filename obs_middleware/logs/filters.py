@@ -28,7 +28,7 @@ from obs_middleware.logs.line.nested import THREAD, Formatting, is_too_deep
 from obs_middleware.logs.line.record import event_id_of
 from obs_middleware.logs.line.values import unused_key
 from obs_middleware.logs.processors import add_request_context, record_fields
-from obs_middleware.measure.event import RequestEvent, current_event, event_of
+from obs_middleware.measure.event import RequestEvent, current_event, event_of, is_of_scope
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 from obs_middleware.redaction import Secrets
 
@@ -238,11 +238,15 @@ def _says_the_status(record: logging.LogRecord, event: RequestEvent) -> bool:
 
 
 def _event_of_response(record: logging.LogRecord) -> RequestEvent | None:
-    event = event_of(getattr(record, "request", None))
-    if event is None and not hasattr(record, "request"):
-        # Django could not build the request. If the application is wrapped in `observed`, it has a request line.
+    request = getattr(record, "request", None)
+    event = event_of(request)
+    if event is None:
+        # Django could not build the request, or the middleware is not in the chain. If the application is wrapped in
+        # `observed`, there is a request line.
         event = current_event.get()
-        if event is not None and (not event.observed or event.done):
+        if event is not None and (
+            event.done or not event.observed or not (request is None or is_of_scope(request, event))
+        ):
             return None
     return event
 

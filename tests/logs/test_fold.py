@@ -230,6 +230,27 @@ def test_a_filter_that_comes_later_still_decides_whether_the_line_is_seen() -> N
     assert handler.names == ["django.request"]
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("the reason"), (500, "error", "ValueError", "the reason")),
+        (SuspiciousOperation("the reason"), (400, "ok", "django.core.exceptions.SuspiciousOperation", "the reason")),
+    ],
+)
+def test_a_failure_below_observed_alone_is_one_line(
+    error: Exception, expected: tuple[Any, ...], lines: CapturedRequests
+) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        raise error
+
+    with site_of(view, []):
+        visit_asgi(Visit(), outside=True)
+
+    assert [of(line) for line in lines] == [expected]
+    assert [line["level"] for line in lines] == ["error"]
+    assert lines.logs == []
+
+
 @pytest.mark.parametrize("observed", [False, True])
 def test_of_two_exceptions_the_first_is_on_the_line_and_the_second_is_written(
     observed: bool, lines: CapturedRequests

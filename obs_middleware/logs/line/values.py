@@ -221,12 +221,16 @@ class Walk:
         items: list[Any] = []
         hides = self._secrets.hides
         names = getattr(kind, "_fields", ()) if issubclass(kind, tuple) else ()  # the names of a named tuple
+        # ("Authorization", "Bearer ..."), as in a list of headers; a list of two words alone is no pair.
+        is_pair = (kind is tuple or (kind is list and depth < MAX_DEPTH)) and len(value) == 2
         for item in islice(iter(value), MAX_ITEMS + 1):
             if len(items) == MAX_ITEMS or not self._may_add():
                 self.cuts.add(self._name)
                 items.append(f"... {len(value) - len(items)} more")
                 break
             name = names[len(items)] if len(items) < len(names) else ""
+            if is_pair and items and type(items[0]) is str:
+                name = items[0]
             items.append(REDACTED if name and hides(name, item) else self.value(item, depth - 1))
         return items
 

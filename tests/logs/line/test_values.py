@@ -60,6 +60,7 @@ CASES: list[tuple[str, Any, Any]] = [
     ("memoryview", memoryview(b"x"), "x"),
     ("tuple", (1, 2), [1, 2]),
     ("namedtuple", Pair(1, 2), [1, 2]),
+    ("words", ["token", "mail"], ["token", "mail"]),
     ("set", {1}, [1]),
     ("deque", collections.deque([1, 2]), [1, 2]),
     (

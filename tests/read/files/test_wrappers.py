@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def micro(text: str) -> dict[str, Any]:
     return {"MESSAGE": text, "__REALTIME_TIMESTAMP": "1793613600250000", "PRIORITY": "6"}
 
 
-AROUND_TEXT = {
+AROUND_TEXT: dict[str, Callable[[str], dict[str, Any]]] = {
     "journalctl": micro,
     "google": lambda text: {
         "textPayload": text,
