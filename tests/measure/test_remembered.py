@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -132,7 +133,8 @@ def test_no_cache_grows_with_what_clients_send(mode: str, what: str) -> None:
 
     flood(0)
 
-    assert kept_bytes(lambda: flood(1_000)) < MOST_KEPT
+    # What grows, grows each time. Once, a table of coverage may become twice as large.
+    assert min(kept_bytes(functools.partial(flood, start)) for start in (1_000, 2_000, 3_000)) < MOST_KEPT
 
 
 def test_redaction_is_as_quick_as_before_when_the_junk_is_over() -> None:
