@@ -1,5 +1,5 @@
 """
-Notice that this process was forked, also under a server that forks without telling Python.
+Know what this process is: a fork, also under a server that forks without telling Python; a command that serves.
 
 A leaf that every wing uses. A child must not use the ids, counts, locks, queues and watches of its parent.
 """
@@ -13,7 +13,33 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["call_after_fork", "may_start_threads"]
+from obs_middleware.platforms import call_in_child
+
+__all__ = ["SERVERS", "call_after_fork", "may_start_threads"]
+
+SERVERS: Final = frozenset(
+    {
+        # Django, daphne and Channels
+        "runserver",
+        "runworker",
+        "testserver",
+        # django-extensions, django-sslserver
+        "runprofileserver",
+        "runserver_plus",
+        "runsslserver",
+        # django-tasks, django-q2, django-rq, huey, django-dramatiq, django-apscheduler, django-background-tasks
+        "db_worker",
+        "qcluster",
+        "rqscheduler",
+        "rqworker",
+        "rqworker-pool",
+        "run_huey",
+        "rundramatiq",
+        "runapscheduler",
+        "process_tasks",
+    }
+)
+"""Management commands that serve until they are stopped. Their output is a log, not a result."""
 
 _hooks: Final[list[Callable[[], object]]] = []
 
@@ -62,6 +88,6 @@ def _notice_forks_of_uwsgi(uwsgi: Any) -> None:
 
 _pid = os.getpid()
 _uwsgi: Any = sys.modules.get("uwsgi")  # built into that server
-os.register_at_fork(after_in_child=_call_all)
+call_in_child(_call_all)
 if _uwsgi is not None:  # pragma: no cover -- only inside that server
     _notice_forks_of_uwsgi(_uwsgi)
