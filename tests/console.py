@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +23,8 @@ def write(path: Path, lines: Sequence[str]) -> Path:
 
 def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
     """Run the command on a terminal and return its output."""
+    import pty  # noqa: PLC0415 -- not on Windows
+
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     with subprocess.Popen(

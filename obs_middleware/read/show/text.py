@@ -11,7 +11,6 @@ import dataclasses
 import datetime as dt
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -22,10 +21,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from obs_middleware.display.escape import escape_controls
+from obs_middleware.display.numbers import MISSING
+from obs_middleware.display.terminal import is_terminal, takes_colours
 from obs_middleware.read.answers import FEW
-from obs_middleware.read.show.numbers import MISSING
 
-__all__ = ["BLANK", "FORMATS", "Answer", "Column", "Table", "blocks", "console", "inert", "plain", "route", "show"]
+__all__ = ["BLANK", "FORMATS", "Answer", "Column", "Table", "blocks", "console", "plain", "route", "show"]
 
 
 class _Blank(Enum):
@@ -80,12 +81,14 @@ class Table:
         columns: The columns.
         rows: The values, None where one is not known.
         few: Numbers of the rows that rest on few requests.
+        styles: Number of a row -> its look on a terminal, in the words of Rich.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     few: frozenset[int] = frozenset()
+    styles: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,32 +101,27 @@ class Answer:
         head: Lines above the tables.
         tables: The tables; CSV has the last one.
         notes: Lines below the tables: what was skipped, what is estimated, what a mark means.
+        links: URLs below the notes. Each is whole, so that a terminal can open it.
     """
 
     data: Mapping[str, Any]
     head: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 # Text of values
 
 
-def inert(text: str) -> str:
-    r"""Replace every character that a terminal could obey with its escape, such as ``\x1b``."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def route(value: str) -> str:
     """Format a route; the root, an empty text, becomes ``""``."""
-    return inert(value) if value else '""'
+    return escape_controls(value) if value else '""'
 
 
 def plain(value: Any) -> str:
     """Format any value as inert text."""
-    return inert(str(value))
+    return escape_controls(str(value))
 
 
 def blocks(values: Sequence[float | None]) -> str:
@@ -142,13 +140,17 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return the console for standard output or standard error: coloured only on a terminal without ``NO_COLOR``."""
+    """
+    Return the console for standard output or standard error.
+
+    With ``FORCE_COLOR`` a pipe is a terminal, and with ``NO_COLOR`` a terminal has no colours; see `takes_colours`.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    terminal = stream.isatty()
+    terminal, colours = is_terminal(stream), takes_colours(stream)
     return _Console(
         file=stream,
-        force_terminal=terminal,
-        no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
+        force_terminal=terminal or colours,
+        no_color=not colours,
         width=None if terminal else _WIDTH,
         highlight=False,
         markup=False,
@@ -192,7 +194,7 @@ def _as_csv(value: Any) -> Any:
     if value is BLANK:
         return ""
     if isinstance(value, str):
-        text = inert(value)
+        text = escape_controls(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
     return value
 
@@ -241,6 +243,8 @@ def _print_answer(out: Console, answer: Answer) -> None:
         out.print()
     for note in notes:
         out.print(Text(note, style="dim"))
+    for link in answer.links:
+        out.print(Text(link), soft_wrap=True)
 
 
 def _print_table(out: Console, table: Table) -> list[str]:
@@ -255,7 +259,8 @@ def _print_table(out: Console, table: Table) -> list[str]:
     shown = _fitting(table, least, out.width)
     if table.title:
         out.print(Text(table.title, style="bold"))
-    rich = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
+    headed = any(column.title for column in table.columns)
+    rich = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan", show_header=headed)
     for index in shown:
         column = table.columns[index]
         rich.add_column(
@@ -265,8 +270,8 @@ def _print_table(out: Console, table: Table) -> list[str]:
             min_width=least[index],
             overflow="fold",
         )
-    for cells in rows:
-        rich.add_row(*(Text(cells[index]) for index in shown))
+    for number, cells in enumerate(rows):
+        rich.add_row(*(Text(cells[index]) for index in shown), style=table.styles.get(number))
     edge, out.width = out.width, max(out.width, _width(least, shown))
     out.print(rich, soft_wrap=False)
     out.width = edge
@@ -311,6 +316,8 @@ def _show_markdown(answer: Answer) -> None:
         print()
     for note in notes:
         print(_in_markdown(note) + "  ")
+    for link in answer.links:
+        print(f"<{link}>  ")
 
 
 def _in_markdown(text: str) -> str:

@@ -65,7 +65,9 @@ def percent(share: float | None) -> str:
     """Format a share from 0 to 1 in percent: ``0%``, ``<0.01%``, ``3.58%``, ``26.5%``, ``>99.9%``, ``100%``."""
     if share is None:
         return MISSING
-    if not share or share >= 1:
+    if not share:
+        return "0%"  # of -0.0 too
+    if share >= 1:
         return f"{share:.0%}"
     if share < 0.000_1:
         return "<0.01%"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from obs_middleware.read.show.numbers import (
+from obs_middleware.display.numbers import (
     MISSING,
     clock,
     count,
@@ -75,6 +75,7 @@ def test_the_label_of_an_axis_has_no_trailing_zeros(value: float, shown: str) ->
         (0.0123, "1.23%"),
         (0.09994, "9.99%"),
         (0.09996, "10.0%"),
+        (-0.0, "0%"),
         (0.5, "50.0%"),
         (0.9994, "99.9%"),
         (0.9997, ">99.9%"),
