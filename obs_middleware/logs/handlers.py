@@ -16,7 +16,7 @@ from django.utils.log import AdminEmailHandler
 from obs_middleware.logs.sinks.counting import CountingHandler
 from obs_middleware.logs.sinks.file import WatchedFileSink
 from obs_middleware.logs.sinks.line_stream import LineStreamHandler
-from obs_middleware.logs.sinks.losses import is_request_line
+from obs_middleware.logs.sinks.losses import is_unit_line
 from obs_middleware.logs.sinks.nonblocking import NonBlockingHandler
 from obs_middleware.logs.sinks.stream import FULL_SECONDS
 
@@ -31,7 +31,7 @@ class LineFileHandler(CountingHandler):
     not while it is formatted, and nothing is buffered. On Linux, the kernel reports a renaming or removal, so the very
     next line is in the new file; a shipper may never look again at the end of a renamed one. Changes that the kernel
     does not report, for example a link that leads elsewhere, are found within a second. On other systems, the name is
-    looked up before each line.
+    looked up every hundredth of a second while lines are written.
 
     The file may also be truncated, or be a named FIFO. If a killed process has left half a line at its end, the handler
     first completes it with a line feed.
@@ -67,7 +67,8 @@ class LineFileHandler(CountingHandler):
                     if not sink.is_current(record.created):
                         sink.follow(record.created)
                     try:
-                        written = os.write(sink.file, line)  # type: ignore[arg-type]  # it is open now
+                        # It is open now.
+                        written = os.write(sink.file, line) if sink.pipe_lock is None else 0  # type: ignore[arg-type]
                     except BlockingIOError:  # a FIFO whose reader is slow
                         written = 0
                     if written < len(line):
@@ -75,7 +76,7 @@ class LineFileHandler(CountingHandler):
                     self._figures.written += 1
                 except OSError as failure:
                     sink.recover(failure)
-                    self._losses.count(is_request=is_request_line(record))
+                    self._losses.count(is_unit=is_unit_line(record))
                     error = failure
             if error is not None:
                 self._losses.tell(error)

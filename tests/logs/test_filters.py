@@ -23,7 +23,7 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 from obs_middleware import bind
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import JSONFormatter
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
@@ -136,7 +136,7 @@ def test_no_value_breaks_a_published_formatter(printed: Any, site: Site) -> None
 
 
 def test_two_names_that_become_one_are_both_kept(lines: CapturedRequests) -> None:
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.say().bound.update({"name": 1, "app_name": 2})
     current_event.set(event)
     record = logging.makeLogRecord({"msg": "x"})
@@ -152,7 +152,7 @@ def test_two_names_that_become_one_are_both_kept(lines: CapturedRequests) -> Non
 @settings(max_examples=EXAMPLES)
 @given(bound=st.dictionaries(names, values, max_size=10), failing=st.booleans())
 def test_no_hostile_event_breaks_a_published_formatter(name: str, bound: dict[str, Any], failing: bool) -> None:
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.say().bound.update(bound)
     event.message = "Request took 0.1234 seconds"
     event.error = ValueError("no good") if failing else None

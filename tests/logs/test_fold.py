@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import django
 import pytest
@@ -94,6 +95,14 @@ def test_an_error_of_the_application_with_a_status_is_written(how: str, site: Si
 
     assert [of(line)[:2] for line in lines] == [(503, "error")]
     assert [(log["level"], log["message"]) for log in lines.logs] == [("error", "Bank 7 is late")]
+
+
+@pytest.mark.parametrize("path", ["/über/", "/back\\slash/", "/\x1b[31m/", "/😀/"])
+def test_a_path_that_django_escapes_is_told(path: str, site: Site, lines: CapturedRequests) -> None:
+    site.get(lambda request, rest: HttpResponse(status=404), quote(path), route="<path:rest>")
+
+    assert [line["status"] for line in lines] == [404]
+    assert lines.logs == []
 
 
 def test_a_record_of_another_status_is_written(site: Site, lines: CapturedRequests) -> None:

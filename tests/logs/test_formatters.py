@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
+import time
 from typing import Any
 
+import needs
 import pytest
 import structlog
+from conftest import Get
 from loglines import written
 from records import Interrupted, record_of
 
@@ -86,6 +90,7 @@ def test_a_dict_as_message_is_taken_as_fields(configured: Any) -> None:
     assert (line["message"], line["amount"]) == ("paid", 3)
 
 
+@needs.NOT_WINDOWS
 def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     record = logging.makeLogRecord({"msg": "x", "levelno": 20, "levelname": "INFO"})
     monkeypatch.setattr("sys.stdout", io.StringIO())
@@ -96,6 +101,41 @@ def test_the_console_has_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
     refused = ConsoleFormatter().format(record)
 
     assert ("\x1b[" in plain, "\x1b[" in coloured, "\x1b[" in refused) == (False, True, False)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == refused == plain
+
+
+@pytest.mark.parametrize("colours", [True, False])
+@pytest.mark.parametrize("has_rich", [True, False])
+def test_a_failed_request_is_a_row_with_the_traceback_below(
+    has_rich: bool, colours: bool, configured: Any, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR" if colours else "NO_COLOR", "1")
+    if not has_rich:
+        monkeypatch.setitem(sys.modules, "rich.syntax", None)
+    stream = configured(format="console")
+
+    get("/fail/")
+
+    text = stream.getvalue()
+    assert ("\x1b[1;31m500\x1b[0m" in text) is colours
+    assert ("\x1b[91mValueError" in text) is (colours and has_rich)
+    row, first, *_, last = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d GET     /fail/ +500 +\S+ .s +\d sql  ValueError  [0-9a-f]{8}", row)
+    assert (first, last) == ("  Traceback (most recent call last):", "  ValueError: no good")
+
+
+@needs.NOT_WINDOWS
+def test_the_console_shows_the_time_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = logging.makeLogRecord({"msg": "x", "created": 0})
+    odd = ConsoleFormatter(stream=None, processors=[lambda _, __, event: {**event, "timestamp": "\x1bnow"}])
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert ConsoleFormatter(stream=None).format(record).startswith("05:30:00 ")
+        assert odd.format(record).startswith(r"\x1bnow ")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from disks import Write, short_of_room
 
@@ -24,6 +25,7 @@ def test_each_line_is_in_the_file_as_soon_as_it_is_logged(path: Path, write: Wri
     assert path.read_bytes() == "one\nzwei \u00e4?\n".encode()
 
 
+@needs.RENAMING
 @pytest.mark.parametrize("gone", ["renamed", "removed", "replaced", "linked"])
 def test_the_file_is_found_again_when_its_name_leads_elsewhere(path: Path, write: Write, gone: str) -> None:
     """At once: a shipper may never look again at the end of a file that was renamed."""
@@ -171,6 +173,7 @@ def test_a_write_that_takes_only_a_part_is_continued(path: Path, write: Write, m
     assert path.read_text() == "one\na longer line\n"
 
 
+@needs.FIFO
 def test_a_fifo_is_waited_for(tmp_path: Path) -> None:
     """Its reader is slower than the writer, who waits as in every other handler, and loses nothing."""
     fifo = tmp_path / "fifo"
