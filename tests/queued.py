@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from obs_middleware.logs.handlers import NonBlockingHandler
-from obs_middleware.logs.sinks import file, stream
+from obs_middleware.logs.sinks import file, pipes, stream
 
 # These tests fork while threads run. Python 3.12 and newer warn of that.
 forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -62,7 +62,7 @@ def join_threads() -> None:
 def replace(monkeypatch: pytest.MonkeyPatch, module: ModuleType, **functions: Any) -> None:
     """Replace functions of *module* in the sinks only, because other threads use the module too."""
     own = SimpleNamespace(**{**vars(module), **functions})
-    for sink in (file, stream):
+    for sink in (file, pipes, stream):
         if hasattr(sink, module.__name__):
             monkeypatch.setattr(sink, module.__name__, own)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from obs_middleware.logs.sinks.losses import Losses, is_request_line
+from obs_middleware.logs.sinks.losses import Losses, is_unit_line
 from obs_middleware.logs.sinks.unlocked import UnlockedHandler
 
 __all__ = ["CountingHandler"]
@@ -32,7 +32,7 @@ class CountingHandler(UnlockedHandler):
     def _lose(self, record: logging.LogRecord) -> None:
         """Count the line of *record* as dropped."""
         with self.lock:
-            self._losses.count(is_request=is_request_line(record))
+            self._losses.count(is_unit=is_unit_line(record))
 
     def _report(self, *, at_end: bool = False) -> None:
         """Write a line that says how many were dropped, if it is time for one."""

@@ -7,18 +7,20 @@ Write.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from typing import Final
 
 from obs_middleware.logs.sinks.fork import call_after_fork
 from obs_middleware.logs.sinks.inotify import Watch
-from obs_middleware.logs.sinks.stream import MAY_PASS, MOST_BYTES, is_regular, most_bytes, wait_for
+from obs_middleware.logs.sinks.pipes import PipeLock, pipe_lock
+from obs_middleware.logs.sinks.stream import MAY_PASS, MOST_BYTES, is_regular, most_bytes
+from obs_middleware.platforms import APPEND, READ, lock, wait_for
 
 __all__ = ["FileSink", "WatchedFileSink"]
 
 _LOOK_SECONDS: Final = 1.0
+_LOOK_SECONDS_UNWATCHED: Final = 0.01
 
 _TRIES: Final = 20
 _TRY_SECONDS: Final = 0.01
@@ -38,6 +40,7 @@ class FileSink:
     Attributes:
         name: The absolute path.
         file: The descriptor; None while the file is closed.
+        pipe_lock: The lock of a FIFO, on a system that needs one.
         trouble: Why the file under the name is not the one that is written to; None if it is.
 
     Args:
@@ -50,6 +53,7 @@ class FileSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.path.abspath(path)  # noqa: PTH100 -- Path.absolute() keeps `..`
         self.file: int | None = None
+        self.pipe_lock: PipeLock | None = None
         self.trouble: OSError | None = None
         self._identity: tuple[int, int] | None = None
         self._is_new = True
@@ -61,15 +65,14 @@ class FileSink:
                 raise
 
     def _open(self) -> int:
-        # O_NONBLOCK has no effect on a regular file. Without it, opening a FIFO waits for a reader.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        file, before = os.open(self.name, flags, 0o666), self.file
+        file, before = os.open(self.name, APPEND, 0o666), self.file
         # In this order: a child that is forked in between must not keep a number that may belong to another file.
         self.file, self._is_new = file, True
         if before is not None:
             os.close(before)
         opened = os.fstat(file)
         self._identity = opened.st_dev, opened.st_ino
+        self.pipe_lock = pipe_lock(file)
         return file
 
     def batch_bytes(self) -> int:
@@ -119,11 +122,11 @@ class FileSink:
             return
         try:
             # With another open(): processes that inherited one descriptor share its lock.
-            reading = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            reading = os.open(self.name, READ)
         except OSError:  # not readable, so the end cannot be checked
             return
         try:
-            _lock(reading)
+            _lock_for_a_while(reading)
             if _ends_in_half_a_line(reading):
                 os.write(file, b"\n")
         finally:
@@ -132,7 +135,7 @@ class FileSink:
     def write(self, data: bytes | memoryview) -> int:
         """Append to the file."""
         assert self.file is not None  # noqa: S101 -- renew() has opened the file
-        return os.write(self.file, data)
+        return os.write(self.file, data) if self.pipe_lock is None else self.pipe_lock.write(self.file, data)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the descriptor; a regular file is always ready."""
@@ -154,6 +157,8 @@ class FileSink:
 
     def close(self) -> None:
         """Close the file."""
+        if self.pipe_lock is not None:
+            self.pipe_lock.close()
         if self.file is not None:
             file, self.file = self.file, None
             os.close(file)
@@ -164,8 +169,8 @@ class WatchedFileSink(FileSink):
     A `FileSink` that is notified by the kernel when the file is renamed or removed, instead of a ``stat`` per write.
 
     It still looks up the name once a second, for changes without a notification: a renamed parent folder, a link that
-    leads elsewhere, a renaming by another machine on a network file system. Without inotify it looks up the name before
-    each write.
+    leads elsewhere, a renaming by another machine on a network file system. Without inotify it looks up the name every
+    hundredth of a second, so that a busy process does not look it up for each line.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -182,7 +187,10 @@ class WatchedFileSink(FileSink):
         Args:
             now: The current time in seconds, of the same clock as for `follow`.
         """
-        return self._watch is not None and 0 <= now - self._looked < _LOOK_SECONDS and not self._watch.news(0, 1)
+        age = now - self._looked
+        if self._watch is None:
+            return 0 <= age < _LOOK_SECONDS_UNWATCHED
+        return 0 <= age < _LOOK_SECONDS and not self._watch.news(0, 1)
 
     def follow(self, now: float) -> None:
         """Look up the name, open the file that it leads to, and watch it."""
@@ -226,17 +234,12 @@ class WatchedFileSink(FileSink):
         super().close()
 
 
-def _lock(file: int) -> None:
+def _lock_for_a_while(file: int) -> None:
     """Wait for the lock on *file*, a fifth of a second at most; then go on without it."""
     for _ in range(_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_TRY_SECONDS)
-        except OSError:  # a file system without locks
+        if lock(file, wait=False):
             return
-        else:
-            return
+        time.sleep(_TRY_SECONDS)
 
 
 def _ends_in_half_a_line(file: int) -> bool:
@@ -244,7 +247,10 @@ def _ends_in_half_a_line(file: int) -> bool:
     before = None
     for _ in range(_TRIES):
         size = os.fstat(file).st_size
-        if size == 0 or os.pread(file, 1, size - 1) == b"\n":
+        if size == 0:
+            return False
+        os.lseek(file, size - 1, os.SEEK_SET)
+        if os.read(file, 1) == b"\n":
             return False
         if size == before:
             return True

@@ -14,6 +14,8 @@ import select
 import weakref
 from typing import Final
 
+from obs_middleware.threads import original
+
 __all__ = ["Watch"]
 
 # Source: linux/inotify.h. A removal changes the number of links, which is an attribute.
@@ -39,8 +41,8 @@ class Watch:
 
     def __init__(self) -> None:
         try:
-            # Faster than poll() and ioctl(). gevent removes it.
-            self._queue = select.epoll()
+            # Faster than poll() and ioctl(). gevent removes it, but nothing waits here.
+            self._queue = original("select", "epoll")()
             libc = ctypes.CDLL(None, use_errno=True)
             self._add_watch, self._remove_watch = libc.inotify_add_watch, libc.inotify_rm_watch
             file: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -10,6 +10,8 @@ import logging
 from typing import Any
 
 from obs_middleware.logs.sinks.counting import CountingHandler
+from obs_middleware.logs.sinks.pipes import pipe_lock
+from obs_middleware.logs.sinks.stream import descriptor_of
 
 __all__ = ["LineStreamHandler"]
 
@@ -29,6 +31,7 @@ class LineStreamHandler(CountingHandler, logging.StreamHandler[Any]):
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
+        self._pipe_lock = pipe_lock(descriptor_of(self.stream))
         self._count_for(str(getattr(self.stream, "name", type(self.stream).__name__)))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -58,8 +61,21 @@ class LineStreamHandler(CountingHandler, logging.StreamHandler[Any]):
             self.handleError(record)
 
     def _write(self, line: str) -> None:
-        stream = self.stream
-        stream.write(line)
-        flush = getattr(stream, "flush", None)
-        if flush is not None:
-            flush()
+        stream, pipe_lock = self.stream, self._pipe_lock
+        if pipe_lock is not None:
+            pipe_lock.acquire()
+        try:
+            stream.write(line)
+            flush = getattr(stream, "flush", None)
+            if flush is not None:
+                flush()
+        finally:
+            if pipe_lock is not None:
+                pipe_lock.release()
+
+    def close(self) -> None:
+        """Write a last report of dropped lines."""
+        super().close()
+        if self._pipe_lock is not None:
+            with self.lock:
+                self._pipe_lock.close()

@@ -16,7 +16,7 @@ from obs_middleware.failures import report_once
 from obs_middleware.logs.sinks.fork import call_after_fork
 from obs_middleware.measure.event import current_event
 
-__all__ = ["REPORT_SECONDS", "Losses", "is_request_line"]
+__all__ = ["REPORT_SECONDS", "Losses", "is_unit_line"]
 
 REPORT_SECONDS: Final = 30.0
 """The least time between two reports of one handler about the same thing."""
@@ -47,10 +47,10 @@ class Losses:
         self._report_from = 0.0
         self._warn_from: dict[type[BaseException], float] = {}
 
-    def count(self, *, is_request: bool) -> None:
+    def count(self, *, is_unit: bool) -> None:
         """Count one line as dropped."""
         self.figures.dropped += 1
-        self.figures.dropped_requests += is_request
+        self.figures.dropped_units += is_unit
         self.unreported += 1
 
     def seconds_left(self) -> float | None:
@@ -98,7 +98,7 @@ class Losses:
         return record
 
 
-def is_request_line(record: logging.LogRecord) -> bool:
-    """Return whether *record* is the line of the request that is being served."""
+def is_unit_line(record: logging.LogRecord) -> bool:
+    """Return whether *record* is the line of the unit of work that is being done."""
     event = current_event.get()
     return event is not None and event.is_line(record.msg)

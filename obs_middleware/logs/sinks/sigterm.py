@@ -30,10 +30,12 @@ class _FlushAndGoOn:
         self._before = before
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        installed: object = signal.getsignal(number)
         _flushes()
         if callable(self._before):
             self._before(number, frame)
-        else:
+        elif installed is self:
+            # A handler of the site that was installed later would have found none to call, so it decides.
             # Not sys.exit(): the parent process must see that this signal ended the process.
             signal.signal(number, self._before)
             signal.raise_signal(number)

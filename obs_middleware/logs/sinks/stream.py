@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import io
 import os
-import select
 import stat
 import sys
 from typing import Any, Final, Protocol
 
-from obs_middleware.threads import original
+from obs_middleware.display.terminal import is_terminal
+from obs_middleware.logs.sinks.pipes import pipe_lock
+from obs_middleware.logs.sinks.standard import stream_named
+from obs_middleware.platforms import CONSOLE_NEEDS_STREAM, PIPE_BYTES, wait_for
 
 __all__ = [
     "FULL_SECONDS",
@@ -23,10 +25,9 @@ __all__ = [
     "MOST_BYTES",
     "Sink",
     "StreamSink",
+    "descriptor_of",
     "is_regular",
-    "is_terminal",
     "most_bytes",
-    "wait_for",
 ]
 
 FULL_SECONDS: Final = 1.0
@@ -86,30 +87,25 @@ class StreamSink:
     """
     A sink for an open stream, such as ``sys.stdout``.
 
-    It writes to the stream's file descriptor, past its buffer, or calls its ``write`` if it has no descriptor.
+    It writes to the stream's file descriptor, past its buffer, or calls its ``write`` if it has no descriptor, or is a
+    console of Windows.
 
     Args:
-        stream: A text or binary stream, or the name ``stdout`` or ``stderr``, which is looked up now.
+        stream: A text or binary stream, or the name ``stdout``, ``stderr`` or ``auto``, which is looked up now.
     """
 
     trouble: OSError | None = None
 
     def __init__(self, stream: Any) -> None:
-        self._stream = getattr(sys, stream) if isinstance(stream, str) else stream
+        name = stream_named(stream) if isinstance(stream, str) else None  # type: ignore[arg-type]  # any other fails below
+        self._stream = stream if name is None else getattr(sys, name)
         self._is_binary = isinstance(self._stream, (io.RawIOBase, io.BufferedIOBase))
-        self.name = stream if isinstance(stream, str) else str(getattr(stream, "name", type(stream).__name__))
+        self.name = name or str(getattr(stream, "name", type(stream).__name__))
+        self._is_console = CONSOLE_NEEDS_STREAM and is_terminal(self._stream)
+        self._pipe_lock = pipe_lock(self._descriptor())
 
     def _descriptor(self) -> int | None:
-        """
-        Return the descriptor, or None for a stream that has none, or only pretends to have one.
-
-        Ask each time: after a close, the same number may belong to another file.
-        """
-        try:
-            descriptor = self._stream.fileno()
-        except Exception:  # noqa: BLE001 -- a foreign stream may raise anything; if it is closed, its write() says so
-            return None
-        return descriptor if type(descriptor) is int and descriptor >= 0 else None
+        return None if self._is_console else descriptor_of(self._stream)
 
     def batch_bytes(self) -> int:
         """Return 64 KiB for a regular file or a stream without a descriptor, PIPE_BUF for everything else."""
@@ -124,7 +120,7 @@ class StreamSink:
         """Write to the descriptor, or with the stream's own ``write`` and ``flush``."""
         descriptor = self._descriptor()
         if descriptor is not None:
-            return os.write(descriptor, data)
+            return os.write(descriptor, data) if self._pipe_lock is None else self._pipe_lock.write(descriptor, data)
         written: int | None = self._stream.write(data if self._is_binary else str(data, "utf-8"))
         if written is None and self._is_binary:
             raise BlockingIOError(errno.EAGAIN, "the stream takes nothing now")
@@ -143,15 +139,22 @@ class StreamSink:
         return isinstance(error, OSError) and error.errno in MAY_PASS
 
     def close(self) -> None:
-        """Do nothing: the stream belongs to the caller."""
+        """Close the lock of a pipe. The stream belongs to the caller."""
+        if self._pipe_lock is not None:
+            self._pipe_lock.close()
 
 
-def is_terminal(stream: Any) -> bool:
-    """Return whether *stream* says that it is a terminal. A replaced ``sys.stdout`` may not even have the method."""
+def descriptor_of(stream: Any) -> int | None:
+    """
+    Return the descriptor of *stream*, or None if it has none, or only pretends to have one.
+
+    Ask each time: after a close, the same number may belong to another file.
+    """
     try:
-        return bool(stream.isatty())
-    except Exception:  # noqa: BLE001 -- closed, missing or foreign
-        return False
+        descriptor = stream.fileno()
+    except Exception:  # noqa: BLE001 -- a foreign stream may raise anything; if it is closed, its write() says so
+        return None
+    return descriptor if type(descriptor) is int and descriptor >= 0 else None
 
 
 def is_regular(descriptor: int) -> bool:
@@ -165,11 +168,4 @@ def most_bytes(descriptor: int) -> int:
 
     The system may split a longer write to a pipe, and lines of other processes would land in between.
     """
-    return MOST_BYTES if is_regular(descriptor) else select.PIPE_BUF
-
-
-def wait_for(descriptor: int, seconds: float) -> bool:
-    """Wait until *descriptor* can be written to; return False after *seconds*."""
-    poll = original("select", "poll")()  # gevent's would need an event loop in each thread
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(seconds * 1000))
+    return MOST_BYTES if is_regular(descriptor) else PIPE_BYTES

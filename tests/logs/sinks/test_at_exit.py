@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import needs
 import pytest
 from queued import Gate, Make, join_threads, log
 
 from obs_middleware import stats
-from obs_middleware.logs.sinks import nonblocking
+from obs_middleware.logs.sinks import queued
 
 
 def test_what_is_logged_when_no_thread_can_be_started_is_written_by_the_caller(
@@ -51,6 +52,7 @@ def test_a_caller_that_writes_itself_leaves_the_thread_alone(make: Make) -> None
     assert handler._has_thread
 
 
+@needs.NOT_WINDOWS
 def test_a_caller_that_writes_itself_does_not_wait_for_ever(
     make: Make, pipe: tuple[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +64,7 @@ def test_a_caller_that_writes_itself_does_not_wait_for_ever(
     os.set_blocking(stream.fileno(), True)
     handler = make(stream)
     handler.close()
-    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(queued, "DRAIN_SECONDS", 0.01)
     before = stats()
     log("x")
 
@@ -88,9 +90,9 @@ def test_a_sink_that_takes_nothing_is_given_up_after_one_wait(
     """The logging module flushes and then closes; only the first waits."""
     handler = make(gate)
     log("x")
-    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(queued, "DRAIN_SECONDS", 0.01)
     handler.flush()
-    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 1e6)
+    monkeypatch.setattr(queued, "DRAIN_SECONDS", 1e6)
     handler.close()
     log("written by the thread, which is still there")
     gate.opened.set()

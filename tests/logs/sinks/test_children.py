@@ -104,12 +104,12 @@ def test_a_child_writes_its_last_lines(tmp_path: Path, package: str, method: str
 
 
 POOL: Final = """
-import concurrent.futures, logging, sys
+import concurrent.futures, logging, multiprocessing, sys
 from site_of_test import configure, work
 
 if __name__ == "__main__":
     configure(sys.argv[1])
-    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
         list(pool.map(work, [f"child {number}" for number in range(4)]))
 """
 

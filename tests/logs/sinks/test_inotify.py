@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import needs
 import pytest
 from disks import Write
 
@@ -15,10 +18,10 @@ from obs_middleware.logs.handlers import LineFileHandler
 from obs_middleware.logs.sinks import file as sinks
 from obs_middleware.logs.sinks.inotify import Watch
 
-pytestmark = pytest.mark.usefixtures("watch")
+pytestmark = [needs.RENAMING, pytest.mark.usefixtures("watch")]
 
 
-WATCHED = pytest.mark.parametrize("watch", ["watch"], indirect=True)
+WATCHED = pytest.mark.parametrize("watch", [pytest.param("watch", marks=needs.INOTIFY)], indirect=True)
 """For tests of the watch itself, which some systems do not have."""
 
 
@@ -56,6 +59,19 @@ def test_a_line_is_one_write_and_its_name_is_looked_up_once_a_second(path: Path,
     assert after == calls == ["stat", "write"]
 
 
+def test_without_a_watch_the_name_is_looked_up_every_hundredth_of_a_second(
+    path: Path, handler: LineFileHandler, watch: bool
+) -> None:
+    """For each line, that would cost twice as much as writing it."""
+    for created, text in ((100.0, "one"), (100.009, "two"), (100.011, "three")):
+        handler.handle(logging.makeLogRecord({"msg": text, "created": created}))
+        if text == "one":
+            path.rename(path.with_suffix(".1"))
+
+    assert path.with_suffix(".1").read_text() == ("one\n" if watch else "one\ntwo\n")
+    assert path.read_text() == ("two\nthree\n" if watch else "three\n")
+
+
 def test_what_the_kernel_does_not_tell_is_found_within_a_second(tmp_path: Path) -> None:
     """A link that leads elsewhere, as with one folder for each day."""
     for day in ("monday", "tuesday"):
@@ -73,6 +89,7 @@ def test_what_the_kernel_does_not_tell_is_found_within_a_second(tmp_path: Path) 
     assert (tmp_path / "tuesday" / "app.log").read_text() == "two\n"
 
 
+@needs.FORK
 def test_parent_and_child_both_find_the_file_again(path: Path, write: Write) -> None:
     """Each event of the kernel is delivered once, to the first reader."""
     write("one")
@@ -90,6 +107,7 @@ def test_parent_and_child_both_find_the_file_again(path: Path, write: Write) -> 
     assert path.with_suffix(".1").read_text() == "one\n"
 
 
+@needs.FORK
 def test_a_child_has_a_watch_of_its_own(path: Path, write: Write) -> None:
     write("one")
     ready, go = os.pipe(), os.pipe()
@@ -150,7 +168,7 @@ def test_a_watch_that_is_not_to_be_had_is_tried_again_with_the_next_file(
 def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
     path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    """As under gevent, which takes epoll away."""
+    """The name is looked up instead."""
     if missing == "epoll":
         monkeypatch.delattr("select.epoll", raising=False)
     else:
@@ -158,6 +176,29 @@ def test_where_parts_of_a_watch_are_missing_the_name_is_looked_up(
     write("one")
     path.rename(path.with_suffix(".1"))
     write("two")
+
+    assert path.read_text() == "two\n"
+
+
+UNDER_GEVENT: Final = """
+from gevent import monkey
+monkey.patch_all()
+import logging, sys
+from pathlib import Path
+from obs_middleware.logs.handlers import LineFileHandler
+path = Path(sys.argv[1])
+handler = LineFileHandler(path)
+handler.handle(logging.makeLogRecord({"msg": "one", "created": 100.0}))
+path.rename(path.with_suffix(".1"))
+handler.handle(logging.makeLogRecord({"msg": "two", "created": 100.0}))
+"""
+
+
+@WATCHED
+def test_a_file_is_watched_under_gevent(path: Path) -> None:
+    """It takes epoll away, but keeps it."""
+    pytest.importorskip("gevent")
+    subprocess.run([sys.executable, "-c", UNDER_GEVENT, str(path)], timeout=60, check=True)
 
     assert path.read_text() == "two\n"
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from conftest import respond
 from counts import changes, counts
@@ -24,7 +25,8 @@ from queued import replace
 
 from obs_middleware import stats
 from obs_middleware.logs.handlers import LineFileHandler, NonBlockingHandler
-from obs_middleware.logs.sinks import file, losses, nonblocking
+from obs_middleware.logs.sinks import file, losses, nonblocking, queued
+from obs_middleware.platforms import user_id
 from obs_middleware.testing import CapturedRequests
 
 FileHandler = LineFileHandler | NonBlockingHandler
@@ -37,7 +39,7 @@ def _opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(file, "_LOOK_SECONDS", 0)
     monkeypatch.setattr(nonblocking, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(nonblocking, "_LONGEST_PAUSE", 0.002)
-    monkeypatch.setattr(nonblocking, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(queued, "DRAIN_SECONDS", 0.05)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     made: list[FileHandler] = []
@@ -98,6 +100,7 @@ def a_loop_of_links(path: Path) -> Callable[[], None]:
     return path.unlink
 
 
+@needs.INOTIFY
 @pytest.mark.parametrize(
     "happens",
     [a_folder_in_its_place, a_renamed_folder, a_file_as_its_folder, a_loop_of_links],
@@ -128,6 +131,7 @@ def test_lines_go_on_to_the_open_file_while_the_new_one_cannot_be_opened(
     assert capsys.readouterr().err.count("cannot write the log") == 1
 
 
+@needs.INOTIFY
 def test_a_file_that_may_not_be_opened_is_no_reason_to_lose_a_line(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +172,7 @@ def test_what_a_full_disk_does_not_take_is_dropped(tmp_path: Path, capsys: pytes
     assert "lines dropped so far: " in errors
 
 
+@needs.INOTIFY
 def test_a_removed_folder_costs_the_lines_that_nobody_could_read(tmp_path: Path) -> None:
     """The open file has no name any more, so what is written to it is lost."""
     path = tmp_path / "logs" / "site.log"
@@ -284,6 +289,7 @@ def test_a_line_that_cannot_be_formatted_counts_as_dropped(tmp_path: Path, capsy
     assert "Logging error" in capsys.readouterr().err
 
 
+@needs.FORK
 def test_a_child_process_reports_its_own_losses_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
     handler = LineFileHandler(path)
@@ -308,12 +314,13 @@ def _small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+    if user_id() or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only the administrator may mount a file system")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@needs.NOT_WINDOWS
 def test_lines_are_written_again_as_soon_as_the_disk_has_room(small_disk: Path) -> None:
     path, filler = small_disk / "site.log", small_disk / "filler"
     handler = LineFileHandler(path)

@@ -23,7 +23,7 @@ from obs_middleware import logging_config, stats
 from obs_middleware.logs.handlers import NonBlockingHandler
 from obs_middleware.logs.options import Format
 from obs_middleware.logs.sinks import losses
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.testing import CapturedRequests
 
 # What is written
@@ -152,7 +152,7 @@ def test_the_thread_does_not_inherit_the_request(make: Make, gate: Gate) -> None
             return len(text)
 
     handler = make(Stream())
-    current_event.set(RequestEvent(0.0, "id", "GET", "/"))
+    current_event.set(Event(0.0, "id", "GET", "/"))
     log("x")
     handler.flush()
 

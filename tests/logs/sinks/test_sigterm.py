@@ -115,6 +115,18 @@ def test_sigterm_reaches_a_handler_that_was_installed_in_between(make: Make, on_
     assert (one.getvalue(), two.getvalue()) == ("one\ntwo\n", "two\n")
 
 
+def test_a_later_handler_decides_whether_the_process_ends(make: Make, on_sigterm: Any) -> None:
+    on_sigterm(signal.SIG_DFL)
+    output = io.StringIO()
+    make(output, flush_on_sigterm=True)
+    ours: Any = signal.getsignal(signal.SIGTERM)
+    on_sigterm(lambda number, frame: ours(number, frame))
+    log("one")
+    signal.raise_signal(signal.SIGTERM)
+
+    assert output.getvalue() == "one\n"  # and this process is alive
+
+
 IN_SUBINTERPRETER: Final = """
 import logging, logging.config, sys
 sys.path[:] = {path!r}
