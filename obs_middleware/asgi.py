@@ -15,11 +15,15 @@ from typing import Any
 
 from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
+from obs_middleware.measure.counted_lines import line_writer
 from obs_middleware.measure.ending import is_departure
-from obs_middleware.measure.event import EVENT_ATTRIBUTE, RequestEvent, current_event
+from obs_middleware.measure.event import EVENT_ATTRIBUTE, Event, current_event
 from obs_middleware.measure.ids import is_request_id, new_request_id
-from obs_middleware.measure.line_writer import LineWriter, log, log_failure
+from obs_middleware.measure.line_writer import log, log_failure
+from obs_middleware.measure.response_headers import Headers, missing_headers
 from obs_middleware.measure.running import RUNNING
+from obs_middleware.measure.watching import WATCH
+from obs_middleware.work.websockets import Connections
 
 __all__ = ["observed"]
 
@@ -31,7 +35,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 def observed(application: Application) -> Application:
     """
-    Return *application* with every HTTP request observed from the outside. Other scopes pass untouched.
+    Return *application* with every HTTP request observed from the outside, and every websocket connection measured.
 
     In ``asgi.py``: ``application = observed(get_asgi_application())``. Keep `TimingMiddleware` in ``MIDDLEWARE``: it
     adds the route and the exception to the line that is written here. The cost is a copy of the scope, and one more
@@ -53,18 +57,22 @@ def observed(application: Application) -> Application:
 class _Observer:
     def __init__(self, application: Application) -> None:
         self._application = application
+        self._connections = Connections(application)
         keep_configured(self)
 
     def configure(self, settings: Settings) -> None:
         self.enabled = settings.enabled
         header = settings.request_id_header.lower().encode()
         self._id_in = header if settings.trust_request_id else None
-        self._id_out = header if settings.response_header else None
-        self._writer = LineWriter(settings, log, log_failure)
+        self._missing_headers = missing_headers(settings)
+        self._writer = line_writer(settings, log, log_failure)
+        WATCH.configure(settings)
+        self._connections.configure(settings)
 
     async def serve(self, scope: Any, receive: Any, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._application(scope, receive, send)
+        kind = scope["type"]
+        if kind != "http":
+            await (self._connections.serve if kind == "websocket" else self._application)(scope, receive, send)
             return
         started = time.perf_counter()
         try:
@@ -79,7 +87,7 @@ class _Observer:
         # This frame sets the context and restores it, whatever happens in between.
         outside = current_event.get()
         current_event.set(event)
-        sender = _Sender(send, self._id_out, event.request_id.encode(), partial(self._conclude, event))
+        sender = _Sender(send, partial(self._missing_headers, event), partial(self._conclude, event))
         scope[EVENT_ATTRIBUTE] = event
         try:
             await self._application(scope, receive, sender)
@@ -91,19 +99,20 @@ class _Observer:
         finally:
             current_event.set(outside)
 
-    def _open(self, scope: Any, started: float) -> RequestEvent:
+    def _open(self, scope: Any, started: float) -> Event:
         # An id that was sent twice is joined by a comma, which makes it invalid, as in META.
         sent = b",".join(value for name, value in scope["headers"] if name == self._id_in).decode("latin-1")
         request_id = sent if is_request_id(sent) else new_request_id()
-        event = RequestEvent(started, request_id, scope.get("method"), scope.get("path"))
+        event = Event(started, request_id, scope.get("method"), scope.get("path"))
         event.observed = True
         outer = current_event.get()
         if outer is not None and not outer.done:
             event.previous = outer
         RUNNING[event] = None
+        WATCH.attend_if_needed()
         return event
 
-    def _conclude(self, event: RequestEvent, sender: _Sender, error: BaseException | None = None) -> None:
+    def _conclude(self, event: Event, sender: _Sender, error: BaseException | None = None) -> None:
         """Decide the outcome by what the server got. The middleware chain may have been wrong about that."""
         if event.done:
             return  # the server had the last byte before, or the middleware has noticed that the client left
@@ -127,7 +136,9 @@ class _Observer:
 
 class _Sender:
     """
-    The server's ``send``, with a record of what was sent. Calls *whole* with itself when the server has the last byte.
+    The server's ``send``, with a record of what was sent.
+
+    It adds the headers that *missing* returns, and calls *whole* with itself when the server has the last byte.
 
     Attributes:
         status: The status that was sent, or None.
@@ -137,12 +148,16 @@ class _Sender:
         error: The exception that the server's ``send`` raised, or None.
     """
 
-    __slots__ = ("_header", "_request_id", "_send", "_whole", "bytes", "complete", "error", "status")
+    __slots__ = ("_missing", "_send", "_whole", "bytes", "complete", "error", "status")
 
-    def __init__(self, send: Send, header: bytes | None, request_id: bytes, whole: Callable[[_Sender], None]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        missing: Callable[[Headers], Headers],
+        whole: Callable[[_Sender], None],
+    ) -> None:
         self._send = send
-        self._header = header
-        self._request_id = request_id
+        self._missing = missing
         self._whole = whole
         self.status: int | None = None
         self.bytes: int | None = 0
@@ -152,13 +167,8 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
-            header = self._header
-            if header is not None:
-                headers = _listed(message.get("headers", ()))
-                if all(name.lower() != header for name, _ in headers):
-                    # The response did not pass the middleware: a bad query string, or an outer layer that failed.
-                    headers = [*headers, (header, self._request_id)]
-                message = {**message, "headers": headers}
+            headers = _listed(message.get("headers", ()))
+            message = {**message, "headers": [*headers, *self._missing(headers)]}
             self.status = message["status"]
         try:
             await self._send(message)
@@ -184,7 +194,7 @@ def _is_observed(scope: Any) -> bool:
     """Return whether this request is already observed, because the application was wrapped twice."""
     event = scope.get(EVENT_ATTRIBUTE)
     # A view may call the application with a copy of its scope. That is another request, with another path.
-    return type(event) is RequestEvent and not event.done and event.path == scope.get("path")
+    return type(event) is Event and not event.done and event.path == scope.get("path")
 
 
 def _listed(headers: Any) -> Sequence[tuple[bytes, bytes]]:

@@ -6,17 +6,23 @@ An id never gets a second meaning.
 
 from __future__ import annotations
 
+import difflib
 import logging
+import os
+import stat
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 -- Django's name
 from django.utils.module_loading import import_string
 
-from obs_middleware.conf import django_setting, find_problems, raw_settings
+from obs_middleware.conf import SETTING, django_setting, find_problems, near_names, raw_settings
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import ChainFormatter
 from obs_middleware.logs.processors import add_request_context
+from obs_middleware.measure.unwritten import mark_as_told, obstacle
 from obs_middleware.middleware import TimingMiddleware
 
 __all__ = [
@@ -24,9 +30,11 @@ __all__ = [
     "check_bridges",
     "check_formatters",
     "check_logging",
+    "check_metrics",
     "check_middleware",
     "check_proxies",
     "check_settings",
+    "check_user",
 ]
 
 CHECKS: Final = {
@@ -43,6 +51,9 @@ CHECKS: Final = {
     "obs_middleware.W006": "`TRUSTED_PROXIES` is 0, but other settings imply a proxy.",
     "obs_middleware.W007": "No handler formats its lines with this package.",
     "obs_middleware.W008": "A sync-only middleware costs thread changes under ASGI.",
+    "obs_middleware.W009": "A setting has almost the name `OBS_MIDDLEWARE`.",
+    "obs_middleware.W010": "`USER` is not a field of your user model.",
+    "obs_middleware.W011": "The directory that `METRICS` names cannot be used.",
 }
 """Every check: its id, and the mistake that it finds."""
 
@@ -56,6 +67,8 @@ _IDS: Final = {
 
 _INSERT_THEMSELVES: Final = ("opentelemetry.", "scout_apm.")
 """Packages whose middleware puts itself first when the process starts, so that nothing can be placed above it."""
+_MAKE_IDS: Final = ("django_guid.", "django_structlog.", "log_request_id.")
+"""Packages whose middleware makes an id that ``REQUEST_ID`` can take over, so that it must be above."""
 
 W001: Final = Warning(
     "TimingMiddleware is not in MIDDLEWARE: no request line is written.",
@@ -100,11 +113,30 @@ W008: Final = Warning(
     hint="Use a middleware that has async_capable = True, or remove it; under WSGI it costs nothing.",
     id="obs_middleware.W008",
 )
+W009: Final = Warning(
+    "A setting has almost the name OBS_MIDDLEWARE.",
+    hint="All settings of this package are keys of one dict: OBS_MIDDLEWARE = {...}.",
+    id="obs_middleware.W009",
+)
+W010: Final = Warning(
+    "USER is not a field of your user model: no line has user_id.",
+    hint="Name a field of the model that is a column of its table, or give a callable.",
+    id="obs_middleware.W010",
+)
+
+W011: Final = Warning(
+    "The directory that METRICS names cannot be used: requests are not counted.",
+    hint="Create it before the server starts, for its user alone (mode 0700), on a disk of this machine.",
+    id="obs_middleware.W011",
+)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Check the setting ``OBS_MIDDLEWARE``."""
-    return [Error(message, hint=hint, id=_IDS[kind]) for kind, message, hint in find_problems(raw_settings())]
+    """Check the setting ``OBS_MIDDLEWARE``, and look for settings that are meant to be it."""
+    return [
+        *(Error(message, hint=hint, id=_IDS[kind]) for kind, message, hint in find_problems(raw_settings())),
+        *(Warning(f"{name} is not {SETTING}, and is not read.", hint=W009.hint, id=W009.id) for name in near_names()),
+    ]
 
 
 def check_middleware(**_: Any) -> list[CheckMessage]:
@@ -113,7 +145,9 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
     places = list(_places(paths))
     if not places:
         return [W001]
-    is_late = not all(str(path).startswith(_INSERT_THEMSELVES) for path in paths[: places[0]])
+    raw = raw_settings()
+    allowed = (*_INSERT_THEMSELVES, *(_MAKE_IDS if isinstance(raw, dict) and raw.get("REQUEST_ID") else ()))
+    is_late = not all(str(path).startswith(allowed) for path in paths[: places[0]])
     return [message for message, applies in ((W002, is_late), (W003, len(places) > 1)) if applies]
 
 
@@ -132,27 +166,70 @@ def _imported(path: str) -> Any:
         return None
 
 
+def check_user(**_: Any) -> list[CheckMessage]:
+    """Check that the field that ``USER`` names exists."""
+    raw = raw_settings()
+    name = raw.get("USER") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or name == "pk" or not name.isidentifier():
+        return []
+    try:
+        fields = apps.get_model(django_setting("AUTH_USER_MODEL"))._meta.concrete_fields  # noqa: SLF001 -- Django's own public name
+    except (LookupError, ValueError):
+        return []  # a site without Django's users
+    known = [field.attname for field in fields]
+    if name in known:
+        return []
+    near = difflib.get_close_matches(name, known, 1)
+    return [
+        Warning(
+            f"{SETTING}['USER'] is {name!r}, which is not a field of your user model: no line has user_id.",
+            hint=f"Did you mean {near[0]!r}?" if near else W010.hint,
+            id=W010.id,
+        )
+    ]
+
+
+def check_metrics(**_: Any) -> list[CheckMessage]:
+    """Check that the directory that ``METRICS`` names exists, and that this user alone can write to it."""
+    raw = raw_settings()
+    named = raw.get("METRICS") if isinstance(raw, dict) else None
+    if not isinstance(named, (str, os.PathLike)):
+        return []
+    folder = Path(os.fsdecode(named))
+    if not folder.is_dir():
+        wrong = "does not exist"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        wrong = "cannot be written to"
+    elif folder.stat().st_mode & stat.S_IWOTH:
+        wrong = "can be written to by every user of this machine"
+    else:
+        return []
+    return [Warning(f"{SETTING}['METRICS'] is {str(folder)!r}, which {wrong}.", hint=W011.hint, id=W011.id)]
+
+
 def check_proxies(**_: Any) -> list[CheckMessage]:
     """Check that the address of a proxy is not used as the client's."""
     raw = raw_settings()
-    trusted = raw.get("TRUSTED_PROXIES", 0) if isinstance(raw, dict) else 0
+    if not isinstance(raw, dict) or raw.get("TRUSTED_PROXIES") or raw.get("CLIENT_IP") is False:
+        return []
     behind = django_setting("SECURE_PROXY_SSL_HEADER") or django_setting("USE_X_FORWARDED_HOST")
-    return [W006] if behind and not trusted else []
+    return [W006] if behind else []
 
 
 def check_logging(**_: Any) -> list[CheckMessage]:
     """Check that the logger lets ordinary request lines through, which are written at INFO, and has a handler."""
-    logger = _request_logger()
-    if not logger.isEnabledFor(logging.INFO):
-        return [W004]
-    return [] if logger.hasHandlers() else [W005]
+    found = obstacle(_request_logger())
+    if found is None:
+        return []
+    mark_as_told()
+    return [W004 if found == "level" else W005]
 
 
-def _request_logger() -> logging.Logger:
-    """Return the logger that gets the request line."""
+def _request_logger() -> str | None:
+    """Return the name of the logger that gets the request line; None for the root logger."""
     raw = raw_settings()
     name = raw.get("LOGGER") if isinstance(raw, dict) else None
-    return logging.getLogger(name if isinstance(name, str) else None)
+    return name if isinstance(name, str) else None
 
 
 def _handlers_of(logger: logging.Logger | None) -> Iterator[logging.Handler]:
@@ -164,7 +241,7 @@ def _handlers_of(logger: logging.Logger | None) -> Iterator[logging.Handler]:
 
 def check_formatters(**_: Any) -> list[CheckMessage]:
     """Check that some handler of the request line prints the fields of the request."""
-    handlers = tuple(_handlers_of(_request_logger()))
+    handlers = tuple(_handlers_of(logging.getLogger(_request_logger())))
     ours = any(
         isinstance(handler.formatter, ChainFormatter)
         or any(isinstance(one, RequestContextFilter) for one in handler.filters)
@@ -184,12 +261,15 @@ def check_bridges(**_: Any) -> list[CheckMessage]:
     """Check for middleware that Django must run in a thread under ASGI."""
     if not django_setting("ASGI_APPLICATION"):
         return []
+    silenced = django_setting("SILENCED_SYSTEM_CHECKS", [])
     return [
         Warning(
             f"{path} is not async: under ASGI it costs a thread change in every request.",
-            hint=W008.hint,
+            hint=f'{W008.hint} To silence this message alone, add "{W008.id}:{path}" to SILENCED_SYSTEM_CHECKS.',
             id=W008.id,
         )
         for path in django_setting("MIDDLEWARE", [])
-        if (middleware := _imported(path)) is not None and not getattr(middleware, "async_capable", False)
+        if f"{W008.id}:{path}" not in silenced
+        and (middleware := _imported(path)) is not None
+        and not getattr(middleware, "async_capable", False)
     ]

@@ -1,5 +1,5 @@
 """
-How many requests there were, and what happened to their lines.
+How many requests and other units of work there were, and what happened to their lines.
 
 A leaf that every wing uses. The counts are those of this process, since it started or was forked.
 """
@@ -12,7 +12,7 @@ from typing import Final, TypedDict
 
 from obs_middleware.processes import call_after_fork
 
-__all__ = ["COUNTS", "LOCK", "SinkFigures", "Stats", "register_sink", "stats"]
+__all__ = ["COUNTS", "KINDS", "LOCK", "SinkFigures", "Stats", "register_sink", "stats"]
 
 _NAMES: Final = ("written", "excluded", "suppressed", "sampled_out", "failed")
 
@@ -21,11 +21,15 @@ class Stats(TypedDict):
     """
     The counts that `stats` returns.
 
-    ``requests`` is the number of requests that are over: the sum of ``written``, ``excluded``, ``suppressed``,
-    ``sampled_out``, ``failed`` and ``dropped``. The ``sink_`` counts are of lines of every kind.
+    ``requests``, ``tasks``, ``commands`` and ``websockets`` are the numbers of units of work that are over. Together
+    they are the sum of ``written``, ``excluded``, ``suppressed``, ``sampled_out``, ``failed`` and ``dropped``. The
+    ``sink_`` counts are of all lines.
     """
 
     requests: int
+    tasks: int
+    commands: int
+    websockets: int
     written: int
     excluded: int
     suppressed: int
@@ -45,17 +49,17 @@ class SinkFigures:
         depth: Lines that wait to be written.
         written: Lines that were written.
         dropped: Lines that were dropped.
-        dropped_requests: Request lines among those dropped.
+        dropped_units: Lines of units of work, as requests, among those dropped.
     """
 
-    __slots__ = ("depth", "dropped", "dropped_requests", "written")
+    __slots__ = ("depth", "dropped", "dropped_units", "written")
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Set all counts to 0."""
-        self.depth = self.written = self.dropped = self.dropped_requests = 0
+        self.depth = self.written = self.dropped = self.dropped_units = 0
 
     def add(self, other: SinkFigures) -> None:
         """Add the counts of *other*."""
@@ -65,13 +69,16 @@ class SinkFigures:
 
 COUNTS: Final = dict.fromkeys(_NAMES, 0)
 """
-Number of requests by the fate of their line.
+Number of units of work by the fate of their line.
 
 To count one: ``with counters.LOCK: COUNTS[fate] += 1``. Without the lock, two threads may lose a count.
 """
 
+KINDS: Final = {"task": 0, "command": 0, "websocket": 0}
+"""Number of units of work that are no request, by kind. They are in `COUNTS` too, whose rest are requests."""
+
 LOCK = threading.RLock()
-"""Guards `COUNTS`. Replaced after a fork. Reentrant, because a signal handler may serve a request."""
+"""Guards `COUNTS` and `KINDS`. Replaced after a fork. Reentrant, because a signal handler may serve a request."""
 
 _gone: Final = SinkFigures()
 """The counts of all sinks that exist no more."""
@@ -100,26 +107,30 @@ def stats() -> Stats:
     """
     Return the counts of this process.
 
-    ``requests`` is the number of requests that are over. It is the sum of six counts: ``written``, passed to the
-    logging module and not dropped later; ``excluded`` by ``EXCLUDE``; ``suppressed`` by ``QUIET``; ``sampled_out`` by
-    ``SAMPLE_RATE``; ``failed``, a filter or handler raised and the line is lost; ``dropped`` by a handler of this
-    package, which had no room for it or could not write it.
+    ``requests``, ``tasks``, ``commands`` and ``websockets`` are the numbers of units of work that are over. Together
+    they are the sum of six counts: ``written``, passed to the logging module and not dropped later; ``excluded`` by
+    ``EXCLUDE``; ``suppressed`` by ``QUIET``; ``sampled_out`` by ``SAMPLE_RATE``; ``failed``, a filter or handler raised
+    and the line is lost; ``dropped`` by a handler of this package, which had no room for it or could not write it.
 
-    The other three count lines of every kind that such a handler got: ``sink_depth`` wait to be written,
+    The other three count all lines that such a handler got: ``sink_depth`` wait to be written,
     ``sink_written`` were written, ``sink_dropped`` were dropped. Without such a handler they are 0. With several, each
     counts its copy of a line.
     """
     sinks = SinkFigures()
     with LOCK:
         counts = COUNTS.copy()
+        kinds = KINDS.copy()
         for figures in (_gone, *(figures for _, figures in _sinks)):
             sinks.add(figures)
-    requests = sum(counts.values())
-    # A line may be dropped a moment before its request is counted, and twice by two sinks.
-    dropped = min(sinks.dropped_requests, counts["written"])
+    requests = sum(counts.values()) - sum(kinds.values())
+    # A line may be dropped a moment before its unit is counted, and twice by two sinks.
+    dropped = min(sinks.dropped_units, counts["written"])
     counts["written"] -= dropped
     return {
         "requests": requests,
+        "tasks": kinds["task"],
+        "commands": kinds["command"],
+        "websockets": kinds["websocket"],
         "written": counts["written"],
         "excluded": counts["excluded"],
         "suppressed": counts["suppressed"],
@@ -135,7 +146,8 @@ def stats() -> Stats:
 def _reset() -> None:
     global LOCK  # noqa: PLW0603 -- a thread that holds the lock at the fork is not in the child
     LOCK = threading.RLock()
-    COUNTS.update(dict.fromkeys(_NAMES, 0))
+    COUNTS.update(dict.fromkeys(COUNTS, 0))
+    KINDS.update(dict.fromkeys(KINDS, 0))
     for figures in (_gone, *(figures for _, figures in _sinks)):
         figures.clear()
 

@@ -13,7 +13,7 @@ from asgiref.wsgi import WsgiToAsgi
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from endings.drivers import OURS, Visit, site, visit_asgi
 
 from obs_middleware.asgi import observed
@@ -53,6 +53,14 @@ def test_headers_that_can_be_read_once_all_reach_the_server(own: Any, lines: Cap
     assert list(sent[0]["headers"])[: len(headers)] == headers
     assert len(list(sent[0]["headers"])) == 3
     assert lines[0]["status"] == 200
+
+
+def test_other_origins_may_read_the_id_of_a_response_that_never_passed_the_middleware() -> None:
+    with override_settings(OBS_MIDDLEWARE={"EXPOSE_HEADER": True}):
+        sent = serve(observed(answering(lambda: [(b"access-control-expose-headers", b"ETag")])))
+
+    headers = sent[0]["headers"]
+    assert [value for name, value in headers if name == b"access-control-expose-headers"] == [b"ETag", b"x-request-id"]
 
 
 def test_headers_of_a_request_that_can_be_read_once_reach_the_application(lines: CapturedRequests) -> None:

@@ -37,7 +37,7 @@ def test_a_dropped_request_is_not_written_too(sinks: tuple[SinkFigures, SinkFigu
     before = counts()
     respond(lambda _: HttpResponse(), RequestFactory().get("/"))
 
-    sinks[0].dropped_requests = 1
+    sinks[0].dropped_units = 1
 
     assert changes(before) == {"requests": 1, "dropped": 1}
 
@@ -47,7 +47,7 @@ def test_a_request_that_two_sinks_drop_is_dropped_once_at_most(sinks: tuple[Sink
     respond(lambda _: HttpResponse(), RequestFactory().get("/"))
     before = counts()
     for sink in sinks:
-        sink.dropped_requests = before["written"] + before["dropped"] + 1
+        sink.dropped_units = before["written"] + before["dropped"] + 1
 
     now = stats()
 
