@@ -1,5 +1,5 @@
 """
-Count the queries of a request, and measure how long they take.
+Count the queries of a request, measure how long they take, and notice a statement that it repeats.
 
 Measure. Every connection of every alias gets a wrapper when it is opened, in any thread or task. The wrapper finds the
 request in the ContextVar. It never sees the result of a query, and keeps neither SQL nor parameters.
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from obs_middleware.conf import Settings, keep_configured
+from obs_middleware.failures import report_once
 from obs_middleware.measure.event import current_event
+from obs_middleware.measure.statements import statements_of
 
 __all__ = ["install", "is_installed", "measure_query"]
 
@@ -37,6 +40,26 @@ def measure_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool
     finally:
         # append is atomic; several threads of one request may query at once
         event.queries.append(time.perf_counter() - started)
+        limit = _repeats.limit
+        if limit is not None:
+            try:
+                (event.statements or statements_of(event, limit)).count(sql, context["connection"].alias)
+            except BaseException as error:  # noqa: BLE001 -- the query was run, whatever failed
+                report_once("measure_query", error)
+
+
+class _Repeats:
+    """
+    What the setting ``REPEATED_QUERIES`` says.
+
+    Attributes:
+        limit: How often a statement runs before its place is looked for. None: statements are not counted.
+    """
+
+    limit: int | None = None
+
+    def configure(self, settings: Settings) -> None:
+        self.limit = settings.repeated_queries
 
 
 def install() -> None:
@@ -50,6 +73,7 @@ def install() -> None:
     for connection in connections.all(initialized_only=True):
         _wrap(connection)
     _installed = True
+    keep_configured(_repeats, lenient=True)
 
 
 def is_installed() -> bool:
@@ -61,3 +85,6 @@ def _wrap(connection: Any, **_: Any) -> None:
     if measure_query not in connection.execute_wrappers:
         # insert(0): a connection may be opened inside a wrapper of the application, which pops the last one at its end.
         connection.execute_wrappers.insert(0, measure_query)
+
+
+_repeats: Final = _Repeats()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import importlib.util
 import os
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from asgiref.sync import sync_to_async
+from paths import ROOT
 from steps import steps
 
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.measure.stacks import Stack, find_stacks
 from obs_middleware.testing import parse_line
 
@@ -26,22 +30,24 @@ def names(stack: Stack) -> list[str]:
     return [frame.f_code.co_name for frame, _ in stack]
 
 
-async def wait(request: Request, event: asyncio.Event) -> None:
-    await event.wait()
+async def wait(event: Event, ready: asyncio.Event) -> None:
+    current_event.set(event)
+    await ready.wait()
 
 
-async def with_tasks(number: int) -> int:
-    """Return the steps of a search for *number* requests, each of which has a task."""
-    requests = [Request() for _ in range(number)]
-    event = asyncio.Event()
-    tasks = [asyncio.create_task(wait(request, event)) for request in requests]
+async def with_tasks(number: int, others: int = 0) -> int:
+    """Return the steps of a search for *number* requests, each of which has a task, among *others*."""
+    events = [Event(0.0, "id") for _ in range(number + others)]
+    ready = asyncio.Event()
+    tasks = [asyncio.create_task(wait(event, ready)) for event in events]
     await asyncio.sleep(0)
     loop = asyncio.get_running_loop()
+    wanted = dict.fromkeys(events[:number])
     found = {}
-    count = steps(lambda: found.update(find_stacks(requests, [loop])))
-    event.set()
+    count = steps(lambda: found.update(find_stacks(wanted, [loop])))
+    ready.set()
     await asyncio.gather(*tasks)
-    assert set(found) == {id(request) for request in requests}
+    assert set(found) == set(wanted)
     return count
 
 
@@ -51,8 +57,20 @@ def test_many_requests_cost_one_look_at_each_frame() -> None:
     assert many < 2.6 * few
 
 
+def test_tasks_of_other_requests_cost_little() -> None:
+    """Only their contexts are looked at, not their frames. The process has no threads and tasks of other tests."""
+    program = "import asyncio, test_stacks as t; print(*(asyncio.run(t.with_tasks(50, more)) for more in (0, 450)))"
+    paths = os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests", ROOT)))
+    output = subprocess.check_output(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, text=True
+    )
+    alone, among = map(int, output.split())
+
+    assert among < 5 * alone
+
+
 def test_a_thread_comes_before_a_task() -> None:
-    request = Request()
+    request, event = Request(), Event(0.0, "id")
     begun, done = threading.Event(), threading.Event()
 
     def work(request: Request) -> None:
@@ -60,26 +78,72 @@ def test_a_thread_comes_before_a_task() -> None:
         done.wait()
 
     async def main() -> list[str]:
-        event = asyncio.Event()
-        task = asyncio.create_task(wait(request, event))
+        ready = asyncio.Event()
+        task = asyncio.create_task(wait(event, ready))
         await asyncio.sleep(0)
         thread = threading.Thread(target=work, args=(request,))
         thread.start()
         begun.wait()
-        found = find_stacks([request], [asyncio.get_running_loop()])
+        found = find_stacks({event: request}, [asyncio.get_running_loop()])
         done.set()
         thread.join()
-        event.set()
+        ready.set()
         await task
-        return names(found[id(request)])
+        return names(found[event])
 
     assert "work" in asyncio.run(main())
 
 
-def test_a_request_that_nobody_works_on_has_no_stack() -> None:
-    requests = [Request()]
+def test_a_thread_that_works_for_a_task_is_found_by_the_task() -> None:
+    """The thread itself has neither the request nor its event."""
+    event = Event(0.0, "id")
+    begun, done = threading.Event(), threading.Event()
 
-    assert find_stacks(requests, []) == {}
+    def work() -> None:
+        begun.set()
+        done.wait()
+
+    async def view(event: Event) -> None:
+        await sync_to_async(work, thread_sensitive=False)()
+
+    async def main() -> list[str]:
+        task = asyncio.create_task(view(event))
+        await asyncio.to_thread(begun.wait)
+        found = find_stacks({event: None}, [asyncio.get_running_loop()])
+        done.set()
+        await task
+        return [name for name in names(found[event]) if name in {"view", "work"}]
+
+    assert asyncio.run(main()) == ["view", "work"]
+
+
+def test_a_task_without_the_event_in_its_frames_is_not_a_stack_of_it() -> None:
+    """A child task of the request, of which there may be many, comes after the request's own."""
+    event = Event(0.0, "id")
+
+    async def child(ready: asyncio.Event) -> None:
+        await ready.wait()
+
+    async def main() -> dict[Event, Stack]:
+        ready = asyncio.Event()
+        context = contextvars.copy_context()
+        context.run(current_event.set, event)
+        task = asyncio.create_task(child(ready), context=context)
+        await asyncio.sleep(0)
+        found = find_stacks({event: None}, [asyncio.get_running_loop()])
+        ready.set()
+        await task
+        return found
+
+    assert asyncio.run(main()) == {}
+
+
+def test_a_request_that_nobody_works_on_has_no_stack() -> None:
+    events = {Event(0.0, "id"): Request()}
+    hidden = [events]
+    del events
+
+    assert find_stacks(hidden[0], []) == {}
 
 
 UNDER_GEVENT: Final = """
