@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, Generic, Self
@@ -21,19 +22,24 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
-from obs_middleware.conf import Settings, django_setting, keep_configured
+from obs_middleware.conf import Settings, keep_configured
 from obs_middleware.failures import report_once
+from obs_middleware.measure.counted_lines import line_writer
 from obs_middleware.measure.database import is_installed
 from obs_middleware.measure.ending import follow, is_departure
-from obs_middleware.measure.event import RequestEvent, current_event, event_of
+from obs_middleware.measure.event import Event, current_event, event_of, failed_event
 from obs_middleware.measure.facts import FactReader
 from obs_middleware.measure.headers import meta_key, target_of
 from obs_middleware.measure.ids import is_request_id, new_request_id
-from obs_middleware.measure.line_writer import ORIGINAL_ERROR, ORIGINAL_INFO, ROOT_LOGGER, LineWriter
+from obs_middleware.measure.line_writer import ORIGINAL_ERROR, ORIGINAL_INFO, ROOT_LOGGER
 from obs_middleware.measure.policy import RULE_ATTRIBUTE, rule_of
-from obs_middleware.measure.running import RUNNING, hold_weakly, is_observed_as, watchdog
-from obs_middleware.measure.server_timing import add_server_timing
+from obs_middleware.measure.request_id import request_id_source
+from obs_middleware.measure.response_headers import chosen_headers
+from obs_middleware.measure.running import RUNNING, hold_weakly, is_observed_as
+from obs_middleware.measure.sentry import SENTRY
 from obs_middleware.measure.tracing import opentelemetry_context, trace_of
+from obs_middleware.measure.unwritten import warn_if_unwritten
+from obs_middleware.measure.watching import watch_for
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # type checkers bring it along; only Python 3.13 has `default` in `typing`
@@ -116,12 +122,13 @@ class TimingMiddleware(Generic[Result]):
         self._id_key = meta_key(settings.request_id_header) if settings.trust_request_id else ""  # META never has it
         self._id_header = settings.request_id_header if settings.response_header else None
         self._id_header_key = settings.request_id_header.lower()
-        timing = settings.server_timing
-        self._writes_timing = bool(django_setting("DEBUG", default=False)) if timing == "debug" else timing
+        self._add_headers = chosen_headers(settings)
+        self._id_source = request_id_source(settings.request_id)
         self._measures_queries = settings.database and is_installed()
-        self._watchdog = watchdog(settings.watchdog_seconds) if settings.watchdog_seconds else None
+        self._watch = watch_for(settings, in_thread=self._in_thread)
         self._facts = FactReader(settings)
-        self._writer = LineWriter(settings, _log, _log_failure)
+        self._writer = line_writer(settings, _log, _log_failure)
+        warn_if_unwritten(settings)
 
     if TYPE_CHECKING:
         # Not async, because a sync twin is not. A decorator of this type would do too, but mypy loses its type variable
@@ -140,7 +147,7 @@ class TimingMiddleware(Generic[Result]):
                 raise
             return self.finish(event, request, response)
 
-    def begin(self, request: Any) -> RequestEvent | None:  # noqa: C901, PLR0912 -- runs in each request, so it makes few calls
+    def begin(self, request: Any) -> Event | None:  # noqa: C901, PLR0912 -- runs in each request, so it makes few calls
         """
         Start the clock, and open the event of *request* in this context.
 
@@ -163,16 +170,19 @@ class TimingMiddleware(Generic[Result]):
                 method, path, meta = target_of(request)
             if outer is not None and outer.observed and is_observed_as(outer, request):
                 event = outer
+                if self._id_source is not None and event.request_id != meta.get(self._id_key):
+                    event.request_id = self._id_source(request)  # observed() has no request to make it from
                 event.set_target(method, path)
             else:
                 request_id = meta.get(self._id_key)
                 if request_id is None or type(request_id) is not str or not is_request_id(request_id):
-                    request_id = new_request_id()
-                event = RequestEvent(started, request_id, method, path)
+                    request_id = new_request_id() if self._id_source is None else self._id_source(request)
+                event = Event(started, request_id, method, path)
                 event.previous = outer
                 current_event.set(event)
             try:
                 request._obs_middleware_event = event  # noqa: SLF001 -- EVENT_ATTRIBUTE; setattr() would be a call
+                request.request_id = event.request_id
             except AttributeError:
                 pass  # not a request of Django, and it takes no attributes
             traceparent = meta.get("HTTP_TRACEPARENT")
@@ -180,22 +190,25 @@ class TimingMiddleware(Generic[Result]):
                 trace = trace_of(traceparent)
                 if trace is not None:
                     event.set_trace(*trace)
+            if SENTRY:
+                SENTRY[0](event, meta)
             if self._measures_queries:
                 event.queries = []
             RUNNING[event] = request
-            if self._watchdog is not None:
-                self._watchdog.attend(event, in_thread=self._in_thread)
+            watch = self._watch
+            if watch is not None and (watch.asleep or (not self._in_thread and _get_running_loop() is not watch.loop)):
+                watch.attend()
         except BaseException as error:  # noqa: BLE001 -- the request goes on, whatever failed
             report_once("TimingMiddleware.begin", error)
             # An event that was opened before the failure must be closed, but not that of another request.
             opened = current_event.get()
             if opened is not None and not opened.done and (opened is not outer or opened.observed):
                 event = opened
-        return event or RequestEvent(started, new_request_id(), None, None)
+        return event or Event(started, new_request_id(), None, None)
 
     def finish(  # noqa: C901, PLR0912 -- as above
         self,
-        event: RequestEvent | None,
+        event: Event | None,
         request: Any,
         response: Any = None,
         error: BaseException | None = None,
@@ -219,8 +232,8 @@ class TimingMiddleware(Generic[Result]):
                     # This skips Django's checks of the name and the value, which cost ten times as much. Both are ASCII
                     # tokens: the settings and is_request_id() have checked them.
                     response.headers._store[self._id_header_key] = (self._id_header, event.request_id)  # noqa: SLF001 -- a canary test checks it
-                if self._writes_timing:
-                    add_server_timing(event, response, seconds)
+                if self._add_headers is not None:
+                    self._add_headers(event, response, seconds)
             try:
                 view = request.resolver_match.func
                 if getattr(view, RULE_ATTRIBUTE, None) is not None:
@@ -251,7 +264,7 @@ class TimingMiddleware(Generic[Result]):
                 self._writer.conclude(event, seconds)
         return response
 
-    def _conclude(self, event: RequestEvent, outcome: str, error: BaseException | None) -> None:
+    def _conclude(self, event: Event, outcome: str, error: BaseException | None) -> None:
         """Write the line at the end of a stream, unless `observed` does."""
         if outcome != "ok":
             event.outcome = outcome
@@ -261,7 +274,7 @@ class TimingMiddleware(Generic[Result]):
             self._writer.conclude(event, time.perf_counter() - event.started)
 
     @staticmethod
-    def _leave(event: RequestEvent, error: BaseException) -> None:
+    def _leave(event: Event, error: BaseException) -> None:
         if is_departure(error):
             event.status, event.outcome = 499, "cancelled"
         else:
@@ -269,6 +282,7 @@ class TimingMiddleware(Generic[Result]):
         if not event.observed:
             # request_finished may never be sent, and the next request of this thread must start clean.
             current_event.set(event.previous)
+            failed_event.set(event)
 
 
 class _SyncTwin(TimingMiddleware[Any]):
@@ -286,7 +300,7 @@ class _SyncTwin(TimingMiddleware[Any]):
             return self._finish_later(event, request, response)
         return self.finish(event, request, response)
 
-    async def _finish_later(self, event: RequestEvent | None, request: Any, awaitable: Awaitable[Any]) -> Any:
+    async def _finish_later(self, event: Event | None, request: Any, awaitable: Awaitable[Any]) -> Any:
         try:
             response = await awaitable
         except BaseException as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import decimal
 import enum
+import functools
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -120,9 +121,7 @@ class Secrets:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        plain = {_plain(name) for name in names} - {""}
-        self._parts = tuple(name for name in plain if len(name) >= _SHORTEST_PART)
-        self._words = frozenset(name for name in plain if len(name) < _SHORTEST_PART)
+        self._parts, self._words = _parts_and_words(tuple(names))
         self._known = Remembered(self._rule_of)
 
     def hides(self, name: str, value: object = "") -> bool:
@@ -214,6 +213,14 @@ class Secrets:
         if _BAD_PORT.match(address, address.find("//") if "//" in address else 0):
             return REDACTED
         return f"{address}{mark}{self.hide_in_query(query)}"
+
+
+@functools.lru_cache(maxsize=8)
+def _parts_and_words(names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names to look for inside a name, and among its words. All parts of a site have the same names."""
+    plain = {_plain(name) for name in names} - {""}
+    words = frozenset(name for name in plain if len(name) < _SHORTEST_PART)
+    return tuple(plain - words), words
 
 
 def _plain(name: str) -> str:

@@ -17,13 +17,13 @@ from django.core.signals import got_request_exception, request_finished
 from django.dispatch import receiver
 from django.http import FileResponse, StreamingHttpResponse
 
-from obs_middleware.measure.event import RequestEvent, current_event, event_of
+from obs_middleware.measure.event import Event, current_event, event_of
 
 __all__ = ["Conclude", "follow", "is_departure"]
 
 type_of_departure: Final = (asyncio.CancelledError, GeneratorExit)
 
-Conclude = Callable[[RequestEvent, str, BaseException | None], None]
+Conclude = Callable[[Event, str, BaseException | None], None]
 """Called once when a stream is over, with the event, the outcome, and the exception that ended the stream or None."""
 
 
@@ -32,7 +32,7 @@ def is_departure(error: BaseException) -> bool:
     return isinstance(error, type_of_departure)
 
 
-def follow(response: StreamingHttpResponse, event: RequestEvent, conclude: Conclude) -> None:
+def follow(response: StreamingHttpResponse, event: Event, conclude: Conclude) -> None:
     """
     Call *conclude* once, when the body of *response* is over.
 
@@ -73,7 +73,7 @@ class _Ending:
 
     __slots__ = ("_conclude", "_handled", "_latch", "bytes_sent", "event", "file_bytes", "has_body", "is_whole_file")
 
-    def __init__(self, event: RequestEvent, conclude: Conclude) -> None:
+    def __init__(self, event: Event, conclude: Conclude) -> None:
         self.event = event
         self.bytes_sent = 0
         self.has_body = True
@@ -144,8 +144,9 @@ class _Body:
 
     def __next__(self) -> bytes:
         ending = self._ending
+        event = ending.event  # a local variable: `stacks` finds the code that works on the request by it
         outside = current_event.get()
-        current_event.set(ending.event)
+        current_event.set(event)
         try:
             chunk = next(self._chunks)
         except StopIteration:
@@ -174,8 +175,9 @@ class _AsyncBody:
 
     async def __anext__(self) -> bytes:
         ending = self._ending
+        event = ending.event  # a local variable: `stacks` finds the code that works on the request by it
         outside = current_event.get()
-        current_event.set(ending.event)
+        current_event.set(event)
         try:
             chunk = await anext(self._chunks)
         except GeneratorExit:

@@ -1,5 +1,5 @@
 """
-Everything known about one request, and the one ContextVar that holds it.
+Everything known about one unit of work, and the one ContextVar that holds it.
 
 Measure, a leaf. Attributes have the names of `obs_middleware.measure.vocabulary.FIELDS`.
 """
@@ -8,13 +8,29 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
+from obs_middleware.measure.seen import Seen
+from obs_middleware.measure.tally import Tally, count_and_sum
 from obs_middleware.measure.vocabulary import own_name
 from obs_middleware.processes import call_after_fork
 
-__all__ = ["EVENT_ATTRIBUTE", "Held", "Records", "RequestEvent", "Said", "current_event", "event_of", "is_of_scope"]
+if TYPE_CHECKING:
+    from obs_middleware.measure.statements import Statements
+
+__all__ = [
+    "EVENT_ATTRIBUTE",
+    "Event",
+    "Held",
+    "Records",
+    "Said",
+    "current_event",
+    "event_of",
+    "failed_event",
+    "is_of_scope",
+]
 
 EVENT_ATTRIBUTE: Final = "_obs_middleware_event"
 """The attribute of a request that holds its event, so that signals and log records find it without the ContextVar."""
@@ -28,7 +44,7 @@ class Said:
         bound: The fields of `bind`, for every later line.
         annotations: The fields of `annotate`, for the request line only.
         starts: Name of a `timed` block -> ``time.perf_counter()`` of each block that is open.
-        timings: Name of a `timed` block -> its durations in seconds, one item per block.
+        timings: Name of a `timed` block -> its durations in seconds.
     """
 
     __slots__ = ("annotations", "bound", "starts", "timings")
@@ -37,7 +53,16 @@ class Said:
         self.bound: dict[str, Any] = {}
         self.annotations: dict[str, Any] = {}
         self.starts: dict[str, list[float]] = {}
-        self.timings: dict[str, list[float]] = {}
+        self.timings: dict[str, Tally] = {}
+
+    def add_to(self, line: dict[str, Any]) -> None:
+        """Add the fields to *line*. Names that clash were renamed when they were bound, so nothing is overwritten."""
+        # A copy first: another task of the request may still be measuring.
+        for name, tally in self.timings.copy().items():
+            line[own_name(f"{name}_seconds")] = round(tally.seconds, 6)
+            line[own_name(f"{name}_count")] = tally.count
+        line.update(self.bound)
+        line.update(self.annotations)
 
 
 class Held(Protocol):
@@ -70,18 +95,27 @@ class Records:
         self.is_error = False
 
 
-class RequestEvent:
+class Event:
     """
     Everything known about one request. Mutable: all tasks and threads of the request share one object.
 
     Attributes and the keys of `line_fields` have the names of `FIELDS`. It never holds the request or the response.
-    `error` and `refusal` hold an exception only until the line is out.
+    `error` and `refusal` hold an exception only until the line is out. Other units of work have a subclass, which
+    overrides the class attributes and methods at the end.
 
     Attributes:
+        kind: The field of that name. None for a request, whose line has no such field.
+        is_expected: The site has declared that the exception is no failure.
+        title: The first word of the line.
         started: ``time.perf_counter()`` at entry, in seconds.
         trace: The fields of the request's trace, or None.
+        trace_flags: The flags of the caller's ``traceparent``, for calls to other services.
         said: The fields that the application added, or None. `say` creates it.
-        queries: Durations of the database queries in seconds, one item per query. None if they are not measured.
+        queries: Durations of the database queries in seconds. A list has one item per query, and costs a request less
+            than a `Tally`, which other work has because it may run for days. None if they are not measured.
+        statements: How often each statement of the database ran, or None before the first query.
+        calls: The number and duration of the outgoing HTTP calls, or None if they are not measured.
+        counts_calls: New events have `calls`. `obs_middleware.work.outgoing` sets it.
         line_fields: Further fields of the request line, or None. `line` uses them.
         rule: The `obs_middleware.measure.policy.Rule` of a decorated view, or None.
         message: Text of the request line. A record is the request line if its text *is* this object (identity).
@@ -92,13 +126,15 @@ class RequestEvent:
         done: The line has been decided. Later changes to the event are not on it.
         previous: The unfinished event of an outer request in the same context, or None.
         observed: `obs_middleware.asgi.observed` writes the line, when the server has the last byte.
-        watched: The watchdog warns about this request if it runs too long. False again after the warning.
+        shown: A handler has taken the line, and formats it with what is known here.
+        seen: What the watching thread has seen of the unit, or None. The thread creates it.
     """
 
     __slots__ = (
         "__weakref__",
         "_context",
         "_line",
+        "calls",
         "done",
         "duration_seconds",
         "error",
@@ -116,23 +152,32 @@ class RequestEvent:
         "route",
         "rule",
         "said",
+        "seen",
+        "shown",
         "started",
+        "statements",
         "status",
         "trace",
-        "watched",
+        "trace_flags",
     )
 
-    def __init__(self, started: float, request_id: str, method: str | None, path: str | None) -> None:
+    kind: str | None = None
+    title = "Request"
+    is_expected = False
+    counts_calls: ClassVar[bool] = False
+
+    def __init__(self, started: float, request_id: str, method: str | None = None, path: str | None = None) -> None:
         self.started = started
         self.request_id = request_id
         self.method = method
         self.path = path
         self.trace: dict[str, Any] | None = None
+        self.trace_flags = 0
         self.said: Said | None = None
         self.records: Records | None = None
         self.message: str | None = None
-        self.done = self.observed = self.watched = False
-        self.previous: RequestEvent | None = None
+        self.done = self.observed = self.shown = False
+        self.previous: Event | None = None
         self.error: BaseException | None = None
         self.refusal: BaseException | str | None = None
         self.status: int | None = None
@@ -140,8 +185,11 @@ class RequestEvent:
         self.duration_seconds = 0.0
         self.route: str | None = None
         self.line_fields: dict[str, Any] | None = None
-        self.queries: list[float] | None = None
+        self.queries: list[float] | Tally | None = None
+        self.statements: Statements | None = None
+        self.calls: Tally | None = Tally() if self.counts_calls else None
         self.rule: Any = None
+        self.seen: Seen | None = None
         self._context: dict[str, Any] | None = None
         self._line: dict[str, Any] | None = None
 
@@ -175,13 +223,13 @@ class RequestEvent:
         """
         context = self._context
         if context is None:
-            named = {"request_id": self.request_id, "method": self.method, "path": self.path}
-            context = {name: value for name, value in named.items() if value is not None} | (self.trace or {})
-            self._context = context
-        return {**context, "after_response": True} if self.done else context
+            names = {name: value for name, value in self.names().items() if value is not None}
+            context = self._context = {"request_id": self.request_id, **names, **(self.trace or {})}
+        return {**context, "after_response": True} if self.done and self.kind is None else context
 
-    def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None) -> None:
+    def set_trace(self, trace_id: str, span_id: str, parent_span_id: str | None, flags: int = 0) -> None:
         """Set the trace of the request, for every line from now on."""
+        self.trace_flags = flags
         self.trace = {"trace_id": trace_id, "span_id": span_id}
         if parent_span_id is not None:
             self.trace["parent_span_id"] = parent_span_id
@@ -195,6 +243,10 @@ class RequestEvent:
             self.path = path
         self._context = None
 
+    def names(self) -> Mapping[str, Any]:
+        """Return the fields that name the unit on all of its lines. Values of None are left out."""
+        return {"method": self.method, "path": self.path}
+
     def note(self, name: str, value: Any) -> None:
         """Add a field to the request line."""
         if self.line_fields is None:
@@ -205,7 +257,7 @@ class RequestEvent:
         """Return whether *message*, of a record or an event dict, is the same object as the request line's text."""
         return self.message is not None and message is self.message
 
-    def line(self) -> dict[str, Any]:
+    def line(self) -> dict[str, Any]:  # noqa: C901 -- once per request, so it makes few calls
         """
         Return the fields of the request line. The first formatter that asks completes them, once.
 
@@ -222,47 +274,58 @@ class RequestEvent:
                 "outcome": self.outcome,
                 "duration_seconds": (self.duration_seconds * 1_000_000 + 0.5) // 1 / 1_000_000,
             }
-            if self.trace is not None or self.method is None or self.path is None:
+            if self.kind is not None:
+                del line["method"], line["path"], line["route"], line["status"]
+                line = {"kind": self.kind, **self.context, **line}
+            elif self.trace is not None or self.method is None or self.path is None:
                 del line["method"], line["path"]
                 line = {name: value for name, value in self.context.items() if name != "after_response"} | line
             queries = self.queries
             if queries:
-                queries = queries.copy()  # another thread of the request may still be measuring
-                line["db_queries"] = len(queries)
-                line["db_seconds"] = round(sum(queries), 6)
+                line["db_queries"], seconds = count_and_sum(queries)
+                line["db_seconds"] = round(seconds, 6)
+                if self.statements is not None:
+                    line |= self.statements.fields()
             elif queries is not None:
                 line["db_queries"] = line["db_seconds"] = 0
+            if self.calls is not None:
+                line["http_calls"] = self.calls.count
+                line["http_seconds"] = round(self.calls.seconds, 6)
             if self.line_fields is not None:
                 line |= self.line_fields
+            if self.seen is not None:
+                line |= self.seen.fields(self.started + self.duration_seconds)
             if self.said is not None:
-                # A copy first: another task of the request may still be measuring.
-                for name, durations in self.said.timings.copy().items():
-                    line[own_name(f"{name}_seconds")] = round(sum(durations), 6)
-                    line[own_name(f"{name}_count")] = len(durations)
-                # Names that clash were renamed when they were bound, so nothing above can be overwritten here.
-                line.update(self.said.bound)
-                line.update(self.said.annotations)
+                self.said.add_to(line)
             self._line = line
         return line
 
 
-current_event: Final[ContextVar[RequestEvent | None]] = ContextVar("obs_middleware.event", default=None)
+current_event: Final[ContextVar[Event | None]] = ContextVar("obs_middleware.event", default=None)
 """
-The event of the current request.
+The event of the current request, or of another unit of work.
 
 Visible in awaited code, sync views under ASGI, tasks started inside the request, ``asyncio.to_thread`` and
-``async_to_sync``. Not visible in threads that the application starts itself or by ``loop.run_in_executor``.
+``async_to_sync``. Visible in threads that the application starts itself, and in ``loop.run_in_executor``, only with
+`obs_middleware.carry` or the setting ``THREADS``.
+"""
+
+failed_event: Final[ContextVar[Event | None]] = ContextVar("obs_middleware.failed_event", default=None)
+"""
+The event of a request that has left the middleware with an exception, and with it `current_event`.
+
+The access line of its server comes after that.
 """
 
 
-def event_of(request: object) -> RequestEvent | None:
+def event_of(request: object) -> Event | None:
     """Return the event of *request*, which may be any object, or None."""
     event = getattr(request, EVENT_ATTRIBUTE, None)
     # By exact type: a Mock has every attribute.
-    return event if type(event) is RequestEvent else None
+    return event if type(event) is Event else None
 
 
-def is_of_scope(request: object, event: RequestEvent) -> bool:
+def is_of_scope(request: object, event: Event) -> bool:
     """Return whether `obs_middleware.asgi.observed` opened *event* for *request*, which may be any object."""
     scope = getattr(request, "scope", None)
     return type(scope) is dict and scope.get(EVENT_ATTRIBUTE) is event
@@ -274,6 +337,10 @@ _lock = threading.RLock()  # reentrant: a signal handler may call bind() while i
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 -- each process has its own lock
     _lock = threading.RLock()  # a thread that held the old one at the fork is not in this process
+    # A pool that forks inside a request serves others later. All that a command forks belongs to it.
+    event = current_event.get()
+    if event is not None and event.kind != "command":
+        current_event.set(None)
 
 
 call_after_fork(_after_fork)

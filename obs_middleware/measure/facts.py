@@ -15,10 +15,11 @@ from django.http import HttpResponse
 from obs_middleware.conf import Settings, resolve
 from obs_middleware.failures import report_once
 from obs_middleware.measure.client import client_address, networks, normal_address
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 from obs_middleware.measure.headers import OPTIONAL_FIELDS, declared_bytes, headers, meta_key, response_bytes
-from obs_middleware.measure.user import user_id
+from obs_middleware.measure.user import user_reader
 from obs_middleware.measure.vocabulary import own_name
+from obs_middleware.measure.waiting import seconds_waited
 from obs_middleware.redaction import Secrets
 
 __all__ = ["FactReader"]
@@ -35,16 +36,18 @@ class FactReader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._reads_user = settings.user
+        self._user = user_reader(settings.user)
+        self._reads_address = settings.client_ip
         trusted = settings.trusted_proxies
         self._trusted = trusted if isinstance(trusted, int) else networks(trusted)
-        self._reads_more = bool(settings.fields or settings.headers)
+        self._queue_key = None if settings.queue_header is None else meta_key(settings.queue_header)
+        self._reads_more = bool(settings.fields or settings.headers or settings.queue_header)
         self._secrets = Secrets(settings.redact)
         self._optional = [(name, OPTIONAL_FIELDS[name]) for name in settings.fields]
         self._headers = [(name.lower(), meta_key(name)) for name in settings.headers]
         self._enrich: Callable[..., Any] | None = None if settings.enrich is None else resolve(settings.enrich)
 
-    def read(self, event: RequestEvent, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
+    def read(self, event: Event, request: Any, response: Any) -> None:  # noqa: C901, PLR0912 -- one fact after the other
         """
         Add the facts to *event*.
 
@@ -70,7 +73,9 @@ class FactReader:
         else:
             size = response_bytes(response, event.method)
         peer = meta.get("REMOTE_ADDR")
-        if self._trusted or type(peer) is not str:
+        if not self._reads_address:
+            address = None
+        elif self._trusted or type(peer) is not str:
             address = client_address(meta, self._trusted)
         else:
             address = normal_address(peer)
@@ -86,12 +91,12 @@ class FactReader:
         length = meta.get("CONTENT_LENGTH")
         if length and (size := declared_bytes(length)) is not None:
             fields["request_bytes"] = size
-        if self._reads_user and ("user" in known or "session" in known or "_acached_user" in known):
-            user = user_id(request)
+        if self._user is not None and ("user" in known or "session" in known or "_acached_user" in known):
+            user = self._user(request)
             if user is not None:
                 fields["user_id"] = user
         if self._reads_more and meta is not _NOTHING:
-            self._read_more(fields, request)
+            self._read_more(fields, request, event.started)
         if event.line_fields is None:
             event.line_fields = fields
         else:
@@ -99,7 +104,11 @@ class FactReader:
         if self._enrich is not None:
             _add_enrichment(self._enrich, event, request, response)
 
-    def _read_more(self, fields: dict[str, Any], request: Any) -> None:
+    def _read_more(self, fields: dict[str, Any], request: Any, started: float) -> None:
+        if self._queue_key is not None:
+            waited = seconds_waited(request.META.get(self._queue_key), started)
+            if waited is not None:
+                fields["queue_seconds"] = waited
         for name, reader in self._optional:
             try:
                 value = reader(request, self._secrets)
@@ -114,7 +123,7 @@ class FactReader:
                 fields["headers"] = found
 
 
-def _add_enrichment(enrich: Callable[..., Any], event: RequestEvent, request: Any, response: Any) -> None:
+def _add_enrichment(enrich: Callable[..., Any], event: Event, request: Any, response: Any) -> None:
     try:
         for name, value in dict(enrich(request, response) or {}).items():
             event.say().annotations[own_name(str(name))] = value

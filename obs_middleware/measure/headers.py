@@ -13,7 +13,7 @@ from django.http import HttpResponse
 
 from obs_middleware.redaction import REDACTED, Secrets
 
-__all__ = ["OPTIONAL_FIELDS", "declared_bytes", "headers", "meta_key", "response_bytes", "target_of"]
+__all__ = ["OPTIONAL_FIELDS", "declared_bytes", "expose", "headers", "meta_key", "response_bytes", "target_of"]
 
 
 def target_of(request: Any) -> tuple[str | None, str | None, Mapping[str, Any]]:
@@ -49,6 +49,16 @@ def response_bytes(response: Any, method: str | None) -> int | None:
     if type(response) is not HttpResponse and not isinstance(response, HttpResponse):
         return None
     return 0 if method == "HEAD" else len(response.content)
+
+
+def expose(response: Any, name: str) -> None:
+    """Let scripts of other origins read the response header *name*. Other names that are exposed stay so."""
+    exposed = response.headers.get(EXPOSING, "")
+    if name.lower() not in {one.strip().lower() for one in exposed.split(",")}:
+        response.headers[EXPOSING] = f"{exposed}, {name}" if exposed.strip() else name
+
+
+EXPOSING: Final = "Access-Control-Expose-Headers"
 
 
 def headers(meta: Mapping[str, Any], names: Sequence[tuple[str, str]], secrets: Secrets) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """
-Decide about the line of a request that is over, and write it.
+Decide about the line of a unit of work that is over, and write it.
 
-Measure. The middleware and `obs_middleware.asgi.observed` end every request here.
+Measure. The middleware and `obs_middleware.asgi.observed` end every request here, and `obs_middleware.work` all else.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any, Final
 
 from obs_middleware import counters
 from obs_middleware.conf import Settings, django_setting
-from obs_middleware.counters import COUNTS
+from obs_middleware.counters import COUNTS, KINDS
 from obs_middleware.failures import report_once
-from obs_middleware.measure.event import Records, RequestEvent, current_event
+from obs_middleware.measure.event import Event, Records, current_event
 from obs_middleware.measure.facts import FactReader
-from obs_middleware.measure.policy import Policy, is_failure, level_named
+from obs_middleware.measure.policy import Policy, default_level, level_named
 from obs_middleware.measure.running import RUNNING
-from obs_middleware.measure.sentry import show_once_in_sentry
+from obs_middleware.measure.sentry import follow_sentry
 
 __all__ = ["ORIGINAL_ERROR", "ORIGINAL_INFO", "ROOT_LOGGER", "LineWriter", "log", "log_failure"]
 
 
 class LineWriter:
     """
-    Decide about the line of a request that is over, and write it.
+    Decide about the line of a request or another unit of work that is over, and write it.
 
     Args:
         settings: The settings in force.
@@ -53,24 +53,29 @@ class LineWriter:
         self._level = level_named(settings.level)
         self._logger = settings.logger
         self._is_plain = self._level is None and self._logger is None
-        show_once_in_sentry()
+        follow_sentry()
 
-    def conclude(
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the lines."""
+        return logging.getLogger(self._logger)
+
+    def conclude(  # noqa: C901 -- ends each request, so it makes few calls
         self,
-        event: RequestEvent,
+        event: Event,
         seconds: float,
         reader: FactReader | None = None,
         request: Any = None,
         response: Any = None,
     ) -> None:
         """
-        End *event*, whose request took *seconds*: write its line, or count why not.
+        End *event*, whose work took *seconds*: write its line, or count why not.
 
         The first call counts; a later one for the same event does nothing. Never raises.
 
         Args:
             event: The event; its status and outcome are known.
-            seconds: How long the request took.
+            seconds: How long the work took.
             reader: Reads the remaining facts, if the line is written. None when they have been read already.
             request: The request, for *reader*.
             response: The response, for *reader*.
@@ -94,7 +99,7 @@ class LineWriter:
                     reader.read(event, request, response)
                 except BaseException as error:  # noqa: BLE001 -- a line without some facts is better than none
                     report_once("TimingMiddleware.finish", error)
-            event.message = f"Request took {seconds:.4f} seconds"
+            event.message = f"{event.title} took {seconds:.4f} seconds"
             if self._is_plain and event.outcome == "ok" and event.records is None and current_event.get() is event:
                 self._log(event.message)
             else:
@@ -104,19 +109,27 @@ class LineWriter:
             report_once("writing the request line", error)
         finally:
             if event.records is not None:
-                _release(event.records, event)
+                _release(event.records, event, left_out=event.is_left_out)
             event.error = event.refusal = None
             with counters.LOCK:
                 COUNTS[fate] += 1
+                if event.kind is not None:
+                    KINDS[event.kind] += 1
 
-    def _decide(self, event: RequestEvent) -> str:
+    def abandon(self, event: Event) -> None:
+        """End *event* without a line, and write the records that waited for it. Nothing is counted."""
+        event.done = True
+        if event.records is not None:
+            _release(event.records, event, left_out=False)
+
+    def _decide(self, event: Event) -> str:
         try:
             return self._policy.decide(event)
         except BaseException as error:  # noqa: BLE001 -- a line too many is better than one that is lost
             report_once("Policy.decide", error)
             return "written"
 
-    def _write(self, event: RequestEvent) -> None:
+    def _write(self, event: Event) -> None:
         """Emit the line in the context of *event*, whatever context this is, and back again in the same frame."""
         outside = current_event.get()
         current_event.set(event)
@@ -127,20 +140,19 @@ class LineWriter:
                 error = event.refusal if event.error is None else event.error
             if isinstance(error, str):
                 error = None  # the text of a security record
-            if not self._is_plain:
-                logging.getLogger(self._logger).log(level, event.message, exc_info=error)
-            elif level == logging.INFO:
+            if self._is_plain and level == logging.INFO:
                 self._log(event.message)
-            else:
+            elif self._is_plain and level == logging.ERROR:
                 self._log_failure(event.message, error)
+            else:
+                logging.getLogger(self._logger).log(level, event.message, exc_info=error)
         finally:
             current_event.set(outside)
 
-    def _level_of(self, event: RequestEvent) -> int:
+    def _level_of(self, event: Event) -> int:
         default = logging.INFO
         try:
-            if is_failure(event):
-                default = logging.ERROR
+            default = default_level(event)
             if self._level is None:
                 return default
             level = self._level(event.status, event.duration_seconds, event.outcome)
@@ -150,13 +162,13 @@ class LineWriter:
             return default
 
 
-def _release(records: Records, event: RequestEvent) -> None:
+def _release(records: Records, event: Event, *, left_out: bool) -> None:
     """Write the records that waited for the line of *event* and that it does not tell, in the context of *event*."""
     outside = current_event.get()
     current_event.set(event)
     for held in records.held:
         try:
-            held.release(left_out=event.is_left_out)
+            held.release(left_out=left_out)
         except BaseException as error:  # noqa: BLE001 -- a handler of the site may raise anything
             report_once("FoldDjangoRequests", error)
     current_event.set(outside)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from obs_middleware.conf import resolve
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 from obs_middleware.processes import call_after_fork
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Mark",
     "Policy",
     "Rule",
+    "default_level",
     "is_failure",
     "keeps",
     "level_by_status",
@@ -40,8 +41,11 @@ __all__ = [
 Level = Callable[[int | None, float, str], int | str]
 """A function of ``(status, duration_seconds, outcome)`` that returns a logging level, as number or name."""
 
-FAILED: Final = frozenset({"error", "stream_error", "lost"})
-"""The outcomes of a request that failed."""
+FAILED: Final = frozenset({"error", "stream_error", "lost", "timeout", "killed", "unknown"})
+"""The outcomes of work that failed: the first three of a request, all but the second and third of other work."""
+
+_WARNED: Final = frozenset({("task", "retry"), ("task", "rejected")})
+"""Kind and outcome of work that has not succeeded, and that is tried again or taken by somebody else."""
 
 RULE_ATTRIBUTE: Final = "_obs_middleware_rule"
 """The attribute that every marked view has. Its value is an empty `Rule`; `rule_of` reads the marks."""
@@ -97,9 +101,18 @@ def keeps(request_id: str, rate: float, key: bytes = b"") -> bool:
     return int.from_bytes(digest, "big") < rate * 2**64
 
 
-def is_failure(event: RequestEvent) -> bool:
-    """Return whether the request of *event* failed: it raised, got a 5xx or no end, or Django said ERROR of it."""
+def is_failure(event: Event) -> bool:
+    """Return whether the work of *event* failed: it raised, got a 5xx or no end, or Django said ERROR of it."""
+    if event.is_expected:
+        return False
     return event.outcome in FAILED or (event.records is not None and event.records.is_error)
+
+
+def default_level(event: Event) -> int:
+    """Return the level of the line of *event* when the setting ``LEVEL`` is None."""
+    if is_failure(event):
+        return logging.ERROR
+    return logging.WARNING if (event.kind, event.outcome) in _WARNED else logging.INFO
 
 
 def level_named(level: Any) -> Level | None:
@@ -167,27 +180,29 @@ class Policy:
         self._silences = _Silences(quiet_seconds)
         self.keeps_all = not exclude and not quiet and sample_rate >= 1 and slow_seconds is None
 
-    def decide(self, event: RequestEvent) -> str:  # noqa: C901, PLR0911 -- the rules, in their order
+    def decide(self, event: Event) -> str:  # noqa: C901, PLR0911 -- the rules, in their order
         """
         Return the fate of the line: ``written``, ``excluded``, ``suppressed`` or ``sampled_out``.
 
         Adds ``slow``, ``suppressed`` and ``sample_rate`` to *event* if they apply.
         """
-        slow = self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
+        kind = event.kind
+        slow = kind is None and self._slow_seconds is not None and event.duration_seconds >= self._slow_seconds
         if slow:
             event.note("slow", True)
-        # Only this line reports a refusal: Django's own record was folded into it.
-        if slow or event.outcome != "ok" or event.refusal is not None:
+        # Only this line reports a refusal: Django's own record was folded into it. There are few commands.
+        if slow or event.outcome != "ok" or event.refusal is not None or kind == "command":
             return "written"
         rule = event.rule
         path = event.path or ""
+        has_path = kind != "task"  # a task is sampled by the id of its request, so both are written, or none
         if rule is not None and rule.exclude:
             return "excluded"
-        for search in self._exclude:
+        for search in self._exclude if has_path else ():
             if search(path):
                 return "excluded"
         quiet = rule.quiet if rule is not None else None
-        if quiet is None and self._quiet:
+        if quiet is None and self._quiet and has_path:
             quiet = next((name for name, search in self._quiet if search(path)), None)
         if quiet is not None:
             silenced = self._silences.end(quiet)

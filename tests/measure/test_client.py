@@ -246,7 +246,7 @@ def test_a_forged_peer_is_avoided_as_the_documentation_says(
 
 
 def test_daphne_takes_the_leftmost_address() -> None:
-    """If this changes, change docs/proxies.md."""
+    """If this changes, change docs/how-to/proxies.md."""
     address, _ = parse_x_forwarded_for({b"X-Forwarded-For": f"{FORGED}, {CLIENT}".encode()})
 
     assert address[0] == FORGED

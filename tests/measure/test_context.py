@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 from pythonjsonlogger.json import JsonFormatter
 
-from obs_middleware import annotate, bind, get_request_id, structlog_config, timed
+from obs_middleware import annotate, bind, get_request_id, structlog_config, timed, unbind
 from obs_middleware.logs.filters import RequestContextFilter
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.measure.event import current_event
@@ -184,6 +185,144 @@ def test_timed_can_be_nested_and_counts_a_block_that_raises(lines: CapturedReque
 
     assert (lines[0]["work_count"], lines[0]["other_count"]) == (2, 1)
     assert lines[0]["work_seconds"] >= 0
+
+
+def test_timed_measures_each_call_of_a_function(mode: str, lines: CapturedRequests) -> None:
+    clock = 0.0
+
+    class Bank:
+        @timed("bank")
+        def pay(self, cents: int) -> int:
+            nonlocal clock
+            clock += 2
+            return cents
+
+        @timed("bank")
+        async def refund(self, cents: int) -> int:
+            nonlocal clock
+            await asyncio.sleep(0)
+            clock += 3
+            if cents < 0:
+                raise ValueError("negative")
+            return -cents
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"{Bank().pay(7)} {asyncio.run(Bank().refund(7))}")
+
+    async def async_view(request: HttpRequest) -> HttpResponse:
+        with pytest.raises(ValueError, match="negative"):
+            await Bank().refund(-1)
+        return HttpResponse(f"{Bank().pay(7)} {await Bank().refund(7)}")
+
+    async def ask() -> Any:
+        return await respond(async_view, RequestFactory().get("/"))
+
+    assert (Bank.pay.__name__, Bank.refund.__qualname__.rpartition(".")[2]) == ("pay", "refund")
+    assert inspect.iscoroutinefunction(Bank.refund)
+    with patch("time.perf_counter", lambda: clock):
+        response = respond(view, RequestFactory().get("/")) if mode == "sync" else asyncio.run(ask())
+
+    assert response.content == b"7 -7"
+    assert (lines[0]["bank_seconds"], lines[0]["bank_count"]) == ((5, 2) if mode == "sync" else (8, 3))
+
+
+def test_timed_measures_a_generator_until_it_ends(lines: CapturedRequests) -> None:
+    clock = 0.0
+
+    @timed("rows")
+    def rows() -> Generator[int, int, str]:
+        nonlocal clock
+        clock += 1
+        sent = yield 1
+        clock += sent
+        return "end"
+
+    def view(request: HttpRequest) -> HttpResponse:
+        nonlocal clock
+        found = rows()
+        clock += 100  # before the first item
+        next(found)
+        with pytest.raises(StopIteration, match="end"):
+            found.send(10)
+        closed = rows()
+        next(closed)
+        closed.close()
+        return HttpResponse()
+
+    with patch("time.perf_counter", lambda: clock):
+        respond(view, RequestFactory().get("/"))
+
+    assert (lines[0]["rows_seconds"], lines[0]["rows_count"]) == (12, 2)
+
+
+def test_timed_measures_an_object_with_an_async_call(lines: CapturedRequests) -> None:
+    clock = 0.0
+
+    class Client:
+        async def __call__(self) -> None:
+            nonlocal clock
+            await asyncio.sleep(0)
+            clock += 3
+
+    async def async_view(request: HttpRequest) -> HttpResponse:
+        await timed("bank")(Client())()
+        return HttpResponse()
+
+    async def ask() -> Any:
+        return await respond(async_view, RequestFactory().get("/"))
+
+    with patch("time.perf_counter", lambda: clock):
+        asyncio.run(ask())
+
+    assert (lines[0]["bank_seconds"], lines[0]["bank_count"]) == (3, 1)
+
+
+async def _numbers() -> AsyncGenerator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (_numbers, "in its body"),
+        (Site, "a function or a method"),
+        (staticmethod(print), "below @staticmethod"),
+        (classmethod(print), "below @staticmethod"),
+        (7, "a function or a method"),
+    ],
+    ids=["async generator", "class", "staticmethod", "classmethod", "number"],
+)
+def test_timed_refuses_to_measure_something_that_it_would_break(function: Any, problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        timed("work")(function)
+
+
+def test_timed_without_a_name_says_so_at_the_decorated_function() -> None:
+    with pytest.raises(TypeError, match='write @timed\\("stripe"\\)'):
+
+        @timed  # type: ignore[arg-type]  # the mistake under test
+        def function() -> None:
+            pass
+
+
+def test_an_unbound_field_is_not_on_later_lines(site: Site, lines: CapturedRequests) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        unbind("cart")
+        annotate(coupon="spring")
+        bind(cart=7, status="gold", region="north")
+        logger.info("before")
+        unbind("cart", "status", "coupon", "method", "never")
+        logger.info("after")
+        return HttpResponse()
+
+    unbind("cart")
+    site.get(view)
+
+    names = ("cart", "app_status", "region", "coupon", "method")
+    before, after = ([name for name in names if name in log] for log in lines.logs)
+    assert before == ["cart", "app_status", "region", "method"]
+    assert after == ["region", "method"]
+    assert [name for name in names if name in lines[0]] == ["region", "coupon", "method"]
 
 
 def test_timed_adds_up_across_tasks(lines: CapturedRequests) -> None:

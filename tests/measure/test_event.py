@@ -12,12 +12,12 @@ from conftest import respond
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from obs_middleware.measure.event import RequestEvent, event_of
+from obs_middleware.measure.event import Event, event_of
 from obs_middleware.testing import CapturedRequests
 
 
 def test_a_line_is_built_once_without_later_bindings() -> None:
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.say().bound["a"] = 1
     line = event.line()
     event.say().bound["b"] = 2
@@ -28,10 +28,10 @@ def test_a_line_is_built_once_without_later_bindings() -> None:
 
 def test_fields_that_many_threads_add_first_are_all_kept() -> None:
     for _ in range(50):
-        event = RequestEvent(0.0, "id", "GET", "/")
+        event = Event(0.0, "id", "GET", "/")
         together = threading.Barrier(8)
 
-        def say(number: int, event: RequestEvent = event, together: threading.Barrier = together) -> None:
+        def say(number: int, event: Event = event, together: threading.Barrier = together) -> None:
             together.wait(20)
             event.say().bound[f"key{number}"] = number
 
@@ -69,7 +69,7 @@ def test_nothing_of_the_request_is_kept_alive(
         seen.append(weakref.ref(response))
         return response
 
-    def visit() -> RequestEvent | None:
+    def visit() -> Event | None:
         request = RequestFactory().get("/")
         seen.append(weakref.ref(request))
         try:

@@ -60,6 +60,14 @@ def test_the_address_is_on_the_line(get: Get, lines: CapturedRequests) -> None:
     assert [line["client_ip"] for line in lines] == ["203.0.113.7", "203.0.113.8", "127.0.0.1"]
 
 
+def test_the_address_can_be_left_out(get: Get, lines: CapturedRequests) -> None:
+    for proxies in (0, 1):
+        with override_settings(OBS_MIDDLEWARE={"CLIENT_IP": False, "TRUSTED_PROXIES": proxies}):
+            get("/ok/", headers={"X-Forwarded-For": "203.0.113.7"})
+
+    assert ["client_ip" in line for line in lines] == [False, False]
+
+
 def test_a_field_that_fails_is_left_out(lines: CapturedRequests) -> None:
     class Odd(HttpRequest):
         @property

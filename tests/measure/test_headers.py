@@ -6,11 +6,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from conftest import Get
+from conftest import Get, Site
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
 
-from obs_middleware.measure.headers import declared_bytes, meta_key, response_bytes, target_of
+from obs_middleware.measure.headers import EXPOSING, declared_bytes, meta_key, response_bytes, target_of
 from obs_middleware.testing import CapturedRequests
 
 
@@ -89,3 +89,24 @@ def test_the_target_of_a_request_is_read() -> None:
     request = RequestFactory().put("/a/?b=1")
 
     assert target_of(request) == ("PUT", "/a/", request.META)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "X-Request-ID"),
+        ("", "X-Request-ID"),
+        ("ETag, X-Total", "ETag, X-Total, X-Request-ID"),
+        ("X-Request-Id ,ETag", "X-Request-Id ,ETag"),
+        ("*", "*, X-Request-ID"),
+    ],
+    ids=repr,
+)
+def test_the_id_is_added_to_the_headers_that_other_origins_may_read(before: str | None, after: str, site: Site) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(headers={} if before is None else {EXPOSING: before})
+
+    assert site.get(view).headers.get(EXPOSING) == before
+    assert site.get(view, OBS_MIDDLEWARE={"EXPOSE_HEADER": True})[EXPOSING] == after
+    hidden = site.get(view, OBS_MIDDLEWARE={"EXPOSE_HEADER": True, "RESPONSE_HEADER": False})
+    assert hidden.headers.get(EXPOSING) == before

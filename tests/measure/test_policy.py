@@ -18,7 +18,7 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 from obs_middleware.measure.policy import Policy, Rule, keeps, level_by_status, sampling_key
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests, capture_requests
@@ -26,8 +26,8 @@ from obs_middleware.testing import CapturedRequests, capture_requests
 
 def event_of_path(
     path: str = "/", *, outcome: str = "ok", seconds: float = 0.1, status: int = 200, rule: Rule | None = None
-) -> RequestEvent:
-    event = RequestEvent(0.0, "id", "GET", path)
+) -> Event:
+    event = Event(0.0, "id", "GET", path)
     event.outcome, event.duration_seconds, event.status, event.rule = outcome, seconds, status, rule
     return event
 
@@ -119,7 +119,7 @@ def test_a_child_can_decide_whatever_its_parent_was_doing() -> None:
     with policy._silences._lock:
         child = os.fork()
         if child == 0:
-            decided = policy.decide(RequestEvent(0.0, "the-id", "GET", "/"))
+            decided = policy.decide(Event(0.0, "the-id", "GET", "/"))
             os._exit(0 if decided == "written" else 1)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:

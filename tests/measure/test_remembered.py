@@ -164,7 +164,7 @@ def test_an_address_is_what_it_was_when_it_is_asked_for_again() -> None:
 
 
 def test_other_caches_have_no_texts_of_clients_as_keys() -> None:
-    """They are keyed by classes and views, of which a site has a fixed number."""
+    """They are keyed by classes, views and a setting, of which a site has a fixed number."""
     package = ROOT / "obs_middleware"
     cached = {
         f"{module.relative_to(package).with_suffix('')}: {name}"
@@ -172,4 +172,9 @@ def test_other_caches_have_no_texts_of_clients_as_keys() -> None:
         for name in re.findall(r"@functools\.(?:lru_)?cache.*\n(?:async )?def (\w+)", module.read_text())
     }
 
-    assert cached == {"measure/policy: merged_rule", "middleware: _sync_twin"}
+    assert cached == {
+        "measure/policy: merged_rule",
+        "metrics: _source",
+        "middleware: _sync_twin",
+        "redaction: _parts_and_words",
+    }

@@ -15,7 +15,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from obs_middleware.measure import tracing
-from obs_middleware.measure.tracing import parse_traceparent, trace_of
+from obs_middleware.measure.event import Event
+from obs_middleware.measure.tracing import parse_traceparent, trace_of, traceparent_of
 from obs_middleware.testing import CapturedRequests
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -46,7 +47,9 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     ],
 )
 def test_a_traceparent_is_read_by_the_standard(header: object, valid: bool) -> None:
-    assert parse_traceparent(header) == ((TRACE, SPAN) if valid else None)
+    parsed = parse_traceparent(header)
+
+    assert (parsed and parsed[:2]) == ((TRACE, SPAN) if valid else None)
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True))
@@ -91,9 +94,33 @@ def test_the_active_span_of_opentelemetry_wins(site: Site, lines: CapturedReques
         found = trace_of(f"00-{TRACE}-{SPAN}-01")
 
     context = inner.get_span_context()
-    assert found == (f"{context.trace_id:032x}", f"{context.span_id:016x}", f"{outer.get_span_context().span_id:016x}")
+    outer_id = f"{outer.get_span_context().span_id:016x}"
+    assert found == (f"{context.trace_id:032x}", f"{context.span_id:016x}", outer_id, context.trace_flags)
     if site.mode == "sync":
         assert (lines[0]["trace_id"], lines[0]["span_id"]) == found[:2]
+
+
+@pytest.mark.parametrize(("flags", "sent"), [("00", "00"), ("01", "01"), ("02", "02"), ("ff", "03")])
+def test_work_elsewhere_has_the_span_of_the_request_as_its_parent(flags: str, sent: str) -> None:
+    """Flags that the standard does not know are not sent on."""
+    event = Event(0.0, "an-id", "GET", "/")
+    assert traceparent_of(event) is None
+
+    event.set_trace(*trace_of(f"00-{TRACE}-{SPAN}-{flags}") or ())
+
+    assert event.trace is not None
+    assert traceparent_of(event) == f"00-{TRACE}-{event.trace['span_id']}-{sent}"
+
+
+def test_work_elsewhere_has_the_active_span_of_opentelemetry_as_its_parent() -> None:
+    event = Event(0.0, "an-id", "GET", "/")
+    event.set_trace(TRACE, SPAN, None)
+    with TracerProvider().get_tracer("tests").start_as_current_span("a call") as span:
+        context = span.get_span_context()
+
+        expected = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+        assert context.trace_flags.sampled
+        assert traceparent_of(event) == expected
 
 
 def test_an_invalid_span_is_ignored() -> None:

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils.functional import SimpleLazyObject
 
-from obs_middleware.measure.user import user_id
+from obs_middleware.measure.user import user_id, user_reader
 from obs_middleware.testing import CapturedRequests, capture_requests
 
 
@@ -134,6 +134,89 @@ def test_the_user_can_be_left_out(visitor: Visitor) -> None:
         visitor.visit(lambda request: HttpResponse(str(request.user)))
 
     assert "user_id" not in lines[0]
+
+
+def name_of(user: Any) -> str:
+    """Stand for a function of an application."""
+    return f"user {user.username}"
+
+
+def broken(user: Any) -> str:
+    raise ValueError(user)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (True, "{0.pk}"),
+        ("pk", "{0.pk}"),
+        ("email", "u@example.com"),
+        ("last_name", None),
+        (f"{__name__}.name_of", "user u"),
+        (lambda user: user.pk + 1000, "10{0.pk:02}"),
+        (lambda user: None, None),
+    ],
+    ids=["true", "pk", "a field", "an empty field", "a path", "a number", "none"],
+)
+def test_the_site_chooses_what_stands_for_the_user(setting: Any, expected: str | None, visitor: Visitor) -> None:
+    User.objects.update(email="u@example.com")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.user))
+
+    with override_settings(OBS_MIDDLEWARE={"USER": setting}), capture_requests() as lines:
+        queries, response = visitor.visit(view)
+        visitor.visit(view, logged_in=False)
+
+    assert (queries, response["Vary"]) == (2, "Cookie")  # both by the view, as without the setting
+    assert lines[0].get("user_id") == (None if expected is None else expected.format(visitor.user))
+    assert "user_id" not in lines[1]
+    assert lines.logs == []
+
+
+@pytest.mark.parametrize("setting", ["email", f"{__name__}.name_of"])
+def test_no_choice_loads_the_user(setting: str, visitor: Visitor) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    def reads_the_session(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.session.get("nothing", ""))
+
+    with override_settings(OBS_MIDDLEWARE={"USER": setting}), capture_requests() as lines:
+        counted = [visitor.visit(view)[0], visitor.visit(reads_the_session)[0]]
+
+    assert counted == [0, 1]
+    assert ["user_id" in line for line in lines] == [False, False]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("setting", "reported"), [("emial", "User has no field 'emial'"), (f"{__name__}.broken", "ValueError: u")]
+)
+def test_a_choice_that_fails_is_reported_once_and_leaves_the_line_whole(
+    setting: str, reported: str, visitor: Visitor
+) -> None:
+    with override_settings(OBS_MIDDLEWARE={"USER": setting}), capture_requests() as lines:
+        for _ in range(2):
+            visitor.visit(lambda request: HttpResponse(str(request.user)))
+
+    assert [("user_id" in line, line["status"], "client_ip" in line) for line in lines] == [(False, 200, True)] * 2
+    (log,) = lines.logs
+    assert log["message"].startswith('OBS_MIDDLEWARE["USER"] failed')
+    assert reported in log["stack_trace"]
+
+
+@pytest.mark.django_db
+def test_a_deferred_field_is_not_touched() -> None:
+    User.objects.create_user("u", email="u@example.com")
+    request = RequestFactory().get("/")
+    request.user = User.objects.defer("email").get()
+    reader = user_reader("email")
+    assert reader is not None
+
+    with CaptureQueriesContext(connection) as queries, capture_requests() as lines:
+        assert reader(request) is None
+    assert (len(queries), lines.logs) == (0, [])  # it is no mistake of the site
 
 
 @pytest.mark.django_db

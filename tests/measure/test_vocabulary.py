@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 from obs_middleware.measure.vocabulary import FIELDS, own_name
 
 
@@ -19,7 +19,7 @@ def test_any_other_name_is_unchanged(name: str) -> None:
 
 
 def test_every_field_of_the_event_is_documented() -> None:
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.queries = []
 
     assert set(event.line()) <= set(FIELDS)
