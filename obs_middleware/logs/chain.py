@@ -13,9 +13,9 @@ from typing import Any, Final
 from django.utils.module_loading import import_string
 
 from obs_middleware.conf import Settings, keep_configured
+from obs_middleware.display.escape import takes_unicode, to_ascii
 from obs_middleware.failures import report_once
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.escape import takes_unicode, to_ascii
 from obs_middleware.logs.line.exceptions import error_fields
 from obs_middleware.logs.line.fit import Fit, default_max_bytes
 from obs_middleware.logs.line.limits import MAX_BYTES, MAX_TRACE_BYTES, MAX_TRACE_BYTES_PIPE
@@ -23,7 +23,7 @@ from obs_middleware.logs.line.nested import Formatting
 from obs_middleware.logs.line.record import LEVELS, RECORD_SIZE, event_id_of, extra_of, unformatted
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.line.values import unused_key
-from obs_middleware.logs.options import StreamName
+from obs_middleware.logs.options import OutputName
 from obs_middleware.logs.processors import (
     EventDict,
     add_exception,
@@ -34,6 +34,7 @@ from obs_middleware.logs.processors import (
     name_for,
     record_fields,
 )
+from obs_middleware.logs.sinks.standard import stream_named
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.redaction import Secrets
@@ -56,8 +57,8 @@ class ChainFormatter(logging.Formatter):
         service: Name of the service, on every line.
         version: Its version, on every line.
         environment: The deployment, for example ``production``, on every line.
-        stream: The output, ``stdout`` or ``stderr``; None for a file. If its encoding is not UTF-8, everything but
-            ASCII is escaped.
+        stream: The output: ``stdout``, ``stderr``, ``auto`` for stderr in a management command and stdout elsewhere, or
+            None for a file. If its encoding is not UTF-8, everything but ASCII is escaped.
         max_bytes: The limit of a line in bytes, with its line feed. A longer line is shortened and gets ``truncated``.
             None means 16,000, or 4,096 if *stream* is a pipe, which may mix longer lines with those of other processes.
 
@@ -72,7 +73,7 @@ class ChainFormatter(logging.Formatter):
         service: str | None = None,
         version: str | None = None,
         environment: str | None = None,
-        stream: StreamName | None = None,
+        stream: OutputName | None = None,
         max_bytes: int | None = None,
     ) -> None:
         super().__init__()
@@ -80,16 +81,20 @@ class ChainFormatter(logging.Formatter):
         self._constants = {name: value for name, value in constants.items() if value is not None}
         self._timestamps = Timestamps()
         self._end = self.end()
-        self._in_ascii = stream is not None and not takes_unicode(stream)
+        name = None if stream is None else stream_named(stream)
+        self._in_ascii = name is not None and not takes_unicode(name)
         if max_bytes is None:
-            max_bytes = default_max_bytes(stream)
+            max_bytes = default_max_bytes(name)
         self._most_bytes = max_bytes - 1  # for the line feed
         self._trace_bytes = MAX_TRACE_BYTES if max_bytes >= MAX_BYTES else MAX_TRACE_BYTES_PIPE
         self._fit: Callable[[dict[str, Any], Any], str] = Fit(self._render, max_bytes)
+        self._processors: tuple[Processor, ...] = tuple(
+            import_string(processor) if isinstance(processor, str) else processor for processor in processors
+        )
         self._chain: tuple[Processor, ...] = (
             add_request_context,
             merge_bound_contextvars,
-            *(import_string(processor) if isinstance(processor, str) else processor for processor in processors),
+            *self._processors,
             add_exception,
         )
         self._inner_chain: tuple[Processor, ...] = (add_own_context, add_exception)
@@ -114,11 +119,15 @@ class ChainFormatter(logging.Formatter):
         """
         try:
             with Formatting() as depth:
-                return self._fit(*self._cleaner.clean_fields(self._fields(record, depth)))
+                return self._line(self._fields(record, depth))
         except BaseException as error:  # noqa: BLE001 -- structlog.DropEvent is a BaseException
             report_once(f"{type(self).__qualname__}.format", error)
             with Formatting():
                 return self._fit(*self._cleaner.clean_fields(self._core(record, error)))
+
+    def _line(self, event_dict: Any) -> str:
+        """Return the line of an event, whose values may be anything."""
+        return self._fit(*self._cleaner.clean_fields(event_dict))
 
     def _fields(self, record: logging.LogRecord, depth: int) -> Any:
         """Return the fields of *record*, which was logged while *depth* others are being formatted."""
@@ -143,8 +152,9 @@ class ChainFormatter(logging.Formatter):
         exc_info: Any = record.exc_info or record.exc_text
         event = current_event.get()
         if event is not None:
-            event_dict.update(event.context)
-            if event.is_line(record.msg):
+            if not event.is_line(record.msg):
+                event_dict.update(event.context)
+            else:
                 event_dict.update((name, value) for name, value in event.line().items() if name in FIELDS)
                 event_dict.update(error_fields(event))
                 if event.error is not None:

@@ -2,20 +2,32 @@
 Index templates for ``ecs`` lines in Elasticsearch and OpenSearch.
 
 Write. The templates are built from the table of the schema, so no field of the line can be missing in them.
-``obs-middleware elastic-template`` prints them.
+``obs-middleware elastic-template`` prints them. `Product` names the search engines; their types and built-in templates
+differ.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from obs_middleware.logs.line.limits import MAX_TEXT, MAX_TEXT_OF
 from obs_middleware.logs.schemas import Own, Schema, schema_named
 from obs_middleware.measure.vocabulary import FIELDS
 
-__all__ = ["COMPONENT", "component_template", "index_template", "templates"]
+__all__ = ["COMPONENT", "PRODUCTS", "Product", "component_template", "index_template", "templates"]
+
+Product = Literal["elasticsearch", "elasticsearch-7", "opensearch"]
+"""
+The search engine that takes the templates.
+
+``elasticsearch`` is 8.13 or newer. ``elasticsearch-7`` uses only what version 7.10 has in its free edition, OSS, so
+later versions take it too. ``opensearch`` is OpenSearch 2 or 3.
+"""
+
+PRODUCTS: Final[tuple[Product, ...]] = get_args(Product)
+"""The names of all products."""
 
 COMPONENT: Final = "obs-middleware"
 """The name of the component template."""
@@ -38,11 +50,43 @@ _STORE_TYPES: Final = {
 _TEXT: Final = {"text": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": MAX_TEXT}}}
 """A rule for the texts that shippers add. In Elasticsearch, ``ecs@mappings`` has this rule already."""
 
+
+class _Dialect(NamedTuple):
+    """
+    The part of the templates that depends on the search engine.
+
+    Attributes:
+        tree: The mapping of a field that holds mappings and lists of any depth.
+        replaced: Types of the schema that this search engine does not have, and the mappings to use instead.
+        builtin: The built-in components to put before ours and after it.
+        has_data_streams: Whether an index template may ask for a data stream.
+    """
+
+    tree: Mapping[str, Any]
+    replaced: Mapping[str, Mapping[str, Any]] = {}
+    builtin: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    has_data_streams: bool = True
+
+
+_DIALECTS: Final[Mapping[Product, _Dialect]] = {
+    "elasticsearch": _Dialect(
+        tree={"type": "flattened", "ignore_above": _LONGEST},
+        builtin=(("logs@mappings", "logs@settings"), ("ecs@mappings",)),
+    ),
+    "elasticsearch-7": _Dialect(
+        # Stored and shown, but not searched: a mapping that grows with every key could fill the index.
+        tree={"type": "object", "enabled": False},
+        replaced={"wildcard": {"type": "keyword", "ignore_above": _LONGEST}, "match_only_text": {"type": "text"}},
+        has_data_streams=False,
+    ),
+    "opensearch": _Dialect(tree={"type": "flat_object"}),
+}
+
 _DATASET: Final = re.compile(r"[a-z0-9_][a-z0-9_.+]{0,99}")
 """Source: Elastic, data stream naming scheme: lower case, without a hyphen, 100 bytes at most."""
 
 
-def component_template(*, opensearch: bool = False) -> dict[str, Any]:
+def component_template(*, product: Product = "elasticsearch", opensearch: bool = False) -> dict[str, Any]:
     """
     Return the component template: a type for each field of the package, and rules for the application's fields.
 
@@ -51,22 +95,23 @@ def component_template(*, opensearch: bool = False) -> dict[str, Any]:
     never refuses a line.
 
     Args:
-        opensearch: Use OpenSearch's ``flat_object`` instead of Elasticsearch's ``flattened``.
+        product: The search engine that takes the template, which decides the types.
+        opensearch: The same as *product* ``opensearch``.
     """
+    dialect = _dialect(product, opensearch=opensearch)
     schema = schema_named("ecs")
     assert schema is not None  # noqa: S101 -- for the type checker: only the flat schema has no table
     properties: dict[str, Any] = {}
-    for path, mapping in _typed(schema):
-        _put(properties, path, mapping)
+    for path, kind, most in _typed(schema):
+        _put(properties, path, dialect.replaced.get(kind) or _mapping(kind, most))
     for own in schema.own:
         if "tree" in own.types:
-            tree = {"type": "flat_object"} if opensearch else {"type": "flattened", "ignore_above": _LONGEST}
-            _put(properties, own.path, tree)
+            _put(properties, own.path, dict(dialect.tree))
     return {
         "template": {
             "mappings": {
                 "date_detection": False,
-                "dynamic_templates": [*_rules(schema), *([_TEXT] if opensearch else [])],
+                "dynamic_templates": [*_rules(schema), *([] if dialect.builtin[1] else [_TEXT])],
                 "properties": properties,
             }
         },
@@ -74,12 +119,13 @@ def component_template(*, opensearch: bool = False) -> dict[str, Any]:
     }
 
 
-def index_template(
+def index_template(  # noqa: PLR0913 -- *opensearch* is how version 0.1 named a product
     dataset: str = "django",
     *,
     pattern: str | None = None,
     priority: int = PRIORITY,
     plain: bool = False,
+    product: Product = "elasticsearch",
     opensearch: bool = False,
 ) -> dict[str, Any]:
     """
@@ -91,34 +137,35 @@ def index_template(
         dataset: The middle part of the name, for example the name of the service.
         pattern: Names of the streams or indices, instead of those of *dataset*.
         priority: The template with the highest priority applies if several match.
-        plain: Use ordinary indices instead of data streams.
-        opensearch: Leave out the components that only Elasticsearch has.
+        plain: Use ordinary indices instead of data streams. ``elasticsearch-7`` always does.
+        product: The search engine that takes the template; only ``elasticsearch`` has built-in components.
+        opensearch: The same as *product* ``opensearch``.
 
     Raises:
-        ValueError: *dataset* cannot be part of the name of a data stream.
+        ValueError: *dataset* cannot be part of the name of a data stream, or *product* is not the name of a product.
     """
     if not _DATASET.fullmatch(dataset):
         raise ValueError(f"dataset is {dataset!r}; use lower-case letters, digits, `_` and `.`, for example my_shop.")
-    builtin: tuple[list[str], list[str]] = (
-        ([], []) if opensearch else (["logs@mappings", "logs@settings"], ["ecs@mappings"])
-    )
+    dialect = _dialect(product, opensearch=opensearch)
+    before, after = dialect.builtin
     template: dict[str, Any] = {
         "index_patterns": [pattern or f"logs-{dataset}-*"],
         "priority": priority,
         # A later component overrides an earlier one. Of the dynamic rules, the first that matches applies.
-        "composed_of": [*builtin[0], COMPONENT, *builtin[1]],
+        "composed_of": [*before, COMPONENT, *after],
     }
-    if not plain:
+    if dialect.has_data_streams and not plain:
         template["data_stream"] = {}
     return template
 
 
-def templates(
+def templates(  # noqa: PLR0913 -- as index_template
     dataset: str = "django",
     *,
     pattern: str | None = None,
     priority: int = PRIORITY,
     plain: bool = False,
+    product: Product = "elasticsearch",
     opensearch: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """
@@ -127,25 +174,32 @@ def templates(
     The arguments are the same as for `index_template`.
     """
     return {
-        f"_component_template/{COMPONENT}": component_template(opensearch=opensearch),
+        f"_component_template/{COMPONENT}": component_template(product=product, opensearch=opensearch),
         f"_index_template/logs-{dataset}": index_template(
-            dataset, pattern=pattern, priority=priority, plain=plain, opensearch=opensearch
+            dataset, pattern=pattern, priority=priority, plain=plain, product=product, opensearch=opensearch
         ),
     }
 
 
-def _typed(schema: Schema) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield path and mapping of every field, except those whose names an application or a setting chooses."""
+def _dialect(product: Product, *, opensearch: bool) -> _Dialect:
+    if product not in PRODUCTS:
+        raise ValueError(f"product is {product!r}; use one of {', '.join(PRODUCTS)}.")
+    return _DIALECTS["opensearch" if opensearch else product]
+
+
+def _typed(schema: Schema) -> Iterator[tuple[tuple[str, ...], str, int]]:
+    """Yield path, type and length of every field, except those whose names an application or a setting chooses."""
     for name, places in schema.fields.items():
         for to in places:
             kind = _kind(to.form or FIELDS[name].type)
             if kind != "object":
-                yield to.path, _mapping(to.store or _STORE_TYPES[kind], MAX_TEXT_OF.get(name, MAX_TEXT))
-    for path, _ in schema.request_line:
-        yield path, _mapping("keyword")
+                yield to.path, to.store or _STORE_TYPES[kind], MAX_TEXT_OF.get(name, MAX_TEXT)
+    for constants in schema.constants.values():
+        for path, _ in constants:
+            yield path, "keyword", MAX_TEXT
     for key, value in schema.first.items():
         if value is not None:
-            yield (key,), _mapping("keyword")
+            yield (key,), "keyword", MAX_TEXT
 
 
 def _rules(schema: Schema) -> Iterator[dict[str, Any]]:

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
+from obs_middleware.display.escape import escape_controls
 from obs_middleware.logs.line.bound import VARIABLES, bound_contextvars
-from obs_middleware.logs.line.escape import escape_controls
 from obs_middleware.logs.line.exceptions import error_fields, exception_fields
+from obs_middleware.logs.line.record import BEFORE_THE_RESPONSE
 from obs_middleware.logs.line.values import unused_key
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.measure.ids import new_event_id
 from obs_middleware.measure.vocabulary import CONTEXT, FIELDS, own_name
 
@@ -36,9 +37,6 @@ _OF_THE_HEAD: Final = frozenset(
     {"timestamp", "level", "logger", "message", "event_id", "service", "version", "environment", "stack_info"}
 )
 _NOT_FOR_APPLICATIONS: Final = frozenset(FIELDS) - _OF_THE_HEAD
-
-_BEFORE_THE_RESPONSE: Final = ("django.request", "django.security.")
-"""Django logs on these when the middleware has returned, and the response has not been sent yet."""
 
 
 def add_request_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
@@ -74,7 +72,7 @@ def add_own_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     return event_dict
 
 
-def record_fields(event: RequestEvent, message: object, logger: object = None) -> Mapping[str, Any]:
+def record_fields(event: Event, message: object, logger: object = None) -> Mapping[str, Any]:
     """
     Return the package's own fields for a record, without a traceback.
 
@@ -85,7 +83,7 @@ def record_fields(event: RequestEvent, message: object, logger: object = None) -
     """
     if not event.is_line(message):
         context = event.context
-        if event.done and type(logger) is str and logger.startswith(_BEFORE_THE_RESPONSE):
+        if event.done and type(logger) is str and logger.startswith(BEFORE_THE_RESPONSE):
             context = {name: value for name, value in context.items() if name != "after_response"}
         return context
     # A refusal, for example of a bad host name, needs no traceback.

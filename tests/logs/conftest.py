@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import logging.config
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from disks import Write
 
@@ -21,8 +24,8 @@ from obs_middleware.logs.sinks.inotify import Watch
 @pytest.fixture(name="configured")
 def _configured() -> Iterator[Any]:
     """Apply a LOGGING dict, and give the text that it wrote; everything is put back afterwards."""
-    names = ("django", "django.server", "django.channels.server", "uvicorn.access", "gunicorn.access", "granian.access")
-    kept = {name: (log := logging.getLogger(name), log.handlers[:], log.level, log.propagate) for name in names}
+    loggers = [logging.getLogger(name) for name in logging_config()["loggers"]]
+    kept = [(log, log.handlers[:], log.filters[:], log.level, log.propagate) for log in loggers]
 
     def configure(**options: Any) -> io.StringIO:
         config = logging_config(**options)
@@ -34,8 +37,8 @@ def _configured() -> Iterator[Any]:
         return stream
 
     yield configure
-    for log, them, level, propagate in kept.values():
-        log.handlers[:], log.level, log.propagate = them, level, propagate
+    for log, handlers, filters, level, propagate in kept:
+        log.handlers[:], log.filters[:], log.level, log.propagate = handlers, filters, level, propagate
 
 
 @pytest.fixture(name="path")
@@ -43,7 +46,7 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
 
 
-@pytest.fixture(name="watch", params=["watch", "no watch"])
+@pytest.fixture(name="watch", params=[pytest.param("watch", marks=needs.INOTIFY), "no watch"])
 def _watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the kernel tells of renamed files: each test must pass with this and without."""
 
@@ -65,9 +68,10 @@ def _handler(path: Path, watch: bool) -> Iterator[LineFileHandler]:
 
 @pytest.fixture(name="write")
 def _write(handler: LineFileHandler) -> Write:
-    """Write a line."""
+    """Write a line, 20 ms after the one before, so that its handler looks up the name also without a watch."""
+    seconds = itertools.count(time.time(), 0.02)
 
     def write(text: Any, **attributes: Any) -> bool:
-        return handler.handle(logging.makeLogRecord({"msg": text, **attributes}))
+        return handler.handle(logging.makeLogRecord({"msg": text, "created": next(seconds), **attributes}))
 
     return write

@@ -15,7 +15,7 @@ from records import line_of
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.processors import add_request_context
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 
@@ -44,7 +44,7 @@ def test_the_processor_works_in_structlogs_own_formatter(get: Get, lines: Captur
 @pytest.mark.parametrize("schema", ["flat", "ecs", "otel", "datadog", "gcp"])
 def test_a_line_without_text_in_a_request_is_not_the_request_line(schema: SchemaName) -> None:
     """Before its end a request has no message, and None is None."""
-    event = RequestEvent(0.0, "the-id", "GET", "/")
+    event = Event(0.0, "the-id", "GET", "/")
     current_event.set(event)
     try:
         JSONFormatter(schema=schema).format(logging.makeLogRecord({"msg": None}))

@@ -57,15 +57,15 @@ class Cleaner:
         self._keys["event"] = "message"  # inside the chain, the message has structlog's name for it
         self._known = self._keys.keys()
 
-    def is_plain(self, event_dict: Mapping[Any, Any]) -> bool:
+    def is_plain(self, event_dict: Mapping[Any, Any], most: int = MAX_KEYS) -> bool:
         """
-        Return whether the keys of *event_dict* need no cleaning and its values are scalars.
+        Return whether the keys of *event_dict*, *most* of them, need no cleaning and its values are scalars.
 
         A text that may have to be cut needs cleaning too, so that it is cut before it is encoded. All else about the
         scalars is checked by `encode_scalars` and `is_whole`. A key is known to need no cleaning after it has been
         cleaned once.
         """
-        if len(event_dict) > MAX_KEYS or not event_dict.keys() <= self._known:
+        if len(event_dict) > most or not event_dict.keys() <= self._known:
             return False
         for value in event_dict.values():
             kind = type(value)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from obs_middleware.logs.line.escape import escape_json, has_hidden
+from obs_middleware.display.escape import escape_json, has_hidden
 from obs_middleware.logs.line.limits import MAX_TEXT, SHORT_TEXT
 
 try:
@@ -21,7 +21,7 @@ except ModuleNotFoundError:
 else:
     _HAS_ORJSON = True
 
-__all__ = ["INT64", "dumps", "encode_scalars", "encode_text", "is_whole"]
+__all__ = ["INT64", "dumps", "encode_scalars", "encode_text", "encode_whole", "is_whole"]
 
 INT64: Final = 2**63
 """Integers from ``-INT64`` up to, but without, ``INT64`` are written as numbers, all others as text."""
@@ -83,6 +83,24 @@ def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
     return (size <= MAX_TEXT and "user_agent" not in fields) or not any(
         type(value) is str and len(value) > SHORT_TEXT for value in fields.values()
     )
+
+
+def encode_whole(line: Mapping[str, Any], most_bytes: int) -> str | None:
+    """
+    Return a line in any schema as JSON, or None if the event should have been cleaned first.
+
+    Args:
+        line: The line. No text of the event has more than `SHORT_TEXT` characters.
+        most_bytes: The limit of the line in bytes of UTF-8.
+
+    Raises:
+        Exception: Treat it as None. The causes are those of `encode_scalars`.
+    """
+    text = encode_scalars(line)
+    # Decides most lines without calling is_whole(), which checks the same.
+    if len(text) <= most_bytes and "\\" not in text and "\x7f" not in text and text.isascii():
+        return text
+    return text if is_whole(text, {}, most_bytes) else None
 
 
 def dumps(event_dict: dict[str, Any], **_: Any) -> str:

@@ -10,14 +10,14 @@ import traceback
 from types import TracebackType
 
 from obs_middleware.failures import raise_interrupt
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 
 __all__ = ["ExcInfo", "error_fields", "exception_fields"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
-def error_fields(event: RequestEvent) -> dict[str, str]:
+def error_fields(event: Event) -> dict[str, str]:
     """
     Return ``error_type`` and ``error_message`` of the exception that *event* holds.
 

@@ -18,7 +18,7 @@ from obs_middleware.measure.vocabulary import FIELDS
 
 __all__ = ["NAMES_LISTED", "Cuts", "Fit", "cut_text", "default_max_bytes", "is_pipe"]
 
-_IDS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "trace_id"})
+_IDS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "trace_id", "kind", "task_id"})
 NAMES_LISTED: Final = 10
 """Names on a line of fields that were cut."""
 

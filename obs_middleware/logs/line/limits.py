@@ -1,7 +1,8 @@
 """
 The limits of a line and of its parts: the numbers only. `obs_middleware.logs.line.fit` applies them.
 
-Write, a leaf. The defaults are the sizes at which pipes, shippers and stores break; docs/limits.md lists the sources.
+Write, a leaf. The defaults are the sizes at which pipes, shippers and stores break; docs/reference/limits.md lists the
+sources.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ CORE: Final = (
     "event_id",
     "request_id",
     "trace_id",
+    "kind",
+    "task",
+    "task_id",
+    "command",
     "method",
     "path",
     "route",

@@ -81,5 +81,5 @@ def is_too_deep(record: logging.LogRecord) -> bool:
     _figures.dropped += 1
     event = current_event.get()
     if event is not None and event.is_line(record.msg):
-        _figures.dropped_requests += 1
+        _figures.dropped_units += 1
     return True

@@ -17,16 +17,30 @@ from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.ids import is_event_id, new_event_id
 from obs_middleware.measure.vocabulary import own_name
 
-__all__ = ["LEVELS", "RECORD_SIZE", "event_id_of", "extra_of", "unformatted"]
+__all__ = [
+    "BEFORE_THE_RESPONSE",
+    "LEVELS",
+    "NOT_EXTRA",
+    "RECORD_SIZE",
+    "STANDARD",
+    "event_id_of",
+    "extra_of",
+    "unformatted",
+]
 
-RECORD_SIZE: Final = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-"""The number of attributes of a plain record. More come from ``extra`` or from a record factory of the site."""
+STANDARD: Final = tuple(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""The attributes of a plain record, in order. More come from ``extra`` or from a record factory of the site."""
+
+RECORD_SIZE: Final = len(STANDARD)
 
 LEVELS: Final = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
 """The names of the standard levels on a line. `logging.addLevelName` does not change these."""
 
+BEFORE_THE_RESPONSE: Final = ("django.request", "django.security.")
+"""Django logs on these when the middleware has returned, and the response has not been sent yet."""
+
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, dict})
-_NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
+NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
     "event_id",
     # set by structlog, for its ProcessorFormatter
     "_logger",
@@ -34,6 +48,7 @@ _NOT_EXTRA: Final = frozenset(RESERVED_ATTRS) | {
     "_from_structlog",
     "_record",
 }
+"""Attributes of a record that are no fields of its line."""
 
 
 def event_id_of(record: logging.LogRecord) -> str:
@@ -54,10 +69,10 @@ def event_id_of(record: logging.LogRecord) -> str:
 
 def extra_of(record: logging.LogRecord) -> dict[str, Any]:
     """Return the ``extra`` of *record* without the attributes that Django and uvicorn add for their own formatters."""
-    extra = {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
+    extra = {name: value for name, value in record.__dict__.items() if name not in NOT_EXTRA}
     if "request" in extra and type(extra["request"]) not in _PLAIN:  # a request or a socket
         del extra["request"]
-    name = record.name or ""
+    name = record.name if type(record.name) is str else ""
     if name == "django.server":
         extra.pop("server_time", None)
     elif name.startswith("uvicorn"):

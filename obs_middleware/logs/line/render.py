@@ -1,21 +1,26 @@
 """
-Renderers for people: ``logfmt``, ``text`` and the preparation for structlog's console renderer.
+Renderers for people: ``logfmt``, ``text`` and rows for the console.
 
 Write. They get an event with clean values and return text; characters that could forge a line are spelled out.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
 from typing import Any, Final
 
+from obs_middleware.display.escape import escape_controls
+from obs_middleware.display.row import Part, row
+from obs_middleware.display.trace import in_colour, trace_lines
 from obs_middleware.logs.line.encode import dumps
-from obs_middleware.logs.line.escape import escape_controls
 
-__all__ = ["make_printable", "render_logfmt", "render_text", "wrap"]
+__all__ = ["render_logfmt", "render_row", "render_text"]
 
 EventDict = MutableMapping[str, Any]
+
+_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+"""Style -> the escape sequence of a terminal."""
 
 
 def render_logfmt(_: Any, __: str, event_dict: EventDict) -> str:
@@ -42,47 +47,37 @@ def render_text(_: Any, __: str, event_dict: EventDict) -> str:
     """Render an event as ``timestamp LEVEL logger message`` with the traceback below."""
     head = (event_dict["timestamp"], event_dict["level"].upper(), event_dict.get("logger", ""), event_dict["message"])
     lines = [" ".join(escape_controls(str(part)) for part in head)]
-    lines.extend(_trace_lines(event_dict))
+    lines.extend(trace_lines(event_dict))
     return "\n".join(lines)
 
 
-def _trace_lines(event_dict: EventDict) -> list[str]:
-    trace = "\n".join(str(event_dict[name]) for name in ("stack_info", "stack_trace") if event_dict.get(name))
-    # Indented, so that no line of an exception's text looks like a line of the log.
-    return [f"  {escape_controls(line)}" for line in trace.split("\n")] if trace else []
+def render_row(event: Mapping[str, Any], width: int | None, *, colours: bool) -> str:
+    """
+    Render an event as a row for people, with the traceback below.
 
-
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def wrap(text: str, width: int) -> str:
-    """Break the first line of *text* at spaces, so that each part fits in *width* visible characters if possible."""
-    head, end, trace = text.partition("\n")
-    if len(_COLOURS.sub("", head)) <= width:
-        return text
-    parts: list[str] = []
-    column = 0
-    for word in head.split(" "):
-        size = len(_COLOURS.sub("", word))
-        if parts and column + 1 + size > width:
-            parts.append("\n    ")
-            column = 4 + size
-        else:
-            parts.append(" " if parts else "")
-            column += size + bool(column)
-        parts.append(word)
-    return "".join((*parts, end, trace))
-
-
-def make_printable(_: Any, __: str, event_dict: EventDict) -> EventDict:
-    """Return the fields that structlog's `ConsoleRenderer` shows, as printable text."""
-    trace = _trace_lines(event_dict)
-    printable = {"event": escape_controls(event_dict["message"])}
-    for name, value in event_dict.items():
-        if name not in {"message", "event_id", "stack_info", "stack_trace"}:
-            # The renderer treats fields of these names as a traceback.
-            shown = f"app_{name}" if name in {"exception", "stack"} else escape_controls(name)
-            printable[shown] = escape_controls(value) if isinstance(value, str) else value
+    Args:
+        event: The event.
+        width: Columns of the terminal; None for a file or a pipe.
+        colours: Whether the terminal takes escape sequences. Rich colours the traceback if it is installed.
+    """
+    lines = row(event, _local_time(event.get("timestamp")), width)
+    trace = trace_lines(event)
+    if not colours:
+        return "\n".join([*("".join(part.text for part in line) for line in lines), *trace])
+    shown = ["".join(map(_coloured, line)) for line in lines]
     if trace:
-        printable["exception"] = "\n".join(trace)
-    return printable
+        shown.append(in_colour(trace) or "\n".join(trace))
+    return "\n".join(shown)
+
+
+def _coloured(part: Part) -> str:
+    codes = ";".join(_CODES[word] for word in part.style.split())
+    return f"\x1b[{codes}m{part.text}\x1b[0m" if codes else part.text
+
+
+def _local_time(timestamp: Any) -> str:
+    """Return the time of day in the time zone of the process, which Django sets to ``TIME_ZONE``."""
+    try:
+        return f"{datetime.fromisoformat(timestamp).astimezone():%H:%M:%S}"
+    except (TypeError, ValueError, OverflowError, OSError):  # a processor may have changed it to any value
+        return escape_controls(str(timestamp))

@@ -22,6 +22,8 @@ __all__ = [
     "latency",
     "nanoseconds",
     "no_address",
+    "of_other_work",
+    "of_request",
     "port",
     "url",
 ]
@@ -35,9 +37,19 @@ def nanoseconds(seconds: float, _: Event) -> int:
     return round(_plausible(seconds) * 1_000_000_000)
 
 
-def latency(seconds: float, _: Event) -> str:
-    """Return a duration as text in seconds: ``0.123456s``."""
-    return f"{_plausible(seconds):.6f}s"
+def latency(seconds: float, event: Event) -> str | None:
+    """Return the duration of a request as text in seconds, ``0.123456s``; None for other work."""
+    return None if "kind" in event else f"{_plausible(seconds):.6f}s"
+
+
+def of_request(value: Any, event: Event) -> Any:
+    """Return *value* on the line of a request, otherwise None: a name of HTTP would be wrong there."""
+    return None if "kind" in event else value
+
+
+def of_other_work(value: Any, event: Event) -> Any:
+    """Return *value* on the line of a task, a command or a websocket, otherwise None."""
+    return value if "kind" in event else None
 
 
 def _plausible(seconds: float) -> float:
@@ -46,7 +58,10 @@ def _plausible(seconds: float) -> float:
     return seconds
 
 
-_COARSE: Final = {"ok": "success", "error": "failure", "stream_error": "failure"}
+_COARSE: Final = {
+    "ok": "success",
+    **dict.fromkeys(("error", "stream_error", "timeout", "killed", "unknown"), "failure"),
+}
 
 
 def coarse(outcome: str, _: Event) -> str:
@@ -55,7 +70,7 @@ def coarse(outcome: str, _: Event) -> str:
 
 
 def error_type(outcome: str, event: Event) -> str | None:
-    """Return the exception or the status of a request that failed; None for one that did not."""
+    """Return the exception or the status of work that failed; None for work that did not."""
     if _COARSE.get(outcome) != "failure":
         return None
     return str(event.get("error_type") or event.get("status") or "_OTHER")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.limits import MAX_ITEMS
 from obs_middleware.logs.schemas.convert import coarse, domain, full_url, nanoseconds, port
-from obs_middleware.logs.schemas.translation import Event, Own, Schema, to
+from obs_middleware.logs.schemas.translation import REQUEST, Event, Own, Schema, to
 
 __all__ = ["DATADOG"]
 
@@ -37,13 +37,17 @@ def _decimal(span_id: str, _: Event) -> str:
 
 DATADOG: Final = Schema(
     first={"timestamp": None, "status": None, "message": None},
-    request_line=((("evt", "name"), "http-request"),),
+    constants={
+        REQUEST: ((("evt", "name"), "http-request"),),
+        **{kind: ((("evt", "name"), kind),) for kind in ("task", "command", "websocket")},
+    },
     own=(Own(("app",)),),
     fields={
         "timestamp": to("timestamp"),
         "level": to("status"),
         "logger": to("logger.name"),
         "message": to("message"),
+        "kind": to("obs.kind"),
         "event_id": to("event_id"),
         "service": to("service"),
         "version": to("version"),
@@ -54,6 +58,15 @@ DATADOG: Final = Schema(
         "request_id": to("http.request_id"),
         "method": to("http.method"),
         "path": to("http.url_details.path"),
+        "task": to("obs.task"),
+        "task_id": to("obs.task_id"),
+        "parent_task_id": to("obs.parent_task_id"),
+        "queue": to("obs.queue"),
+        "attempt": to("obs.attempt"),
+        "tasks": to("obs.tasks"),
+        "command": to("obs.command"),
+        "exit_code": to("obs.exit_code"),
+        "close_code": to("obs.close_code"),
         "route": to("http.route"),
         "view": to("obs.view"),
         "status": to("http.status_code"),
@@ -62,10 +75,18 @@ DATADOG: Final = Schema(
         "age_seconds": to("obs.age_seconds"),
         "duration_seconds": to("duration", "integer, nanoseconds", nanoseconds),
         "first_byte_seconds": to("obs.first_byte_seconds"),
+        "queue_seconds": to("obs.queue_seconds"),
         "request_bytes": to("network.bytes_read"),
         "response_bytes": to("network.bytes_written"),
         "db_queries": to("db.queries"),
         "db_seconds": to("db.seconds"),
+        "db_repeats": to("db.repeats"),
+        "db_repeated_at": to("db.repeated_at"),
+        "http_calls": to("obs.http_calls"),
+        "http_seconds": to("obs.http_seconds"),
+        "blocked_seconds": to("obs.blocked_seconds"),
+        "blocked_at": to("obs.blocked_at"),
+        "slow_at": to("obs.slow_at"),
         "user_id": to("usr.id"),
         "client_ip": to("network.client.ip"),
         "user_agent": to("http.useragent"),

@@ -10,18 +10,29 @@ from __future__ import annotations
 from typing import Final
 
 from obs_middleware.logs.schemas.convert import address, coarse, domain, nanoseconds, no_address, port
-from obs_middleware.logs.schemas.translation import Own, Schema, to, under
+from obs_middleware.logs.schemas.translation import REQUEST, Constants, Own, Schema, to, under
 
 __all__ = ["ECS"]
 
+
+def _event(action: str, category: str, *types: str) -> Constants:
+    """Return the fields by which ECS sorts events; *types* are those that it allows for *category*."""
+    return (
+        (("event", "kind"), "event"),
+        (("event", "category"), (category,)),
+        (("event", "type"), types),
+        (("event", "action"), action),
+    )
+
+
 ECS: Final = Schema(
     first={"@timestamp": None, "log.level": None, "message": None, "ecs.version": "9.4.0"},
-    request_line=(
-        (("event", "kind"), "event"),
-        (("event", "category"), ("web",)),
-        (("event", "type"), ("access",)),
-        (("event", "action"), "http-request"),
-    ),
+    constants={
+        REQUEST: _event("http-request", "web", "access"),
+        "task": _event("task", "process", "end"),
+        "command": _event("command", "process", "end"),
+        "websocket": _event("websocket", "network", "connection", "end"),
+    },
     own=(
         Own(("labels",), ("text", "null")),
         Own(("app",), ("number",)),
@@ -32,6 +43,7 @@ ECS: Final = Schema(
         "level": under()("log.level"),
         "logger": to("log.logger"),
         "message": to("message", store="match_only_text"),
+        "kind": to("obs.kind"),
         "event_id": to("event_id") + to("event.id"),
         "service": to("service.name") + to("event.dataset"),
         "version": to("service.version"),
@@ -42,6 +54,15 @@ ECS: Final = Schema(
         "request_id": to("http.request.id"),
         "method": to("http.request.method"),
         "path": to("url.path", store="wildcard"),
+        "task": to("obs.task"),
+        "task_id": to("obs.task_id"),
+        "parent_task_id": to("obs.parent_task_id"),
+        "queue": to("obs.queue"),
+        "attempt": to("obs.attempt"),
+        "tasks": to("obs.tasks"),
+        "command": to("obs.command"),
+        "exit_code": to("process.exit_code"),
+        "close_code": to("obs.close_code"),
         "route": to("http.route"),
         "view": to("obs.view"),
         "status": to("http.response.status_code"),
@@ -50,10 +71,18 @@ ECS: Final = Schema(
         "age_seconds": to("obs.age_seconds"),
         "duration_seconds": to("event.duration", "integer, nanoseconds", nanoseconds),
         "first_byte_seconds": to("obs.first_byte_seconds"),
+        "queue_seconds": to("obs.queue_seconds"),
         "request_bytes": to("http.request.body.bytes"),
         "response_bytes": to("http.response.body.bytes"),
         "db_queries": to("obs.db_queries"),
         "db_seconds": to("obs.db_seconds"),
+        "db_repeats": to("obs.db_repeats"),
+        "db_repeated_at": to("obs.db_repeated_at"),
+        "http_calls": to("obs.http_calls"),
+        "http_seconds": to("obs.http_seconds"),
+        "blocked_seconds": to("obs.blocked_seconds"),
+        "blocked_at": to("obs.blocked_at"),
+        "slow_at": to("obs.slow_at"),
         "user_id": to("user.id"),
         "client_ip": to("client.ip", "string, an IP address", address, store="ip")
         + to("client.address", "string, if it is not an address", no_address),

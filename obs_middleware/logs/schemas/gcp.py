@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from obs_middleware.logs.schemas.convert import latency, url
+from obs_middleware.logs.schemas.convert import latency, of_other_work, url
 from obs_middleware.logs.schemas.translation import Event, Own, Schema, same, to, under
 
 __all__ = ["GCP"]
@@ -51,6 +51,7 @@ GCP: Final = Schema(
         "level": to("severity", "string, a LogSeverity", _google_severity),
         "logger": to("logger"),
         "message": to("message"),
+        "kind": _LABEL("kind"),
         "event_id": to("event_id") + _GOOGLE("logging.googleapis.com/insertId"),
         "service": to("serviceContext.service"),
         "version": to("serviceContext.version"),
@@ -63,18 +64,36 @@ GCP: Final = Schema(
         "request_id": _LABEL("request_id"),
         "method": to("httpRequest.requestMethod"),
         "path": to("httpRequest.requestUrl", "string, with what is known of the URL", url),
+        "task": _LABEL("task"),
+        "task_id": _LABEL("task_id"),
+        "parent_task_id": _LABEL("parent_task_id"),
+        "queue": _LABEL("queue"),
+        "attempt": to("obs.attempt"),
+        "tasks": to("obs.tasks"),
+        "command": _LABEL("command"),
+        "exit_code": to("obs.exit_code"),
+        "close_code": to("obs.close_code"),
         "route": _LABEL("route", "string, absent if no pattern matched", same),
         "view": _LABEL("view"),
         "status": to("httpRequest.status"),
         "outcome": to("obs.outcome"),
         "after_response": to("obs.after_response"),
         "age_seconds": to("obs.age_seconds"),
-        "duration_seconds": to("httpRequest.latency", "string, seconds: `0.123456s`", latency),
+        "duration_seconds": to("httpRequest.latency", "string, of a request, seconds: `0.123456s`", latency)
+        + to("obs.duration_seconds", "number, of other work", of_other_work),
         "first_byte_seconds": to("obs.first_byte_seconds"),
+        "queue_seconds": to("obs.queue_seconds"),
         "request_bytes": to("httpRequest.requestSize", "string, an int64", _text),
         "response_bytes": to("httpRequest.responseSize", "string, an int64", _text),
         "db_queries": to("obs.db_queries"),
         "db_seconds": to("obs.db_seconds"),
+        "db_repeats": to("obs.db_repeats"),
+        "db_repeated_at": to("obs.db_repeated_at"),
+        "http_calls": to("obs.http_calls"),
+        "http_seconds": to("obs.http_seconds"),
+        "blocked_seconds": to("obs.blocked_seconds"),
+        "blocked_at": to("obs.blocked_at"),
+        "slow_at": to("obs.slow_at"),
         "user_id": _LABEL("user_id"),
         "client_ip": to("httpRequest.remoteIp"),
         "user_agent": to("httpRequest.userAgent"),

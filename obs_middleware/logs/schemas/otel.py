@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from obs_middleware.logs.schemas.convert import domain, error_type, port
-from obs_middleware.logs.schemas.translation import Event, Own, Schema, To, same, to, under
+from obs_middleware.logs.schemas.convert import domain, error_type, of_other_work, of_request, port
+from obs_middleware.logs.schemas.translation import REQUEST, Event, Own, Schema, To, same, to, under
 
 __all__ = ["OTEL"]
 
@@ -53,7 +53,10 @@ def _upper(level: str, _: Event) -> str:
 
 OTEL: Final = Schema(
     first={"timestamp": None, "severity_text": None, "severity_number": None, "body": None},
-    request_line=((("event_name",), "http.server.request"),),
+    constants={
+        REQUEST: ((("event_name",), "http.server.request"),),
+        **{kind: ((("event_name",), f"obs.{kind}"),) for kind in ("task", "command", "websocket")},
+    },
     own=(Own(("attributes",), prefix="app."),),
     fields={
         "timestamp": to("timestamp"),
@@ -61,6 +64,7 @@ OTEL: Final = Schema(
         + to("severity_number", "integer, 1 to 24", _severity_number),
         "logger": to("instrumentation_scope.name"),
         "message": to("body"),
+        "kind": _ATTRIBUTE("obs.kind"),
         "event_id": to("event_id") + _ATTRIBUTE("log.record.uid"),
         "service": _RESOURCE("service.name"),
         "version": _RESOURCE("service.version"),
@@ -72,6 +76,15 @@ OTEL: Final = Schema(
         "method": _ATTRIBUTE("http.request.method", "string, `_OTHER` for an unknown one", _known_method)
         + _ATTRIBUTE("http.request.method_original", "string, if it is unknown", _unknown_method),
         "path": _ATTRIBUTE("url.path"),
+        "task": _ATTRIBUTE("obs.task"),
+        "task_id": _ATTRIBUTE("messaging.message.id"),
+        "parent_task_id": _ATTRIBUTE("obs.parent_task_id"),
+        "queue": _ATTRIBUTE("messaging.destination.name"),
+        "attempt": _ATTRIBUTE("obs.attempt"),
+        "tasks": _ATTRIBUTE("obs.tasks"),
+        "command": _ATTRIBUTE("obs.command"),
+        "exit_code": _ATTRIBUTE("process.exit.code"),
+        "close_code": _ATTRIBUTE("obs.close_code"),
         "route": _ATTRIBUTE("http.route", "string, absent if no pattern matched", same),
         "view": _ATTRIBUTE("code.function.name"),
         "status": _ATTRIBUTE("http.response.status_code"),
@@ -79,12 +92,21 @@ OTEL: Final = Schema(
         + _ATTRIBUTE("error.type", "string, of failures: exception or status", error_type),
         "after_response": _ATTRIBUTE("obs.after_response"),
         "age_seconds": _ATTRIBUTE("obs.age_seconds"),
-        "duration_seconds": _ATTRIBUTE("http.server.request.duration", "number, seconds"),
+        "duration_seconds": _ATTRIBUTE("http.server.request.duration", "number, seconds, of a request", of_request)
+        + _ATTRIBUTE("obs.duration_seconds", "number, of other work", of_other_work),
         "first_byte_seconds": _ATTRIBUTE("obs.first_byte_seconds"),
+        "queue_seconds": _ATTRIBUTE("obs.queue_seconds"),
         "request_bytes": _ATTRIBUTE("http.request.body.size"),
         "response_bytes": _ATTRIBUTE("http.response.body.size"),
         "db_queries": _ATTRIBUTE("obs.db_queries"),
         "db_seconds": _ATTRIBUTE("obs.db_seconds"),
+        "db_repeats": _ATTRIBUTE("obs.db_repeats"),
+        "db_repeated_at": _ATTRIBUTE("obs.db_repeated_at"),
+        "http_calls": _ATTRIBUTE("obs.http_calls"),
+        "http_seconds": _ATTRIBUTE("obs.http_seconds"),
+        "blocked_seconds": _ATTRIBUTE("obs.blocked_seconds"),
+        "blocked_at": _ATTRIBUTE("obs.blocked_at"),
+        "slow_at": _ATTRIBUTE("obs.slow_at"),
         "user_id": _ATTRIBUTE("user.id"),
         "client_ip": _ATTRIBUTE("client.address"),
         "user_agent": _ATTRIBUTE("user_agent.original"),

@@ -8,12 +8,13 @@ an application bound go under names that no table uses, so they can neither repl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from obs_middleware.logs.line.values import unused_key
 from obs_middleware.measure.vocabulary import FIELDS
 
-__all__ = ["Convert", "Event", "Own", "Schema", "To", "Translation", "same", "to", "under"]
+__all__ = ["REQUEST", "Constants", "Convert", "Event", "Own", "Schema", "To", "Translation", "same", "to", "under"]
 
 Event = Mapping[str, Any]
 Convert = Callable[[Any, Event], Any]
@@ -54,6 +55,13 @@ class Own(NamedTuple):
     most: int | None = None
 
 
+Constants = tuple[tuple[tuple[str, ...], Any], ...]
+"""Paths and values."""
+
+REQUEST: Final = "request"
+"""The kind of a line that has an outcome and no `kind`."""
+
+
 class Schema(NamedTuple):
     """
     The table of a schema.
@@ -62,13 +70,13 @@ class Schema(NamedTuple):
         fields: Where each of `obs_middleware.measure.vocabulary.FIELDS` goes.
         own: Where the fields of the application go.
         first: The first keys of the line, in order; with a value if it is the same on every line, otherwise None.
-        request_line: Constants of the request line: paths and values.
+        constants: Constants of the line of a unit: its kind, or `REQUEST` -> paths and values.
     """
 
     fields: Mapping[str, tuple[To, ...]]
     own: tuple[Own, ...]
     first: Mapping[str, str | None]
-    request_line: tuple[tuple[tuple[str, ...], Any], ...] = ()
+    constants: Mapping[str, Constants] = MappingProxyType({})
 
 
 def to(path: str, form: str = "", convert: Convert | None = None, *, store: str = "") -> tuple[To, ...]:
@@ -141,7 +149,10 @@ class Translation:
         self._parents: list[tuple[int, str]] = [(0, "")]
         self._first = dict(schema.first)
         self._awaited = tuple(key for key, value in schema.first.items() if value is None)
-        self._request_line = tuple((self._number(path[:-1]), path[-1], value) for path, value in schema.request_line)
+        self._constants = {
+            kind: tuple((self._number(path[:-1]), path[-1], value) for path, value in constants)
+            for kind, constants in schema.constants.items()
+        }
         self._steps = {name: self._step(name, places) for name, places in schema.fields.items()}
         self._own = {
             kind: (self._number(own.path), own.prefix, own.most)
@@ -200,13 +211,15 @@ class Translation:
                 else:
                     holder[key] = there
         if "outcome" in event:
-            for number, key, value in self._request_line:
+            kind_of_unit = event.get("kind", REQUEST)
+            # A processor of the application may have put any value there.
+            for number, key, value in self._constants.get(kind_of_unit, ()) if type(kind_of_unit) is str else ():
                 (objects[number] or self._open(objects, number))[key] = value
         for key in self._awaited:
             if line[key] is None:
                 del line[key]
         for name, value in own:
-            self._place(objects, name, value)
+            self._place(objects, name, value, type(value))
         return line
 
     def _open(self, objects: list[dict[str, Any] | None], number: int) -> dict[str, Any]:
@@ -218,9 +231,9 @@ class Translation:
             (objects[parent] or self._open(objects, parent))[key] = found
         return found
 
-    def _place(self, objects: list[dict[str, Any] | None], name: str, value: Any) -> None:
-        """Put a field of the application into the object for its type."""
-        number, prefix, most = self._own[type(value)]
+    def _place(self, objects: list[dict[str, Any] | None], name: str, value: Any, kind: type) -> None:
+        """Put a field of the application into the object for values of type *kind*."""
+        number, prefix, most = self._own[kind]
         holder = objects[number] or self._open(objects, number)
         if most is not None and len(holder) >= most:
             number, prefix, most = self._own[int]

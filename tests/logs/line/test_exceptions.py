@@ -16,7 +16,7 @@ from records import Interrupted
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, TextFormatter
 from obs_middleware.logs.line.exceptions import error_fields, exception_fields
 from obs_middleware.logs.options import SchemaName
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 SECRET = "of a local variable"
@@ -214,7 +214,7 @@ def test_people_read_the_trace_below_the_line(formatter: Any, fail: Callable[[],
 def test_an_interrupt_of_the_process_is_raised_again(
     stop: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.error = Interrupted(stop)
     with pytest.raises(stop):
         error_fields(event)

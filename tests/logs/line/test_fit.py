@@ -26,7 +26,7 @@ from obs_middleware.logs.line.limits import CORE
 from obs_middleware.logs.line.trace import byte_count
 from obs_middleware.logs.options import SchemaName
 from obs_middleware.logs.schemas import SCHEMAS
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.measure.vocabulary import FIELDS
 from obs_middleware.testing import CapturedRequests, parse_line
 
@@ -40,7 +40,7 @@ def line(**fields: Any) -> dict[str, Any]:
 
 def request_line(formatter: logging.Formatter, **fields: Any) -> str:
     """Return the line of a request with *fields* bound; those of the package are set."""
-    event = RequestEvent(0.0, "id", "GET", "/")
+    event = Event(0.0, "id", "GET", "/")
     event.set_trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", None)
     event.message, event.status = "Request took 0.1234 seconds", 200
     event.set_target("GET", fields.pop("path", "/orders/7/"))
@@ -177,12 +177,12 @@ def test_what_always_stays_stays(schema: SchemaName) -> None:
 
 def test_the_core_is_what_the_documentation_says() -> None:
     assert set(CORE) <= set(FIELDS)
-    text = (DOCS / "limits.md").read_text()
+    text = (DOCS / "reference" / "limits.md").read_text()
     assert all(f"`{name}`" in text for name in CORE)
 
 
 def test_the_documentation_has_the_limits_of_the_code() -> None:
-    text = (DOCS / "limits.md").read_text()
+    text = (DOCS / "reference" / "limits.md").read_text()
     rows = re.findall(r"^\| (.+?) \| (.+?) \|", text, re.MULTILINE)
     documented = {what: re.findall(r"[\d,]+", most) for what, most in rows}
 

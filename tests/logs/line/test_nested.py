@@ -22,7 +22,7 @@ from obs_middleware import bind
 from obs_middleware.logs.filters import FoldDjangoRequests, RequestContextFilter
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, LogfmtFormatter, TextFormatter
 from obs_middleware.logs.handlers import LineFileHandler
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.testing import parse_line
 
 logger = logging.Logger("shop", logging.INFO)  # noqa: LOG001 -- not in the tree: pytest would format its records first
@@ -141,9 +141,9 @@ def _handler(request: pytest.FixtureRequest, attach: Any) -> Handler:
 
 
 @pytest.fixture(name="event")
-def _event() -> RequestEvent:
+def _event() -> Event:
     """A request is being served, with a bound value."""
-    event = RequestEvent(0.0, "the-id", "GET", "/pay/")
+    event = Event(0.0, "the-id", "GET", "/pay/")
     current_event.set(event)
     bind(tenant="t1")
     return event
@@ -156,7 +156,7 @@ def lines_of(handler: Handler) -> list[str]:
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("place", PLACES)
 def test_an_inner_record_is_written_without_bound_values_and_one_inside_it_is_dropped(
-    handler: Any, event: RequestEvent, place: str, number: int
+    handler: Any, event: Event, place: str, number: int
 ) -> None:
     talker = Talker(number)
     before = counts()
@@ -195,9 +195,7 @@ def test_a_request_whose_bound_value_logs_ends_with_all_its_lines(site: Site, at
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_processor_may_log_and_is_not_called_for_its_own_records(
-    attach: Any, event: RequestEvent, number: int
-) -> None:
+def test_a_processor_may_log_and_is_not_called_for_its_own_records(attach: Any, event: Event, number: int) -> None:
     talker = Talker(number)
 
     def add_region(_: Any, __: str, event_dict: Any) -> Any:
@@ -214,7 +212,7 @@ def test_a_processor_may_log_and_is_not_called_for_its_own_records(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_filter_may_log(attach: Any, event: RequestEvent, number: int) -> None:
+def test_a_filter_may_log(attach: Any, event: Event, number: int) -> None:
     """It runs before the record is formatted, so its records are like all others."""
 
     def audit(record: logging.LogRecord) -> bool:
@@ -234,7 +232,7 @@ def test_a_filter_may_log(attach: Any, event: RequestEvent, number: int) -> None
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_formatter_of_another_package_gets_inner_records_without_bound_values(
-    attach: Any, event: RequestEvent, number: int
+    attach: Any, event: Event, number: int
 ) -> None:
     handler = attach(JsonFormatter(), RequestContextFilter())
     bind(value=Talker(number, again=False))
@@ -249,7 +247,7 @@ def test_a_formatter_of_another_package_gets_inner_records_without_bound_values(
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_handler_without_our_filter_writes_the_records_that_are_too_deep_without_their_arguments(
-    attach: Any, event: RequestEvent, number: int
+    attach: Any, event: Event, number: int
 ) -> None:
     handler = attach(JSONFormatter())
 
@@ -261,9 +259,7 @@ def test_a_handler_without_our_filter_writes_the_records_that_are_too_deep_witho
     assert all(line["request_id"] == "the-id" and "tenant" not in line for line in deep)
 
 
-def test_a_record_of_a_thread_that_the_formatting_waits_for_is_an_inner_one(
-    event: RequestEvent, tmp_path: Path
-) -> None:
+def test_a_record_of_a_thread_that_the_formatting_waits_for_is_an_inner_one(event: Event, tmp_path: Path) -> None:
     """With a handler of this package: those of the standard library hold their lock, so the thread would wait too."""
 
     class Waiting:
@@ -291,7 +287,7 @@ def test_a_record_of_a_thread_that_the_formatting_waits_for_is_an_inner_one(
     assert (outer["message"], outer["value"]) == ("outer", "waited")
 
 
-def test_a_task_that_was_started_meanwhile_logs_like_any_other(attach: Any, event: RequestEvent) -> None:
+def test_a_task_that_was_started_meanwhile_logs_like_any_other(attach: Any, event: Event) -> None:
     handler = attach(JSONFormatter())
     tasks: list[asyncio.Task[None]] = []
 
@@ -323,7 +319,7 @@ def test_a_request_line_that_is_dropped_is_counted_as_such(attach: Any) -> None:
         """Ends another request while it is formatted, as a test client in a ``__repr__`` would."""
 
         def __repr__(self) -> str:
-            inner = RequestEvent(0.0, "inner", "GET", "/")
+            inner = Event(0.0, "inner", "GET", "/")
             inner.message = "Request took 0.1000 seconds"
             inner.say().bound["value"] = self
             before = current_event.get()

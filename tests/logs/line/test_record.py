@@ -145,3 +145,14 @@ def test_two_handlers_write_the_same_line_under_one_id() -> None:
     first, second = (json.loads(JSONFormatter().format(record)) for _ in range(2))
 
     assert first == second
+
+
+@pytest.mark.parametrize("name", [None, 7, ["site"], b"site"], ids=repr)
+def test_a_record_whose_logger_has_no_text_as_name_keeps_its_extra(name: Any) -> None:
+    """A record from another process may have anything there."""
+    record = logging.makeLogRecord({"msg": "x", "name": name, "order": 2})
+
+    fields = parse_line(JSONFormatter(processors=[lambda logger, method_name, event_dict: event_dict]).format(record))
+
+    assert fields["order"] == 2
+    assert "format_error" not in fields

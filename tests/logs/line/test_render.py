@@ -49,12 +49,3 @@ def test_logfmt_has_the_fields_of_the_event(configured: Any, get: Get) -> None:
 
     text = stream.getvalue()
     assert all(part in text for part in ('message="Request took 0.', " status=200 ", " method=GET ", " route=ok/ "))
-
-
-@pytest.mark.parametrize("name", ["stack", "exception"])
-@pytest.mark.parametrize("value", [["web"], {"a": 1}, 5, "text"], ids=str)
-def test_the_console_shows_what_it_would_take_for_a_trace(name: str, value: Any) -> None:
-    text = ConsoleFormatter(stream=None).format(logging.makeLogRecord({"msg": "hi", name: value, "order": 7}))
-
-    assert f"app_{name}=" in text
-    assert "order=7" in text

@@ -17,6 +17,10 @@ from translated import TABLES, translate
         ("cancelled", "unknown"),
         ("aborted", "unknown"),
         ("lost", "unknown"),
+        ("timeout", "failure"),
+        ("killed", "failure"),
+        ("unknown", "failure"),
+        ("retry", "unknown"),
     ],
 )
 def test_an_outcome_keeps_our_word_beside_the_coarse_one(outcome: str, coarse: str) -> None:

@@ -87,7 +87,7 @@ def cell(path: tuple[str, ...]) -> str:
 
 
 def documented(name: str) -> list[list[str]]:
-    text = (DOCS / "schemas.md").read_text()
+    text = (DOCS / "reference" / "schemas.md").read_text()
     (section,) = re.findall(rf"^## `{name}`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     table = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
     return [[part.strip("| ") for part in row] for row in table]
@@ -106,9 +106,8 @@ def test_the_tables_in_the_documentation_are_those_of_the_code(schema: str) -> N
 
 def test_the_lines_in_the_documentation_are_such_lines(schema: str) -> None:
     """Every path of the line that is shown has a place in the table, or is the application's."""
-    text = (DOCS / "schemas.md").read_text()
-    (section,) = re.findall(rf"^## `{schema}`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    (shown,) = re.findall(r"^```json\n(.+)\n```$", section, re.MULTILINE)
+    text = (DOCS / "reference" / "schemas.md").read_text()
+    (shown,) = re.findall(rf"^\*\*{schema}\*\*\n\n```json\n(.+)\n```$", text, re.MULTILINE)
     table = TABLES[schema]
     known = set(places(table)) | {(key,) for key in table.first}
     for path, _ in paths(parse_line(shown)):
