@@ -1,0 +1,1 @@
+"""Packs: Parquet files that keep the lines of logs, one file for each day of a log."""
