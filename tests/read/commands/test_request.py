@@ -16,8 +16,12 @@ def test_request_prints_every_line_of_one_request(run: Run, log: Path, written: 
     )
     second = write(tmp_path / "other.log", [other])
 
-    assert run("request", event["request_id"], log, second)[1] == f"{other}\n{FORMATS['flat'](event)}\n"
-    assert run("request", "nobody's", log) == (1, "", 'obs-middleware: no line has the request id "nobody\'s"\n')
+    assert (
+        run("request", event["request_id"], log, second, "--format", "lines")[1]
+        == f"{other}\n{FORMATS['flat'](event)}\n"
+    )
+    message = 'obs-middleware: no line has the request id or task id "nobody\'s"\n'
+    assert run("request", "nobody's", log) == (1, "", message)
 
 
 def one(number: int, request_id: str) -> str:
@@ -40,7 +44,7 @@ def test_request_takes_the_start_of_an_id(wanted: str, rows: list[int], run: Run
     lines = [one(n, name) for n, name in enumerate(("5d6eae867e41", "r-1", "r-17", "5d6eae867e41", "r-17-x"))]
     log = write(tmp_path / "a.log", lines)
 
-    code, out, _ = run("request", wanted, log)
+    code, out, _ = run("request", wanted, log, "--format", "lines")
 
     assert (code, out.splitlines()) == (0 if rows else 1, [lines[row] for row in rows])
 
@@ -49,7 +53,7 @@ def test_the_start_of_several_ids_is_an_error_that_names_them(run: Run, tmp_path
     log = write(tmp_path / "a.log", [one(n, f"abcd-{n}") for n in range(7)])
 
     message = (
-        "obs-middleware: 7 request ids begin with 'abcd-': abcd-0, abcd-1, abcd-2, abcd-3, abcd-4 and 2 more; "
+        "obs-middleware: 7 ids begin with 'abcd-': abcd-0, abcd-1, abcd-2, abcd-3, abcd-4 and 2 more; "
         "give more characters\n"
     )
     assert run("request", "abcd-", log) == (2, "", message)
