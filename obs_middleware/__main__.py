@@ -4,8 +4,8 @@ The console script ``obs-middleware``, also ``python -m obs_middleware``.
 A command ``some-name`` is the module ``obs_middleware.read.commands.some_name``. It has two functions:
 ``configure(parser)`` adds its arguments, ``run(arguments)`` runs it and returns the exit code.
 
-This module imports only the standard library. The module of a command is imported when you call the command, so that
-``--help`` works without the extras, and a missing extra gives a message instead of a traceback.
+This module imports only the standard library and a leaf. The module of a command is imported when you call the command,
+so that ``--help`` works without the extras, and a missing extra gives a message instead of a traceback.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from obs_middleware.platforms import ENDING_SIGNALS, is_closed_pipe
+
 __all__ = ["COMMANDS", "main"]
 
 PROGRAM: Final = "obs-middleware"
 
 COMMANDS: Final[Mapping[str, str]] = {
     "stats": "requests, errors and percentiles, in total and by route (the default)",
+    "why": "where the time of slow requests goes, and the code that takes it",
     "slow": "the slowest requests, with their ids",
     "time": "rate, errors and percentiles over time",
     "grep": "the original lines that match an expression",
-    "request": "every line of one request, in order",
+    "request": "the story of an id: a request, its tasks and their lines, as a tree",
     "pretty": "the lines in a form for people, from files or a pipe, with tracebacks",
     "tail": "follow a log: readable lines and a rolling summary",
     "diff": "compare two logs by route, and tell real changes from chance",
     "check": "exit with 1 if a limit is exceeded: --p95 300ms --errors 1%",
     "report": "one self-contained HTML page",
+    "pack": "make logs into Parquet files, which are smaller and faster to read",
     "elastic-template": "print the index templates for Elasticsearch or OpenSearch",
 }
 """Name of each command and its summary for ``--help``."""
@@ -46,8 +50,6 @@ _EXTRAS: Final = {"duckdb": "cli", "rich": "cli", "opensearchpy": "opensearch"}
 
 OK, BAD, INTERRUPTED, CLOSED_PIPE = 0, 2, 130, 141
 """Exit codes. 1 belongs to the commands; the last two are what a shell reports for SIGINT and SIGPIPE."""
-
-_ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.code if isinstance(error.code, int) else BAD
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        _discard_output()
-        return CLOSED_PIPE
     except OSError as error:
+        if is_closed_pipe(error):
+            _discard_output()
+            return CLOSED_PIPE
         file = f"{error.filename}: " if error.filename else ""
         print(f"{PROGRAM}: {file}{error.strerror or error}", file=sys.stderr)
         _discard_output()  # the disk may be full
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM and SIGHUP, so that temporary copies of the input are removed."""
+    """Raise SystemExit on signals that end a program, so that temporary copies of the input are removed."""
 
     def leave(number: int, _: object) -> None:
         sys.exit(128 + number)  # what a shell reports for the signal
@@ -90,7 +92,7 @@ def _exit_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    replaced = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    replaced = [number for number in ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     for number in replaced:
         signal.signal(number, leave)
     try:

@@ -14,7 +14,9 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from obs_middleware.read.answers import Bin, Count, ErrorRow, Group, HeatMap, Lines, Quantiles, Slice, SlowRequest
+from obs_middleware.read.bands import PLACES, Band, Bands, Place, Places
 from obs_middleware.read.show.page.data import ReportData
+from obs_middleware.read.why import Part, Reason
 
 START = dt.datetime(2026, 11, 23, 6, tzinfo=dt.UTC)
 HOURS = 18
@@ -230,16 +232,18 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
         slowest=tuple(
             SlowRequest(
                 one.seconds,
-                one.time,
-                one.kind.method,
-                one.path,
-                one.kind.route,
-                one.status,
-                one.outcome,
-                one.db_seconds,
-                one.queries,
-                one.request_id,
-                one.user_id,
+                {
+                    "timestamp": one.time,
+                    "method": one.kind.method,
+                    "path": one.path,
+                    "route": one.kind.route,
+                    "status": one.status,
+                    "outcome": one.outcome,
+                    "db_seconds": one.db_seconds,
+                    "db_queries": one.queries,
+                    "request_id": one.request_id,
+                    "user_id": one.user_id,
+                },
             )
             for one in sorted(drawn, key=lambda one: -one.seconds)[:25]
         ),
@@ -252,8 +256,7 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
                         rows[-1].kind.error[1],
                         status,
                         "error",
-                        rows[-1].kind.method,
-                        route,
+                        (rows[-1].kind.method, route),
                         rows[-1].time,
                         rows[-1].request_id,
                     )
@@ -261,6 +264,38 @@ def count_up(drawn: Sequence[Drawn]) -> ReportData:
                 ),
                 key=lambda row: -row.count,
             )
+        ),
+        reasons=reasons(),
+        reasons_total=len(by_route),
+    )
+
+
+def reasons(place: str = "shop/views.py:88 in order_lines", block: str = "bank") -> tuple[Reason, ...]:
+    """Return why two routes are slow: a statement that runs again and again, and a timed block."""
+    nothing = {name: Places() for name in PLACES}
+    queries = Places((Place(place, 40, 38.0, 52.0, 41.0),), elsewhere=3)
+    slow, ordinary = Band(20, 0.31, known={"db_seconds": 20, "http_seconds": 0}), Band(90, 0.09)
+    database = Part("database", "db_seconds", 0.22, 0.04, 0.82, n=20)
+    outgoing = Part("outgoing calls", "http_seconds", None, None, n=0)
+    rest = Part("the rest", None, 0.09, 0.05, 0.18)
+    bank = Part(block, f"{block}_seconds", 0.4, 0.02, 0.9, chance=True, n=2)
+    unclear = Part("unclear", None, 0.1, 0.05, 0.1)
+    return (
+        Reason(
+            ("GET", "orders/<int:pk>/"),
+            180,
+            Bands(slow, ordinary),
+            (database, outgoing, rest),
+            compared=True,
+            places=nothing | {"db_repeated_at": queries},
+        ),
+        Reason(
+            ("POST", "checkout/"),
+            20,
+            Bands(Band(2, 0.5, known={"db_seconds": 0, "http_seconds": 0}), Band(10, 0.07)),
+            (bank, unclear),
+            compared=True,
+            places=nothing | {"slow_at": Places((Place(place, 2, 0.5, 0.6),))},
         ),
     )
 
@@ -311,4 +346,9 @@ def hostile() -> ReportData:
         ),
         slowest=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.slowest)),
         failures=tuple(dataclasses.replace(row, **texts(row, turn)) for turn, row in enumerate(data.failures * 3)),
+        reasons=tuple(
+            dataclasses.replace(row, keys=(HOSTILE[turn], HOSTILE[turn + 1]))
+            for turn, text in enumerate(HOSTILE[:-1])
+            for row in reasons(text, text)
+        ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "FEW",
     "PER_DECADE",
     "SHARES",
-    "SLOW_FIELDS",
     "STATS_FIELDS",
     "Bin",
     "Count",
@@ -28,7 +27,6 @@ __all__ = [
     "Keys",
     "Lines",
     "Overview",
-    "ParsedLine",
     "Quantiles",
     "Ranked",
     "Slice",
@@ -53,9 +51,14 @@ PER_DECADE: Final = 4
 STATS_FIELDS: Final = ("timestamp", "status", "outcome", "sample_rate")
 """The fields that every question needs beside the duration."""
 
-FAILED_OUTCOMES: Final = ("error", "stream_error", "lost")
+FAILED_OUTCOMES: Final = ("error", "stream_error", "lost", "timeout", "killed", "unknown")
 FAILED_STATUS: Final = 500
-"""A request failed if it has one of these outcomes, or this status or a higher one."""
+"""
+A unit of work failed if it has one of these outcomes, or this status or a higher one.
+
+The list is the same for all kinds: a word means the same in all that have it. The others are what somebody chose, such
+as `revoked`, `expired` or `rejected`, or not the end, such as `retry`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +145,6 @@ def edge(bar: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedLine:
-    """
-    A line and its fields.
-
-    Attributes:
-        text: The line as it was written.
-        fields: Field -> value, None for one that the line does not have. A time is in UTC, without a zone.
-        is_request: Whether it is a request line.
-    """
-
-    text: str
-    fields: dict[str, Any]
-    is_request: bool
-
-    @property
-    def is_event(self) -> bool:
-        """Whether it is a log line at all, and not for example a line of a traceback."""
-        return self.is_request or self.fields["level"] is not None
-
-
-@dataclass(frozen=True, slots=True)
 class HeatMap:
     """
     Requests by time and duration.
@@ -198,35 +180,29 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """One request, with the values of its line; a field that the line does not have is None."""
+    """
+    One request or other unit of work.
+
+    Attributes:
+        fields: The values of `Kind.slow_fields`, None for one that the line does not have. In JSON they are beside the
+            duration.
+    """
 
     duration_seconds: float
-    timestamp: dt.datetime | None = None
-    method: str | None = None
-    path: str | None = None
-    route: str | None = None
-    status: int | None = None
-    outcome: str | None = None
-    db_seconds: float | None = None
-    db_queries: int | None = None
-    request_id: str | None = None
-    user_id: str | None = None
-
-
-SLOW_FIELDS: Final = tuple(one.name for one in fields(SlowRequest) if one.name != "duration_seconds")
-"""The fields that `Requests.slowest` needs beside the duration."""
+    fields: Mapping[str, Any] = field(default_factory=dict, metadata={"inline": True})
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
     """
-    Failed requests with the same type, status, outcome, method and route.
+    Failed requests, or other units of work, with the same type, status, outcome and keys.
 
     Attributes:
         count: Their number, weighted by their sample rate.
+        keys: The values of the fields by which their kind is grouped: method and route.
         error_message: The message of the newest.
         last_seen: The time of the newest.
-        request_id: The id of the newest.
+        id: The id of the newest.
     """
 
     count: int
@@ -234,10 +210,9 @@ class ErrorRow:
     error_message: str | None = None
     status: int | None = None
     outcome: str | None = None
-    method: str | None = None
-    route: str | None = None
+    keys: Keys = ()
     last_seen: dt.datetime | None = None
-    request_id: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,18 @@ _STEPS: Final = 8
 """Steps in the search for the nearest ranks, after which they are within 0.1 % of their distance."""
 
 
-def at_least(k: int, population: int, marked: int, drawn: int) -> float:
-    """Return the probability that at least *k* of *drawn* things are marked, of a *population* with *marked* ones."""
+def at_least(k: int, population: int, marked: int, drawn: int, limit: float = 0.0) -> float:
+    """
+    Return the probability that at least *k* of *drawn* things are marked, of a *population* with *marked* ones.
+
+    Args:
+        k: The number of marked things.
+        population: All things.
+        marked: The marked ones among them.
+        drawn: The things that are drawn.
+        limit: If you only ask whether the probability is at most this, fewer terms are summed up. The result is on the
+            right side of it.
+    """
     least, most = max(0, drawn + marked - population), min(marked, drawn)
     if k <= least:
         return 1.0
@@ -37,8 +47,10 @@ def at_least(k: int, population: int, marked: int, drawn: int) -> float:
         ratio = (marked - number) * (drawn - number) / ((number + 1) * (rest + number + 1))
         term *= ratio
         total += term
+        if 0 < limit < total:
+            break
         # The ratios fall, so the terms that are left are together less than a geometric series.
-        if ratio < 1 and (left := term * ratio / (1 - ratio)) <= total * _NEGLIGIBLE:
+        if ratio < 1 and ((left := term * ratio / (1 - ratio)) <= total * _NEGLIGIBLE or total + left <= limit):
             total += left
             break
     return min(total, 1.0)
@@ -74,9 +86,9 @@ def nearest_ranks(share: float, n_above: int, n_below: int, error: float) -> tup
         above = math.ceil(share * n_above + 0.5 + distance * spread_above)
         return above, math.floor(share * n_below + 0.5 - distance * spread_below)
 
-    def is_far(distance: float) -> bool:
-        above, below = ranks(distance)
-        return at_least(above, n_above + n_below, n_above, above + below - 1) <= error
+    def are_far(pair: tuple[int, int]) -> bool:
+        above, below = pair
+        return at_least(above, n_above + n_below, n_above, above + below - 1, error) <= error
 
     if not n_above or not n_below:
         return None
@@ -84,16 +96,19 @@ def nearest_ranks(share: float, n_above: int, n_below: int, error: float) -> tup
     expected = -_NORMAL.inv_cdf(error) * math.hypot(spread_above / n_above, spread_below / n_below)
     expected /= spread_above / n_above + spread_below / n_below
     near, far = 0.0, min(1.05 * expected, farthest)
-    if far < 0 or not is_far(far):
+    if far < 0 or not are_far(ranks(far)):
         near, far = far, farthest
-        if far < 0 or not is_far(far):
+        if far < 0 or not are_far(ranks(far)):
             return None
+    too_near, found = ranks(near), ranks(far)
     for step in range(_STEPS):
-        if ranks(near) == ranks(far):
-            break
         middle = (near + far) / 2 if step else max(near, 0.95 * far)
-        near, far = (near, middle) if is_far(middle) else (middle, far)
-    return ranks(far)
+        pair = ranks(middle)
+        if pair == found or (pair != too_near and are_far(pair)):
+            far, found = middle, pair
+        else:
+            near, too_near = middle, pair
+    return found
 
 
 def chance_of_shares(before: tuple[int, int], after: tuple[int, int]) -> tuple[float, float]:

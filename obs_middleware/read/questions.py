@@ -24,6 +24,8 @@ from obs_middleware.read.answers import (
     SliceCount,
     SlowRequest,
 )
+from obs_middleware.read.bands import Bands, Places
+from obs_middleware.read.kinds import Kind
 from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["Requests", "Side"]
@@ -68,11 +70,15 @@ class Requests(Side, Protocol):
 
     Attributes:
         sources: The names of the files, or the URL of the index.
+        kind: The kind of the units of work: requests, unless the user asked for another.
         lines: The lines that were read; None if a search engine was asked.
         n: The number of request lines that pass the filters.
         approximate: How percentiles are computed, if they are not exact.
         most_slices: The largest number of slices for `course`.
     """
+
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102 -- above
 
     @property
     def sources(self) -> tuple[str, ...]: ...  # noqa: D102 -- above
@@ -123,7 +129,23 @@ class Requests(Side, Protocol):
         """Return how many lines took how long when, in columns of *every* seconds; None if no line has a time."""
 
     def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
-        """Return failed requests by type, status, outcome, method and route, and the number of such groups."""
+        """Return failed requests by type, status, outcome and keys, and the number of such groups."""
+
+    def bands(self, by: Sequence[str], groups: Sequence[Ranked], blocks: Sequence[str]) -> Mapping[Keys, Bands]:
+        """
+        Return the slow and the ordinary requests of *groups*, with the fields of timed blocks.
+
+        Args:
+            by: The fields that `ranking` grouped by.
+            groups: Some of the groups that it returned.
+            blocks: Fields of the application, see `Session.blocks`.
+        """
+
+    def places(self, by: Sequence[str], groups: Sequence[Ranked], field: str, most: int) -> Mapping[Keys, Places]:
+        """Return the places that *field* of *groups* names, one of `PLACES`, at most *most* for each."""
+
+    def worst(self, field: str, names: Sequence[str]) -> tuple[int, SlowRequest | None]:
+        """Return the number of lines with *field*, and the request with the largest one, with the fields *names*."""
 
     def services(self) -> tuple[Count, ...]:
         """Return the services that the lines name with their numbers of lines, the most frequent first."""

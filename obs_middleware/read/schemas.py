@@ -8,9 +8,10 @@ of the wing `logs`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["ALL_SCHEMAS", "SCHEMAS", "TYPES", "Place", "Schema", "field_of", "type_of"]
+__all__ = ["ALL_SCHEMAS", "LISTS", "SCHEMAS", "TYPES", "Place", "Schema", "field_of", "type_of"]
 
 
 class Place(NamedTuple):
@@ -35,6 +36,7 @@ class Schema(NamedTuple):
     Attributes:
         places: Field -> place. A field without a place is not in lines of this schema.
         own: The places of an application's field; ``*`` is its name.
+        second: Field -> another place that it may have instead.
         marks: A sample with one of these keys may have lines of this schema. A schema too many costs little time, a
             schema too few a second reading.
         opening: The beginning of a line as the package writes it: the text before the time, and the text after it.
@@ -44,6 +46,7 @@ class Schema(NamedTuple):
     own: tuple[tuple[str, ...], ...]
     marks: tuple[bytes, ...]
     opening: tuple[str, str]
+    second: Mapping[str, Place] = MappingProxyType({})
 
 
 def _at(*path: str, form: str = "") -> Place:
@@ -57,25 +60,44 @@ TYPES: Final[Mapping[str, str]] = {
     "level": "VARCHAR",
     "logger": "VARCHAR",
     "message": "VARCHAR",
+    "kind": "VARCHAR",
     "event_id": "VARCHAR",
     "service": "VARCHAR",
     "version": "VARCHAR",
     "environment": "VARCHAR",
     "trace_id": "VARCHAR",
     "span_id": "VARCHAR",
+    "parent_span_id": "VARCHAR",
     "request_id": "VARCHAR",
     "method": "VARCHAR",
     "path": "VARCHAR",
+    "task": "VARCHAR",
+    "task_id": "VARCHAR",
+    "parent_task_id": "VARCHAR",
+    "queue": "VARCHAR",
+    "attempt": "BIGINT",
+    "tasks": "VARCHAR",
+    "command": "VARCHAR",
+    "exit_code": "BIGINT",
+    "close_code": "BIGINT",
     "route": "VARCHAR",
     "view": "VARCHAR",
     "status": "INTEGER",
     "outcome": "VARCHAR",
     "duration_seconds": "DOUBLE",
     "first_byte_seconds": "DOUBLE",
+    "queue_seconds": "DOUBLE",
     "request_bytes": "BIGINT",
     "response_bytes": "BIGINT",
     "db_queries": "BIGINT",
     "db_seconds": "DOUBLE",
+    "db_repeats": "BIGINT",
+    "db_repeated_at": "VARCHAR",
+    "http_calls": "BIGINT",
+    "http_seconds": "DOUBLE",
+    "blocked_seconds": "DOUBLE",
+    "blocked_at": "VARCHAR",
+    "slow_at": "VARCHAR",
     "user_id": "VARCHAR",
     "client_ip": "VARCHAR",
     "user_agent": "VARCHAR",
@@ -88,7 +110,15 @@ TYPES: Final[Mapping[str, str]] = {
     "stack_trace": "VARCHAR",
 }
 """The fields that the reader knows, with their SQL types in the units of the flat schema. Any other name is the
-application's."""
+application's. The `LISTS` are texts of JSON."""
+
+LISTS: Final = frozenset({"tasks"})
+"""The fields that are lists of texts."""
+
+_TASK: Final = ("task", "task_id", "parent_task_id", "queue", "attempt", "tasks", "command", "close_code")
+_CALLS: Final = ("http_calls", "http_seconds", "queue_seconds")
+_REPEATS: Final = ("db_repeats", "db_repeated_at")
+_REASONS: Final = ("blocked_seconds", "blocked_at", "slow_at")
 
 
 def _attributes(**names: str) -> dict[str, Place]:
@@ -132,8 +162,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "error_type": _at("error", "type"),
             "error_message": _at("error", "message"),
             "stack_trace": _at("error", "stack_trace"),
+            "exit_code": _at("process", "exit_code"),
             **_obs("view", "outcome", "first_byte_seconds", "db_queries", "db_seconds"),
             **_obs("slow", "suppressed", "sample_rate", "truncated"),
+            **_obs("kind", "parent_span_id", *_TASK, *_CALLS, *_REPEATS, *_REASONS),
         },
         own=(("labels", "*"), ("app", "*"), ("obs", "extra", "*")),
         marks=(b'"@timestamp":',),
@@ -175,8 +207,17 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 error_type="exception.type",
                 error_message="exception.message",
                 stack_trace="exception.stacktrace",
+                task_id="messaging.message.id",
+                queue="messaging.destination.name",
+                exit_code="process.exit.code",
+                **{
+                    name: f"obs.{name}"
+                    for name in ("kind", "parent_span_id", *_TASK, *_CALLS, *_REPEATS, *_REASONS)
+                    if name not in {"task_id", "queue"}
+                },
             ),
         },
+        second={"duration_seconds": _at("attributes", "obs.duration_seconds")},
         own=(("attributes", "app.*"),),
         marks=(b'"severity_text":',),
         opening=('{"timestamp":"', '","severity_text":"'),
@@ -203,6 +244,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "response_bytes": _at("network", "bytes_written"),
             "db_queries": _at("db", "queries"),
             "db_seconds": _at("db", "seconds"),
+            "db_repeats": _at("db", "repeats"),
+            "db_repeated_at": _at("db", "repeated_at"),
             "user_id": _at("usr", "id"),
             "client_ip": _at("network", "client", "ip"),
             "user_agent": _at("http", "useragent"),
@@ -210,6 +253,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "error_message": _at("error", "message"),
             "stack_trace": _at("error", "stack"),
             **_obs("view", "outcome", "first_byte_seconds", "slow", "suppressed", "sample_rate", "truncated"),
+            **_obs("kind", "parent_span_id", "exit_code", *_TASK, *_CALLS, *_REASONS),
         },
         own=(("app", "*"),),
         marks=(b'"status":"',),
@@ -242,7 +286,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "stack_trace": _at("stack_trace"),
             **_obs("outcome", "first_byte_seconds", "db_queries", "db_seconds"),
             **_obs("slow", "suppressed", "sample_rate", "truncated", "error_type", "error_message"),
+            **_obs("parent_span_id", "exit_code", *_TASK, *_CALLS, *_REPEATS, *_REASONS),
+            **{name: _at(_LABELS, name) for name in ("kind", "task", "task_id", "parent_task_id", "queue", "command")},
         },
+        second={"duration_seconds": _at("obs", "duration_seconds")},
         own=((_LABELS, "*"), ("app", "*")),
         marks=(b'"severity":"',),
         opening=('{"time":"', '","severity":"'),

@@ -252,7 +252,7 @@ def test_the_filter_keeps_rows_that_contain_every_word(browser: Browser, page: P
     assert focused(browser, "id") == "filter"
     assert [row.split()[:2] for row in shown(browser, "routes")] == [["POST", "checkout/"]]
     assert browser.text("#routes .count") == f"1 of {len(shop().routes)}"
-    total = sum(len(shown(browser, table)) for table in ("routes", "slowest", "errors"))
+    total = sum(len(shown(browser, table)) for table in ("routes", "why", "places", "slowest", "errors"))
     assert browser.text("#matches") == f"{total} rows match"
     assert not in_sight(browser, "#routes h2")
     press(browser, Keys.ENTER)

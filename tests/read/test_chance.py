@@ -33,6 +33,17 @@ def test_a_probability_is_that_of_the_definition_and_never_too_small() -> None:
         assert expected * (1 - 1e-9) <= at_least(k, population, marked, drawn) <= min(expected * 1.001, 1.0) + 1e-12
 
 
+def test_a_limit_saves_terms_and_never_changes_the_side() -> None:
+    dice = random.Random(2)
+    for _ in range(500):
+        population = dice.randint(1, 80)
+        marked, drawn = dice.randint(0, population), dice.randint(0, population)
+        k, limit = dice.randint(-1, population + 1), 10 ** -dice.uniform(0, 6)
+        whole = at_least(k, population, marked, drawn)
+
+        assert (at_least(k, population, marked, drawn, limit) <= limit) == (whole <= limit)
+
+
 def test_the_probability_of_ranks_is_the_share_of_all_orders_of_two_samples() -> None:
     """Without a change all orders of the pooled values are equally probable: count them."""
     n_above, n_below, above, below = 5, 6, 4, 2

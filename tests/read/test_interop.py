@@ -1,4 +1,4 @@
-"""docs/interop.md: its commands run, if their programs are installed."""
+"""docs/how-to/interop.md: its commands run, if their programs are installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from loglines import FORMATS, Event, events
 from paths import ROOT
 
-COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "docs" / "interop.md").read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "docs" / "how-to" / "interop.md").read_text(), re.MULTILINE)
 
 
 @pytest.fixture(name="written")

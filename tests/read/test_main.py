@@ -17,6 +17,7 @@ from console import COMMAND, DEADLINE, Run, on_a_terminal, write
 from loglines import FORMATS, events
 
 from obs_middleware.__main__ import COMMANDS, main
+from obs_middleware.platforms import ENDING_SIGNALS
 
 
 def test_help_lists_the_commands_without_importing_them() -> None:
@@ -97,8 +98,8 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 141
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_no_copy_of_the_input_behind(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [*ENDING_SIGNALS, signal.SIGINT])
+def test_a_signal_leaves_no_copy_of_the_input_behind(number: int, tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "stats"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as process:
@@ -150,7 +151,10 @@ def test_a_closed_standard_input_is_empty() -> None:
         ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "stats"], capture_output=True, text=True, check=False
     )
 
-    assert result.stderr == "obs-middleware: standard input: no request line among 0 lines\n"
+    assert result.stderr == (
+        "obs-middleware: standard input: no request line among 0 lines, because nothing came in: "
+        "name a log file, or pipe one in (obs-middleware --help)\n"
+    )
     assert result.returncode == 2
 
 
@@ -167,7 +171,7 @@ def test_output_is_utf_8_in_every_locale(log: Path, run: Run) -> None:
 
 
 def test_help_is_shown_without_arguments_and_without_a_pipe() -> None:
-    assert "usage: obs-middleware" in on_a_terminal()
+    assert "usage: obs-middleware" in on_a_terminal(NO_COLOR="1")
     assert "no log file: name one, or pipe one in" in on_a_terminal("stats")
 
 

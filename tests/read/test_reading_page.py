@@ -1,4 +1,4 @@
-"""docs/reading.md and docs/search-engine.md: every command prints the output shown below it."""
+"""Pages of docs/how-to: every command prints the output shown below it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loglines import FORMATS, events
+from faults import faulty
+from loglines import FORMATS, events, tasks
 from paths import DOCS
 from shipping.parts import Engine, running_engine
+from stories import OTHERS, WEB, WORKER
 
 from obs_middleware.__main__ import COMMANDS, main
 
-PAGE = "".join((DOCS / name).read_text() for name in ("reading.md", "search-engine.md"))
+PAGES = ("alerts.md", "reading.md", "search-engine.md", "why.md")
+PAGE = "".join((DOCS / "how-to" / name).read_text() for name in PAGES)
 SHOWN = re.findall(r"^```console\n\$ (obs-middleware .+)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
 
 
@@ -22,6 +25,10 @@ SHOWN = re.findall(r"^```console\n\$ (obs-middleware .+)\n((?:.*\n)*?)```$", PAG
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shop = [FORMATS["flat"](event) for event in events(2_000)]
     (tmp_path / "shop.log").write_text("\n".join([*shop, "Traceback (most recent call last):", ""]))
+    (tmp_path / "worker.log").write_text("".join(f"{FORMATS['flat'](event)}\n" for event in tasks(500)))
+    (tmp_path / "faults.log").write_text("".join(f"{FORMATS['flat'](event)}\n" for event in faulty()))
+    for name, lines in (("web", [*WEB, *OTHERS]), ("jobs", WORKER)):
+        (tmp_path / f"{name}.log").write_text("".join(f"{FORMATS['flat'](line)}\n" for line in lines))
     for name, seed, factor in (("before", 1, 1.0), ("after", 2, 1.5)):
         side = [
             event | {"duration_seconds": event["duration_seconds"] * (factor if event["route"] == "checkout/" else 1)}
@@ -52,7 +59,7 @@ def test_a_command_prints_the_shown_output(
 
 
 def test_every_command_has_its_section() -> None:
-    ours = set(COMMANDS) - {"elastic-template"}  # docs/shipping.md has this one
+    ours = set(COMMANDS) - {"elastic-template", "pack"}  # docs/how-to/shipping.md and pack.md have these
 
     assert ours <= set(re.findall(r"^## `(\w+)`$", PAGE, re.MULTILINE))
     assert {command.split()[1] for command, _ in SHOWN} >= ours - {"tail", "report"}

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.index.access import add_access, refuse_access
+from obs_middleware.read.kinds import KINDS, REQUEST, Kind
 from obs_middleware.read.schemas import field_of
 from obs_middleware.read.show.text import FORMATS
 from obs_middleware.read.where.options import add_filters
@@ -15,11 +16,13 @@ __all__ = [
     "add_by",
     "add_files",
     "add_format",
+    "add_kind",
     "add_limit",
     "add_local_files",
     "add_memory",
     "add_percentiles",
     "by_of",
+    "kind_of",
     "percentiles_of",
     "whole_number",
 ]
@@ -68,13 +71,23 @@ def add_limit(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--limit", type=whole_number, default=20, metavar="N", help=f"{text} (20)")
 
 
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """Add ``--kind``; `kind_of` reads it."""
+    parser.add_argument("--kind", choices=[*KINDS], default=REQUEST.name, help="the kind of work to look at (request)")
+
+
+def kind_of(arguments: argparse.Namespace) -> Kind:
+    """Return the kind in ``--kind``; requests if the command does not have the option."""
+    return KINDS[getattr(arguments, "kind", REQUEST.name)]
+
+
 def add_by(parser: argparse.ArgumentParser) -> None:
     """Add ``--by``; `by_of` reads it."""
     parser.add_argument(
         "--by",
-        default="method,route",
         metavar="FIELDS",
-        help="fields to group by: route, status, view, user_id or any other, also your own (method,route)",
+        help="fields to group by: route, status, view, user_id or any other, also your own "
+        f"({'; '.join(','.join(kind.by) for kind in KINDS.values())})",
     )
 
 
@@ -106,11 +119,13 @@ def percentiles_of(arguments: argparse.Namespace, default: str) -> dict[str, flo
 
 def by_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """
-    Return the names of the fields in ``--by``, each once.
+    Return the names of the fields in ``--by``, each once; without it those of the kind.
 
     Raises:
         ExpressionError: ``--by`` names no field.
     """
+    if arguments.by is None:
+        return kind_of(arguments).by
     names = [name.strip() for name in arguments.by.split(",") if name.strip()]
     fields = tuple(dict.fromkeys(_SHORT_NAMES.get(name.lower(), field_of(name)) for name in names))
     if not fields:

@@ -16,13 +16,16 @@ from typing import Any, Final, Protocol, TypeVar
 
 import duckdb
 
+from obs_middleware.display.escape import escape_controls
+from obs_middleware.read.commands._arguments import kind_of
 from obs_middleware.read.errors import UsageError
 from obs_middleware.read.files.session import FileSession, open_files
 from obs_middleware.read.index.access import access_of
+from obs_middleware.read.kinds import Kind
+from obs_middleware.read.parsed_line import ParsedLine
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.remarks import PARTLY_READ, Remarks
 from obs_middleware.read.show.progress import working
-from obs_middleware.read.show.text import inert
 from obs_middleware.read.where.conditions import Condition
 from obs_middleware.read.where.options import condition_of, now_of
 
@@ -66,10 +69,14 @@ class Session(_HasRemarks, Protocol):
 
     Attributes:
         now: The time that ``--since 2h`` counts back from, in the time zone of ``--tz``.
+        kind: The kind of the units of work that `requests` returns.
     """
 
     @property
     def now(self) -> dt.datetime: ...
+
+    @property
+    def kind(self) -> Kind: ...
 
     def requests(
         self, names: Sequence[str], fields: Iterable[str], chosen: Mapping[str, float] | None = None
@@ -86,11 +93,24 @@ class Session(_HasRemarks, Protocol):
             SourceError: No request passes the filters.
         """
 
+    def blocks(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the fields of the application that may be timed blocks: numbers whose names end with ``_seconds``."""
+
     def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the original lines that match *condition* and the filters; see `matching_lines`."""
 
-    def lines_by_request(self, start: str, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Return the lines whose request id begins with *start* and that match the filters: id -> lines by time."""
+    def parsed(
+        self, condition: Condition, names: Sequence[str], fields: Sequence[str], containing: Sequence[str] = ()
+    ) -> Sequence[ParsedLine]:
+        """
+        Return the lines that match *condition* and the filters, with *fields*, in the order of time.
+
+        Args:
+            condition: The condition.
+            names: As for `lines`.
+            fields: The fields, with ``timestamp`` among them.
+            containing: Texts one of which every match contains, to exclude other lines cheaply; empty if none is known.
+        """
 
     def unknown_fields(self, condition: Condition, names: Sequence[str]) -> Sequence[str]:
         """Return the fields in *condition* that no line has, whatever the filters are."""
@@ -102,7 +122,8 @@ class Session(_HasRemarks, Protocol):
 def file_session(arguments: argparse.Namespace) -> AbstractContextManager[FileSession]:
     """Open a `FileSession` for *arguments*."""
     now = now_of(arguments)
-    return open_files(condition_of(arguments, now), now, arguments.memory, partial(working, what="Reading"))
+    watch = partial(working, what="Reading")
+    return open_files(condition_of(arguments, now), now, arguments.memory, watch, kind_of(arguments))
 
 
 def session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
@@ -113,7 +134,7 @@ def session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
     from obs_middleware.read.index.session import open_index  # noqa: PLC0415 -- needs the extra `opensearch`
 
     now = now_of(arguments)
-    return open_index(access, tuple(arguments.index), condition_of(arguments, now), now)
+    return open_index(access, tuple(arguments.index), condition_of(arguments, now), now, kind_of(arguments))
 
 
 def zone_in(session: Session) -> dt.tzinfo:
@@ -160,13 +181,13 @@ def answered_in(
 
 
 def _complain(text: str) -> None:
-    print(f"obs-middleware: {inert(text)}", file=sys.stderr)
+    print(f"obs-middleware: {escape_controls(text)}", file=sys.stderr)
 
 
 def source_data(found: Requests) -> dict[str, Any]:
     """Return the part of the JSON that describes the source of an answer."""
     approximate = {} if found.approximate is None else {"approximate": found.approximate}
-    return {"sources": found.sources, "lines": found.lines, **approximate}
+    return {"sources": found.sources, "kind": found.kind.name, "lines": found.lines, **approximate}
 
 
 def write_lines(lines: Iterable[str]) -> int:
@@ -182,5 +203,5 @@ def write_lines(lines: Iterable[str]) -> int:
     terminal = sys.stdout.isatty()
     for line in lines:
         written += 1
-        sys.stdout.write((inert(line) if terminal else line) + "\n")
+        sys.stdout.write((escape_controls(line) if terminal else line) + "\n")
     return written

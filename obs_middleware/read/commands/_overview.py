@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from obs_middleware.display.numbers import count, duration, moment, number_of, percent, rate
 from obs_middleware.read.answers import FEW, SHARES, Count, Groups, Overview, Quantiles
+from obs_middleware.read.kinds import REQUEST, Kind
 from obs_middleware.read.questions import Requests
-from obs_middleware.read.show.numbers import count, duration, moment, number_of, percent, rate
 from obs_middleware.read.show.text import FEW_NOTE
 
 __all__ = [
@@ -30,9 +31,14 @@ def beside_shares(percentiles: Mapping[str, float]) -> dict[str, float]:
     return {name: share for name, share in percentiles.items() if share not in SHARES.values()}
 
 
-def head_of(everything: Overview, quantiles: Sequence[str] = QUANTILES, zone: dt.tzinfo = dt.UTC) -> tuple[str, ...]:
+def head_of(
+    everything: Overview,
+    quantiles: Sequence[str] = QUANTILES,
+    zone: dt.tzinfo = dt.UTC,
+    kind: Kind = REQUEST,
+) -> tuple[str, ...]:
     """Return the figures of all requests as a few lines: totals, time span in *zone*, statuses, and these quantiles."""
-    lines = ["  ".join(_totals(everything))]
+    lines = ["  ".join(_totals(everything, kind))]
     if everything.first is not None and everything.last is not None:
         lines.append(f"from {moment(everything.first, zone)} to {moment(everything.last, zone)}")
     if everything.statuses:
@@ -41,8 +47,8 @@ def head_of(everything: Overview, quantiles: Sequence[str] = QUANTILES, zone: dt
     return tuple(lines)
 
 
-def _totals(everything: Overview) -> list[str]:
-    totals = [number_of(everything.requests, "request")]
+def _totals(everything: Overview, kind: Kind) -> list[str]:
+    totals = [number_of(everything.requests, kind.name)]
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
         if span >= 1:
@@ -79,8 +85,8 @@ def reading_notes(requests: Requests) -> tuple[str, ...]:
     """Return a note on the number of lines that were read, or of the request lines in an index."""
     lines = requests.lines
     if lines is None:
-        return (f"{number_of(requests.n, 'request line')} of {', '.join(requests.sources)}",)
-    counts = (Count("request lines", lines.requests), Count("filtered out", lines.filtered), *lines.kinds)
+        return (f"{number_of(requests.n, f'{requests.kind.name} line')} of {', '.join(requests.sources)}",)
+    counts = (Count(f"{requests.kind.name} lines", lines.requests), Count("filtered out", lines.filtered), *lines.kinds)
     shown = [counts[0], *(one for one in counts[1:] if one.count)]
     return (f"{number_of(lines.read, 'line')} read: {', '.join(map(_counted, shown))}",)
 

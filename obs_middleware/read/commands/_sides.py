@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from obs_middleware.display.numbers import moment
 from obs_middleware.read.answers import STATS_FIELDS
 from obs_middleware.read.commands._common import Session
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.questions import Requests
-from obs_middleware.read.show.numbers import moment
 from obs_middleware.read.show.text import plain
 from obs_middleware.read.where.conditions import Compared
 from obs_middleware.read.where.times import moment_of

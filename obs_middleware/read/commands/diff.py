@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from obs_middleware.display.numbers import count, duration, percent, rate
 from obs_middleware.read.answers import FEW, Keys, Overview
-from obs_middleware.read.commands._arguments import add_by, add_format, add_limit, add_memory, by_of
+from obs_middleware.read.commands._arguments import add_by, add_format, add_kind, add_limit, add_memory, by_of
 from obs_middleware.read.commands._common import Session, answered, source_data
 from obs_middleware.read.commands._overview import exactness_of, figure_notes, head_of, reading_notes
 from obs_middleware.read.commands._sides import Sides, add_sides, sides_of
 from obs_middleware.read.comparison import ERROR, QUANTILES, UNITS, Change, Comparison, compare, least_requests
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.access import add_access
-from obs_middleware.read.show.numbers import count, duration, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, plain, route, show
 from obs_middleware.read.where.options import add_filters
 
@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     add_memory(parser)
     add_access(parser)
+    add_kind(parser)
     add_by(parser)
     add_limit(parser, "groups to compare, 0 for all")
     parser.add_argument(
@@ -79,7 +80,10 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
         "waves": found.waves,
         "weak_waves": found.weak_waves,
     }
-    head = (*_failures(kinds, failed), *(f"{side:<7}{head_of(one)[0]}" for side, one in overviews.items()))
+    head = (
+        *_failures(kinds, failed),
+        *(f"{side:<7}{head_of(one, kind=session.kind)[0]}" for side, one in overviews.items()),
+    )
     notes = (*_read(sides, overviews), *_explained(found, exactness_of(sides.requests["after"])))
     table = _table(by, found.changes, raw=arguments.format == "csv")
     show(Answer(data, head, (table,), notes), arguments.format)

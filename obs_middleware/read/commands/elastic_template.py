@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 
-from obs_middleware.logs.elastic import PRIORITY, templates
+from obs_middleware.logs.elastic import PRIORITY, PRODUCTS, templates
 from obs_middleware.read.index.access import refuse_access
 
 __all__ = ["configure", "run"]
@@ -29,9 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for",
         dest="product",
-        choices=("elasticsearch", "opensearch"),
+        choices=PRODUCTS,
         default="elasticsearch",
-        help="the search engine that takes the templates (elasticsearch)",
+        help="the search engine that takes the templates: elasticsearch (8.13 or newer; the default), elasticsearch-7 "
+        "(7.10 or newer, also the free edition OSS; ordinary indices) or opensearch",
     )
     parser.add_argument("--dataset", default="django", help="data streams logs-DATASET-* (default: %(default)s)")
     parser.add_argument("--pattern", help="names of streams or indices, instead of logs-DATASET-*")
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             pattern=arguments.pattern,
             priority=arguments.priority,
             plain=arguments.plain,
-            opensearch=arguments.product == "opensearch",
+            product=arguments.product,
         ).items()
     except ValueError as error:
         print(f"obs-middleware elastic-template: {error}", file=sys.stderr)

@@ -20,7 +20,7 @@ from obs_middleware.read.files.archives import compression_of
 from obs_middleware.read.files.follow import PIECE_BYTES, Lines
 from obs_middleware.read.files.parsed import LineParser
 from obs_middleware.read.files.session import FileSession
-from obs_middleware.read.show.lines import SHOWN_FIELDS, shown_line, write_shown
+from obs_middleware.read.show.lines import SHOWN_FIELDS, write_shown
 from obs_middleware.read.show.text import console
 from obs_middleware.read.where.conditions import Every
 
@@ -46,7 +46,7 @@ def _answer(arguments: argparse.Namespace, session: FileSession) -> int:
     zone = zone_in(session)
     output = console()
     for lines in _batches(arguments, session):
-        write_shown(output, (shown_line(line, zone, dated=True) for line in parser.parse(lines)))
+        write_shown(output, parser.parse(lines), zone, dated=True)
         sys.stdout.flush()
     return 0
 

@@ -16,33 +16,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
-from obs_middleware.read.commands._arguments import add_files
+from obs_middleware.read.answers import STATS_FIELDS
+from obs_middleware.read.bands import WHY_FIELDS
+from obs_middleware.read.commands._arguments import add_files, add_kind
 from obs_middleware.read.commands._common import BAD, Session, answered
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.sources import stats_of
+from obs_middleware.read.kinds import Kind
+from obs_middleware.read.link import add_link
 from obs_middleware.read.questions import Requests
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.page import render
 from obs_middleware.read.where.options import said
+from obs_middleware.read.why import explain
 
-__all__ = ["PAGE_FIELDS", "configure", "page_data", "run"]
-
-PAGE_FIELDS: Final = frozenset(
-    {*STATS_FIELDS, *SLOW_FIELDS, "method", "route", "error_type", "error_message", "service"}
-)
-"""The fields of a request that the page needs."""
+__all__ = ["configure", "page_data", "page_fields", "run"]
 
 _ROUTES: Final = 500
 _SLOWEST: Final = 200
 _FAILURES: Final = 200
 _COLUMNS: Final = 96
 _SLICES: Final = 96
+_REASONS: Final = 20
+
+
+def page_fields(kind: Kind) -> frozenset[str]:
+    """Return the fields of a unit of work that the page needs."""
+    return frozenset({*STATS_FIELDS, *WHY_FIELDS, *kind.slow_fields, *kind.failure_fields, "service"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``report``."""
     add_files(parser)
+    add_kind(parser)
+    add_link(parser, ("request_id", "task_id"))
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="file to write (standard output)")
     parser.add_argument(
         "--title", metavar="TEXT", help="heading of the page (the service, or the name of the first file)"
@@ -59,9 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
     _refuse_own_source(arguments)
-    requests = session.requests(arguments.files, PAGE_FIELDS)
-    data = page_data(requests, title=arguments.title, filters=said(arguments), generated=session.now)
-    page = render(data)
+    blocks = session.blocks(arguments.files)
+    requests = session.requests(arguments.files, page_fields(session.kind) | {*blocks})
+    data = page_data(requests, blocks, title=arguments.title, filters=said(arguments), generated=session.now)
+    page = render(replace(data, link=arguments.link))
     if arguments.output == "-":
         sys.stdout.write(page)
         return 0
@@ -98,6 +106,7 @@ def _only_service(requests: Requests) -> str | None:
 
 def page_data(
     requests: Requests,
+    blocks: Sequence[str] = (),
     *,
     title: str | None = None,
     filters: Sequence[str] = (),
@@ -107,14 +116,17 @@ def page_data(
     Collect the data of the page.
 
     Args:
-        requests: The requests to show; they must have been read with `PAGE_FIELDS`.
+        requests: The requests to show; they must have been read with `page_fields` and *blocks*.
+        blocks: Fields of timed blocks, see `Session.blocks`.
         title: Heading; None for the service that the lines name, or the name of the first file.
         filters: The filters that the user gave, as typed.
         generated: When the report is made.
     """
     everything = requests.overview()
-    routes = requests.groups(("method", "route"), _ROUTES)
+    by = requests.kind.by
+    routes = requests.groups(by, _ROUTES)
     broken, kinds = requests.failures(_FAILURES)
+    reasons, explained = explain(requests, blocks, _REASONS)
     span = 0.0
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
@@ -139,9 +151,12 @@ def page_data(
         heat_map=requests.heat_map(max(span / _COLUMNS, 0.001)),
         course=requests.course(step) if everything.first is not None else (),
         routes=routes.rows,
-        other_routes=replace(routes.rest, keys=(None, None)) if routes.rest else None,
+        other_routes=replace(routes.rest, keys=(None,) * len(by)) if routes.rest else None,
         routes_total=routes.total,
         slowest=requests.slowest(_SLOWEST),
         failures=broken,
         failures_total=kinds,
+        reasons=reasons,
+        reasons_total=explained,
+        kind=requests.kind,
     )

@@ -1,22 +1,28 @@
-"""``obs-middleware request``: every line of one request, across files, in order of time."""
+"""``obs-middleware request``: the story of a request, and of all the work that it caused, as a tree in time."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from obs_middleware.read.commands._arguments import add_files
-from obs_middleware.read.commands._common import NOTHING_FOUND, Session, answered, write_lines
-from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.commands._common import NOTHING_FOUND, Session, answered, write_lines, zone_in
+from obs_middleware.read.gather import SHORTEST, STORY_FIELDS, gather
+from obs_middleware.read.link import Link, add_link
+from obs_middleware.read.parsed_line import ParsedLine
+from obs_middleware.read.show.story import story_answer
+from obs_middleware.read.show.text import FORMATS, show
+from obs_middleware.read.story import tree_of
+from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["configure", "run"]
 
-SHORTEST: Final = 4
-"""A shorter id must be the whole id."""
-
-_NAMED: Final = 5
+_LINES: Final = "lines"
+_LINKS: Final = 5
+"""How many links people see; the JSON has all."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,14 +30,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id",
         metavar="ID",
-        help=f"the id in the line and in the response header, or at least {SHORTEST} characters of its start",
+        help=f"the id of a request or a task, or at least {SHORTEST} characters of its start",
     )
     add_files(parser)
+    add_link(parser, ("request_id", "trace_id", "task_id"))
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, _LINES),
+        default="table",
+        help="output format (table); lines are the original lines, in the order of time",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the lines of the request.
+    Print the story.
 
     Returns:
         0, or 1 if there is no such line.
@@ -40,21 +53,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(arguments: argparse.Namespace, session: Session) -> int:
-    wanted: str = arguments.id
-    found = session.lines_by_request(wanted, arguments.files)
-    if write_lines(found.get(_whole(wanted, sorted(found)), ())):
-        return 0
-    print(f"obs-middleware: no line has the request id {wanted!r}", file=sys.stderr)
-    return NOTHING_FOUND
+    link: Link | None = arguments.link
+    fields = tuple(dict.fromkeys((*STORY_FIELDS, *sorted(link.fields if link is not None else ()))))
+
+    def find(condition: Condition, containing: Sequence[str]) -> Sequence[ParsedLine]:
+        return session.parsed(condition, arguments.files, fields, containing)
+
+    whole, lines, note = gather(arguments.id, find)
+    if note is not None:
+        session.remarks.notes.append(note)
+    if not lines:
+        print(f"obs-middleware: no line has the request id or task id {arguments.id!r}", file=sys.stderr)
+        return NOTHING_FOUND
+    if arguments.format == _LINES:
+        write_lines(line.text for line in lines)
+    else:
+        answer = story_answer(whole, tree_of(lines), zone_in(session))
+        if link is not None:
+            urls = _urls(link, lines)
+            links = urls[:_LINKS]
+            notes = (f"the first {_LINKS} of {len(urls)} links:",) if len(urls) > _LINKS else ()
+            answer = replace(answer, data={**answer.data, "links": urls}, notes=(*answer.notes, *notes), links=links)
+        show(answer, arguments.format)
+    return 0
 
 
-def _whole(wanted: str, ids: Sequence[str]) -> str:
-    """Return the id that *wanted* means; *ids* begin with it."""
-    if wanted in ids or len(wanted) < SHORTEST or not ids:
-        return wanted
-    if len(ids) == 1:
-        return ids[0]
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    raise ExpressionError(
-        f"{len(ids)} request ids begin with {wanted!r}: {', '.join(ids[:_NAMED])}{more}; give more characters"
-    )
+def _urls(link: Link, lines: Sequence[ParsedLine]) -> tuple[str, ...]:
+    """Return the URLs for the units of work in *lines*, each once, in the order of their lines."""
+    found = (link.to(line.fields) for line in lines if line.kind is not None)
+    return tuple(dict.fromkeys(url for url in found if url is not None))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from obs_middleware.display.numbers import count, duration, number_of, percent
 from obs_middleware.read.answers import FEW, STATS_FIELDS, Bin, Count, Group, Groups, Overview
 from obs_middleware.read.commands._arguments import (
     add_by,
     add_files,
     add_format,
+    add_kind,
     add_limit,
     add_percentiles,
     by_of,
@@ -21,7 +23,7 @@ from obs_middleware.read.commands._arguments import (
 )
 from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import beside_shares, has_keys, head_of, notes_of
-from obs_middleware.read.show.numbers import count, duration, number_of, percent
+from obs_middleware.read.kinds import Kind
 from obs_middleware.read.show.text import BLANK, Answer, Column, Table, console, plain, route, show
 
 __all__ = ["configure", "run"]
@@ -34,6 +36,7 @@ _SEVERAL, _NAMED = 2, 5
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``stats``."""
     add_files(parser)
+    add_kind(parser)
     add_by(parser)
     add_limit(parser, "groups to show, 0 for all; the others are summed up in one row")
     add_percentiles(parser, "50,90,95,99")
@@ -52,13 +55,14 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     requests = session.requests(arguments.files, {*STATS_FIELDS, "service", *by}, beside_shares(percentiles))
     everything = requests.overview()
     groups = requests.groups(by, arguments.limit or None)
-    tables = [_histogram(everything)]
+    tables = [_histogram(everything, session.kind)]
     if has_keys(groups) or arguments.format == "csv":
-        tables.append(_group_table(groups, quantiles))
+        tables.append(_group_table(groups, quantiles, session.kind))
     services = requests.services()
     data = {**source_data(requests), "services": services, "overview": everything, "groups": groups}
     notes = (*notes_of(requests, everything, groups), *_service_notes(services, by))
-    show(Answer(data, head_of(everything, quantiles, zone_in(session)), tuple(tables), notes), arguments.format)
+    head = head_of(everything, quantiles, zone_in(session), session.kind)
+    show(Answer(data, head, tuple(tables), notes), arguments.format)
     return 0
 
 
@@ -71,13 +75,13 @@ def _service_notes(services: Sequence[Count], by: Sequence[str]) -> list[str]:
     return [f"lines of {count(len(services))} services: {named}{more}; --by service shows each of them"]
 
 
-def _histogram(everything: Overview) -> Table:
+def _histogram(everything: Overview, kind: Kind) -> Table:
     width = max(_SHORTEST_BAR, min(_BAR_WIDTH, console().width - _BESIDE_BARS))
     most = max((bar.count for bar in everything.histogram), default=0)
     columns = (
         Column("from", "from_seconds", duration),
         Column("to", "to_seconds", duration),
-        Column("requests", "lines", count),
+        Column(kind.plural, "lines", count),
         Column("", "bar", plain, right=False, whole=True),
     )
     return Table(
@@ -94,10 +98,10 @@ def _bar(one: Bin, most: int, width: int) -> str:
     return "█" * (eighths // 8) + partial or ("▏" if one.count else "")
 
 
-def _group_table(groups: Groups, quantiles: Sequence[str]) -> Table:
+def _group_table(groups: Groups, quantiles: Sequence[str], kind: Kind) -> Table:
     columns = (
         *(Column(name, name, route if name == "route" else plain, right=False) for name in groups.by),
-        Column("requests", "requests", count),
+        Column(kind.plural, "requests", count),
         Column("errors", "errors", count, spare=2),
         Column("time", "seconds", duration, spare=3),
         Column("share", "share", percent, spare=8),

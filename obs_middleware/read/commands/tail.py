@@ -19,6 +19,7 @@ from typing import Final
 
 from rich.text import Text
 
+from obs_middleware.display.numbers import duration, number_of, percent, rate
 from obs_middleware.read.answers import FEW
 from obs_middleware.read.commands._arguments import add_local_files, whole_number
 from obs_middleware.read.commands._common import answered_in, file_session, zone_in
@@ -26,8 +27,7 @@ from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.follow import Follower, PipeFollower
 from obs_middleware.read.files.parsed import LineParser
 from obs_middleware.read.files.session import FileSession
-from obs_middleware.read.show.lines import SHOWN_FIELDS, failed, shown_line
-from obs_middleware.read.show.numbers import duration, number_of, percent, rate
+from obs_middleware.read.show.lines import SHOWN_FIELDS, failed, write_shown
 from obs_middleware.read.show.text import console
 from obs_middleware.read.where.times import seconds_of
 
@@ -137,10 +137,11 @@ class _Screen:
 
     def show(self, lines: Sequence[str]) -> None:
         """Print the lines that pass the filters. Without filters, print lines of other programs too."""
-        for line in self._parser.parse(lines):
+        found = list(self._parser.parse(lines))
+        for line in found:
             if line.is_request:
                 self.summary.add(line.fields["duration_seconds"], failed=failed(line.fields))
-            self._output.print(shown_line(line, self._zone))
+        write_shown(self._output, found, self._zone)
         sys.stdout.flush()
 
     def show_summary(self) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import math
 from collections.abc import Sequence
 from functools import partial
 
+from obs_middleware.display.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.answers import FEW, STATS_FIELDS, Overview, Slice
-from obs_middleware.read.commands._arguments import add_files, add_format, add_percentiles, percentiles_of
+from obs_middleware.read.commands._arguments import add_files, add_format, add_kind, add_percentiles, percentiles_of
 from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import QUANTILES, beside_shares, head_of, notes_of
 from obs_middleware.read.errors import ExpressionError, SourceError
+from obs_middleware.read.kinds import Kind
 from obs_middleware.read.questions import Requests
-from obs_middleware.read.show.numbers import count, duration, moment, percent, rate
 from obs_middleware.read.show.text import Answer, Column, Table, blocks, console, show
 from obs_middleware.read.where.times import seconds_of
 
@@ -31,6 +31,7 @@ _MOST_BLOCKS, _BESIDE_BLOCKS = 150, 11
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``time``."""
     add_files(parser)
+    add_kind(parser)
     parser.add_argument("--every", metavar="TIME", help="length of a slice: 10s, 1m, 1h (by default about 30 slices)")
     add_percentiles(parser, "50,95")
     add_format(parser)
@@ -57,12 +58,12 @@ def _answer(arguments: argparse.Namespace, session: Session) -> int:
     slices = requests.course(step)
     quantiles = (*percentiles, "max")
     head = (
-        *head_of(everything, quantiles if arguments.percentiles else QUANTILES, zone_in(session)),
+        *head_of(everything, quantiles if arguments.percentiles else QUANTILES, zone_in(session), session.kind),
         f"slices of {duration(step)}",
-        *_blocks(slices, [*percentiles][-1]),
+        *_blocks(slices, [*percentiles][-1], session.kind),
     )
     data = {**source_data(requests), "every_seconds": step, "slices": slices}
-    table = _table(slices, step, quantiles, zone_in(session))
+    table = _table(slices, step, quantiles, session)
     show(Answer(data, head, (table,), notes_of(requests, everything)), arguments.format)
     return 0
 
@@ -90,21 +91,22 @@ def _step(wanted: float | None, arguments: argparse.Namespace, requests: Request
     return step
 
 
-def _blocks(slices: Sequence[Slice], percentile: str) -> list[str]:
+def _blocks(slices: Sequence[Slice], percentile: str, kind: Kind) -> list[str]:
     if len(slices) > min(_MOST_BLOCKS, console().width - _BESIDE_BLOCKS):
         return []
     lines = [
-        ("requests", blocks([one.requests for one in slices])),
+        (kind.plural, blocks([one.requests for one in slices])),
         ("errors", blocks([one.errors for one in slices])),
         (percentile, blocks([one.durations.figure(percentile) for one in slices])),
     ]
-    return [f"{name:<9}|{line}|" for name, line in lines]
+    width = max(len("requests"), len(kind.plural)) + 1
+    return [f"{name:<{width}}|{line}|" for name, line in lines]
 
 
-def _table(slices: Sequence[Slice], step: float, quantiles: Sequence[str], zone: dt.tzinfo) -> Table:
+def _table(slices: Sequence[Slice], step: float, quantiles: Sequence[str], session: Session) -> Table:
     columns = (
-        Column("from", "from", partial(moment, zone=zone), right=False, whole=True),
-        Column("requests", "requests", count),
+        Column("from", "from", partial(moment, zone=zone_in(session)), right=False, whole=True),
+        Column(session.kind.plural, "requests", count),
         Column("rate", "requests_per_second", rate, spare=5),
         Column("errors", "errors", count, spare=1),
         Column("share", "errors_share", percent, spare=4),

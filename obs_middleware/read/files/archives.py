@@ -24,6 +24,7 @@ __all__ = [
     "DAMAGE",
     "FOR_DUCKDB",
     "MOST_BYTES_OF_A_LINE",
+    "PACK",
     "compression_of",
     "head_of",
     "line_reader",
@@ -37,7 +38,10 @@ MOST_BYTES_OF_A_LINE: Final = 1 << 20
 DAMAGE: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """The exceptions of a file that breaks off or is damaged."""
 
-FOR_DUCKDB: Final = frozenset({"none", "gzip", "zstd"})
+PACK: Final = "pack"
+"""The name of the compression of a pack, which is a Parquet file."""
+
+FOR_DUCKDB: Final = frozenset({"none", "gzip", "zstd", PACK})
 """The compressions that DuckDB reads."""
 
 _MAGIC: Final = {
@@ -69,7 +73,9 @@ def opened(path: Path, compression: str) -> IO[bytes]:
 
 
 def head_of(path: Path, compression: str, size: int) -> bytes:
-    """Return the first *size* bytes of the content; empty if the archive is damaged."""
+    """Return the first *size* bytes of the content; empty for a pack, and if the archive is damaged."""
+    if compression == PACK:
+        return b""
     try:
         if compression == "zstd":
             with duckdb.connect() as connection:

@@ -45,7 +45,7 @@ def _places(field: str, schemas: Iterable[str]) -> list[Place]:
     """Return the different places of *field* in *schemas*."""
     rows = [SCHEMAS[name] for name in schemas]
     if field in TYPES:
-        found = [row.places[field] for row in rows if field in row.places]
+        found = [places[field] for row in rows for places in (row.places, row.second) if field in places]
     else:
         found = [Place(tuple(key.replace("*", field) for key in path)) for row in rows for path in row.own]
     return list(dict.fromkeys(found))
@@ -107,13 +107,20 @@ def expression_of(field: str, schemas: Iterable[str], columns: Columns, prefix: 
     forms = []
     for path, form in _places(field, schemas):
         raw = _value(path, columns, prefix)
-        template = TIME if type_of(field) == "TIMESTAMP" else _FORMS[form]
+        template = TIME if type_of(field) == "TIMESTAMP" and _type_at(path, columns) != "TIMESTAMP" else _FORMS[form]
         form_sql = template.format(raw, type=type_of(field))
         if form == "ns" and "outcome" in columns.get("obs", ()):
             # Many programs write a `duration`, in other units. Beside ours is the outcome of the request.
             form_sql = f"CASE WHEN {_value(('obs', 'outcome'), columns, prefix)} IS NOT NULL THEN {form_sql} END"
         forms.append(form_sql)
     return forms[0] if len(forms) == 1 else f"coalesce({', '.join(forms)})" if forms else f"NULL::{type_of(field)}"
+
+
+def _type_at(path: tuple[str, ...], columns: Columns) -> Columns | str:
+    here: Columns | str = columns
+    for key in path:
+        here = here[key] if isinstance(here, dict) else here
+    return here
 
 
 def _value(path: tuple[str, ...], columns: Columns, prefix: str) -> str:

@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 
 from obs_middleware.read.files.archives import DAMAGE, MOST_BYTES_OF_A_LINE, opened
 from obs_middleware.read.files.wrappers import is_docker, line_inside, parsed, program_of, records_in
+from obs_middleware.read.schemas import SCHEMAS
 
 __all__ = ["PLAIN", "Shape", "copy_lines", "shape_of"]
 
@@ -69,8 +70,7 @@ def shape_of(samples: Sequence[bytes], whole: int, contents: Callable[[], IO[byt
     if _is_document(samples[0] if samples else b"", whole):
         return Shape(document=True)
     wrapped = from_container = False
-    lines = (line for sample in samples for line in sample.split(b"\n")[:_LOOKED_AT])
-    for line in (line.lstrip(b"\0\xef\xbb\xbf ") for line in lines):
+    for line in _to_look_at(samples):
         if line.startswith(b"{"):
             value = parsed(line)
             from_container |= is_docker(value) or b'"stream"' in line
@@ -80,6 +80,30 @@ def shape_of(samples: Sequence[bytes], whole: int, contents: Callable[[], IO[byt
     hole = any(_HOLE in sample for sample in samples)
     split = from_container and (contents is None or _has_parts(contents))
     return Shape(wrapped=bool(wrapped), split=split, hole=hole)
+
+
+_TIME_BYTES: Final = len("2026-11-02T10:00:00.000000Z")
+_OPENINGS: Final = tuple(
+    (before.encode(), len(before) + _TIME_BYTES, behind.encode())
+    for before, behind in (SCHEMAS[name].opening for name in ("flat", "ecs", "otel"))
+)
+"""The schemas whose second key no wrapper has: the text before the time, and the place of the text after it."""
+
+
+def _to_look_at(samples: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield the first lines of each sample, except those that are surely no wrapper."""
+    for sample in samples:
+        for line in sample.split(b"\n", _LOOKED_AT)[:_LOOKED_AT]:
+            bare = line.lstrip(b"\0\xef\xbb\xbf ")
+            if not _opens_like_ours(bare):
+                yield bare
+
+
+def _opens_like_ours(line: bytes) -> bool:
+    """Return whether *line* is surely no wrapper. It saves parsing, which is most of the cost of a small file."""
+    return b'"stream"' not in line and any(
+        line.startswith(before) and line.startswith(behind, at) for before, at, behind in _OPENINGS
+    )
 
 
 def _is_document(head: bytes, whole: int) -> bool:

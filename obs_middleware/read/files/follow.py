@@ -8,7 +8,8 @@ blocks; the caller waits.
 from __future__ import annotations
 
 import os
-import select
+import queue
+import threading
 from pathlib import Path
 from typing import IO, Final
 
@@ -19,6 +20,8 @@ __all__ = ["PIECE_BYTES", "Follower", "Lines", "PipeFollower"]
 _TAIL_BYTES: Final = 1 << 20
 PIECE_BYTES: Final = 1 << 20
 """The most bytes to read at a time."""
+_MOST_PIECES: Final = 64
+"""Pieces that wait for the caller. When there are more, the writer of the pipe waits."""
 _ALL: Final = -1
 
 
@@ -125,26 +128,48 @@ class Follower:
 
 class PipeFollower:
     """
-    The lines from a pipe.
+    The lines from a pipe. A thread waits for them, because Windows cannot say whether a pipe has something to read.
 
     Attributes:
         ended: Whether the other end was closed.
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
         self._lines = Lines()
         self.ended = False
+        self._pieces: queue.Queue[bytes | OSError] = queue.Queue(_MOST_PIECES)
+        threading.Thread(target=self._wait, args=[descriptor], daemon=True).start()
+
+    def _wait(self, descriptor: int) -> None:
+        piece = b"."
+        while piece:
+            try:
+                piece = os.read(descriptor, PIECE_BYTES)
+            except OSError as error:
+                self._pieces.put(error)
+                return
+            self._pieces.put(piece)
 
     def read(self) -> list[str]:
-        """Return the lines that were written since the last call."""
-        if self.ended or not select.select([self._descriptor], [], [], 0)[0]:
-            return []
-        piece = os.read(self._descriptor, PIECE_BYTES)
-        if piece:
-            return self._lines.feed(piece)
-        self.ended = True
-        return self._lines.end()
+        """
+        Return the lines that were written since the last call.
+
+        Raises:
+            OSError: The pipe cannot be read.
+        """
+        found: list[str] = []
+        for _ in range(0 if self.ended else _MOST_PIECES):
+            try:
+                piece = self._pieces.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(piece, OSError):
+                raise piece
+            if not piece:
+                self.ended = True
+                return found + self._lines.end()
+            found += self._lines.feed(piece)
+        return found
 
     def close(self) -> None:
         """Do nothing: the pipe belongs to the process."""

@@ -23,6 +23,7 @@ __all__ = [
     "TOTALS",
     "WEIGHT",
     "Chosen",
+    "finite_mean",
     "group_of",
     "quantiles",
     "quantiles_of",
@@ -43,12 +44,17 @@ Chosen = Mapping[str, float]
 """Percentiles beside `SHARES`: name -> share of the durations below it."""
 
 
+def finite_mean(value: str) -> str:
+    """Return the SQL of the mean of *value*, which is never infinite."""
+    return f"least(avg({value}), {_MOST})"
+
+
 def quantiles(chosen: Chosen) -> str:
     """Return four columns, which `quantiles_of` reads."""
     shares = [*SHARES.values(), *chosen.values()]
     return (
         f"count(duration_seconds), quantile_cont(duration_seconds, {shares}),"
-        f" max(duration_seconds), least(avg(duration_seconds), {_MOST})"
+        f" max(duration_seconds), {finite_mean('duration_seconds')}"
     )
 
 

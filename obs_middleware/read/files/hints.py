@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from obs_middleware.read.files.archives import head_of
-from obs_middleware.read.files.sources import Source
+from obs_middleware.read.files.sources import STDIN, Source
 from obs_middleware.read.files.wrappers import parsed
+from obs_middleware.read.kinds import WORDS
 
 __all__ = ["hint_of"]
 
@@ -28,14 +29,16 @@ _FORMATS: Final = {
     b"<html": "an HTML page",
 }
 _TAR_MARK: Final = (b"ustar", 257)
-_TOOK: Final = re.compile(r"Request took [0-9]+\.[0-9]+ seconds")
+_TOOK: Final = re.compile(rf"(?:{'|'.join(WORDS)}) took [0-9]+\.[0-9]+ seconds")
 _ACCESS: Final = re.compile(rb'^\S+ \S+ \S+ \[[^\]]+\] "[A-Z]+ [^"]*" [0-9]{3} ', re.MULTILINE)
 _DEPTH: Final = 8
 
 
 def hint_of(sources: Sequence[Source]) -> str:
-    """Return a hint on the first of *sources* that looks like something, with ``: `` before it; else nothing."""
+    """Return a hint on the first of *sources* that looks like something, with punctuation before it; else nothing."""
     for source in sources:
+        if source.name == STDIN and not source.path.stat().st_size:
+            return ", because nothing came in: name a log file, or pipe one in (obs-middleware --help)"
         head = head_of(source.path, source.compression, _SAMPLE_BYTES)
         found = _format_of(head) or _wrapping_of(head)
         if found is not None:

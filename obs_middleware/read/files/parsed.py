@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from obs_middleware.read.answers import ParsedLine
 from obs_middleware.read.files.columns import quoted
 from obs_middleware.read.files.lines import line_rows
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.wrappers import line_inside, parsed, records_in
+from obs_middleware.read.kinds import KINDS, REQUEST
+from obs_middleware.read.parsed_line import ParsedLine
 from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["LineParser"]
@@ -38,7 +39,8 @@ class LineParser:
         self._parameters = wanted.parameters
         rows = line_rows(frozenset({*fields, *wanted.fields}), "SELECT unnest(?::VARCHAR[]) AS line", keep=True)
         self._query = (
-            f"SELECT _obs_line, _obs_request AND duration_seconds >= 0, ({wanted.sql}) IS TRUE,"
+            f"SELECT _obs_line, CASE WHEN _obs_unit AND duration_seconds >= 0"
+            f" THEN coalesce(kind, '{REQUEST.name}') END, ({wanted.sql}) IS TRUE,"
             f" {', '.join(map(quoted, fields))} FROM ({rows})"
         )
         self._connection = connection.cursor()
@@ -49,8 +51,8 @@ class LineParser:
         """Yield the lines that pass, in their order."""
         whole = [inner for line in lines for inner in _lines_inside(line)]
         found = self._connection.execute(self._query, [*self._parameters, whole]).fetchall()
-        for text, is_request, passes, *values in found:
-            line = ParsedLine(text, dict(zip(self._fields, values, strict=True)), bool(is_request))
+        for text, kind, passes, *values in found:
+            line = ParsedLine(text, dict(zip(self._fields, values, strict=True)), KINDS.get(kind, kind and REQUEST))
             if not self._filters or (line.is_event and passes):
                 yield line
 

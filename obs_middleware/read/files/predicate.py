@@ -6,6 +6,7 @@ Read. Every name is a quoted identifier and every value a parameter, so text fro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ import duckdb
 from obs_middleware.read.errors import ExpressionError
 from obs_middleware.read.files.columns import columns_of, quoted
 from obs_middleware.read.schemas import ALL_SCHEMAS, type_of
-from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some, fields_of
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Has, Missing, Not, Some, fields_of
 
 __all__ = ["Predicate", "check_predicate", "predicate"]
 
@@ -47,6 +48,9 @@ def _sql(condition: Condition, parameters: list[str | float | bool]) -> str:
     match condition:
         case Compared():
             return _compared(condition, parameters)
+        case Has(field=field, value=value):
+            parameters.append(json.dumps(value))
+            return f"(contains({quoted(field)}, ?))"
         case Missing(field=field):
             return f"({quoted(field)} IS NULL)"
         case Not(of=inner):

@@ -7,11 +7,10 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from obs_middleware.read.answers import (
     FEW,
-    SLOW_FIELDS,
     Bin,
     Count,
     ErrorRow,
@@ -26,6 +25,7 @@ from obs_middleware.read.answers import (
     most_time_first,
 )
 from obs_middleware.read.errors import SourceError
+from obs_middleware.read.files.bands import FileBands
 from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.formulas import (
     BAR,
@@ -40,12 +40,12 @@ from obs_middleware.read.files.formulas import (
     utc,
 )
 from obs_middleware.read.files.predicate import predicate
-from obs_middleware.read.files.side import FileSide, key_of, keys_of, same_keys, wanted_keys
+from obs_middleware.read.files.side import key_of, keys_of, same_keys, wanted_keys
+from obs_middleware.read.kinds import Kind
 from obs_middleware.read.where.conditions import Condition
 
 __all__ = ["FileRequests"]
 
-_FAILURE: Final = ("error_type", "status", "outcome", "method", "route")
 _NUMBERS: Final = itertools.count()
 """Numbers of the tables of `FileRequests.matching`."""
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
@@ -65,8 +65,14 @@ class _Times(NamedTuple):
     odd_times: tuple[dt.datetime, ...] = ()
 
 
+def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return names and values; a time gets its zone."""
+    pairs = zip(names, values, strict=True)
+    return {name: utc(value) if isinstance(value, dt.datetime) else value for name, value in pairs}
+
+
 @dataclass(frozen=True, slots=True)
-class FileRequests(FileSide):
+class FileRequests(FileBands):
     """
     The requests of files, which were read into a table.
 
@@ -77,6 +83,11 @@ class FileRequests(FileSide):
     chosen: Chosen = field(default_factory=dict)
 
     @property
+    def kind(self) -> Kind:
+        """The kind of the units of work."""
+        return self.log.kind
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The names of the files."""
         return self.log.sources
@@ -85,6 +96,7 @@ class FileRequests(FileSide):
     def lines(self) -> Lines:
         """The lines that were read."""
         kinds = (
+            *(Count(f"{kind.name} lines", number) for kind, number in self.log.elsewhere.items()),
             Count("other log lines", self.log.others),
             Count("repeated, with the same event_id", self.log.repeated),
             Count("skipped, not understood", self.log.skipped),
@@ -125,7 +137,7 @@ class FileRequests(FileSide):
         self._rows(f"CREATE TEMP TABLE {table} AS SELECT * FROM {self._table} WHERE {wanted.sql}", wanted.parameters)
         ((n,),) = self._rows(f"SELECT count(*) FROM {table}")
         if not n:
-            raise SourceError(f"{', '.join(self.sources)}: no request on one side")
+            raise SourceError(f"{', '.join(self.sources)}: no {self.kind.name} on one side")
         filtered = self.log.filtered + self.log.requests - n
         return FileRequests(replace(self.log, table=table, requests=n, filtered=filtered))
 
@@ -221,12 +233,13 @@ class FileRequests(FileSide):
 
     def slowest(self, limit: int | None) -> tuple[SlowRequest, ...]:
         """Return the requests that took longest, at most *limit*."""
+        names = self.kind.slow_fields
         rows = self._rows(
-            f"SELECT duration_seconds, {', '.join(map(quoted, SLOW_FIELDS))} FROM {self._table}"
-            " ORDER BY duration_seconds DESC, timestamp, request_id LIMIT ?",
+            f"SELECT duration_seconds, {', '.join(map(quoted, names))} FROM {self._table}"
+            f" ORDER BY duration_seconds DESC, timestamp, {self.kind.id} LIMIT ?",
             [limit],
         )
-        return tuple(SlowRequest(seconds, utc(moment), *rest) for seconds, moment, *rest in rows)
+        return tuple(SlowRequest(seconds, _named(names, values)) for seconds, *values in rows)
 
     def course(self, every: float) -> tuple[Slice, ...]:
         """Return the time span cut into slices of *every* seconds. A line without a time, or an odd one, is in none."""
@@ -275,20 +288,20 @@ class FileRequests(FileSide):
         )
 
     def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
-        """Return failed requests by type, status, method and route, the most frequent first, and the number of rows."""
-        keys = ", ".join(_FAILURE)
+        """Return failed requests by type, status and keys, the most frequent first, and the number of rows."""
+        by = ("error_type", "status", "outcome", *self.kind.by)
+        keys = ", ".join(by)
         ((total,),) = self._rows(f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {self._table} WHERE {FAILED})")
         rows = self._rows(
             f"SELECT sum({WEIGHT}), {keys}, arg_max(error_message, timestamp), max(timestamp),"
-            f" arg_max(request_id, timestamp) FROM {self._table} WHERE {FAILED}"
-            f" GROUP BY {keys} ORDER BY 1 DESC, error_type, status, method, route LIMIT ?",
+            f" arg_max({self.kind.id}, timestamp) FROM {self._table} WHERE {FAILED}"
+            f" GROUP BY {keys} ORDER BY 1 DESC, {keys} LIMIT ?",
             [limit],
         )
-        names = (*_FAILURE, "error_message", "last_seen", "request_id")
-        found = []
-        for weight, *values in rows:
-            row = dict(zip(names, values, strict=True))
-            found.append(ErrorRow(round(weight), **{**row, "last_seen": utc(row["last_seen"])}))
+        found = [
+            ErrorRow(round(weight), error, message, status, outcome, tuple(own), utc(last), newest)
+            for weight, error, status, outcome, *own, message, last, newest in rows
+        ]
         return tuple(found), total
 
     def services(self) -> tuple[Count, ...]:

@@ -12,7 +12,7 @@ from obs_middleware.read.files.columns import quoted
 from obs_middleware.read.files.formulas import QUANTILES, TOTALS, WEIGHT, group_of, utc
 from obs_middleware.read.files.table import Log
 
-__all__ = ["FileSide", "key_of", "keys_of", "same_keys", "wanted_keys"]
+__all__ = ["FileSide", "key_columns", "key_of", "keys_of", "same_keys", "unnested", "wanted_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +36,24 @@ class FileSide:
     def figures(self, by: Sequence[str], groups: Sequence[Ranked]) -> dict[Keys, Group]:
         """Return the figures of *groups*. They have no share."""
         rows = self._rows(
-            f"WITH wanted AS (SELECT {_unnested(by)}) SELECT {wanted_keys(by)}, {TOTALS}, {QUANTILES}"
+            f"WITH wanted AS (SELECT {unnested(by)}) SELECT {wanted_keys(by)}, {TOTALS}, {QUANTILES}"
             f" FROM {self._table} AS r JOIN wanted ON {same_keys(by)} GROUP BY ALL",
-            _columns(by, [group.keys for group in groups]),
+            key_columns(by, [group.keys for group in groups]),
         )
         return {row[: len(by)]: group_of(row[: len(by)], row[len(by) :], None) for row in rows}
 
     def durations_at(self, by: Sequence[str], ranks: Mapping[Ranked, Sequence[int]]) -> dict[Keys, dict[int, float]]:
         """Return the durations of groups at *ranks*."""
-        columns = ", ".join(map(quoted, dict.fromkeys([*by, "duration_seconds"])))
-        keys = ", ".join(map(key_of, by))
         pairs = [(group.keys, rank) for group, wanted in ranks.items() for rank in wanted]
+        same = " AND ".join(f"wanted.k{number} IS NOT DISTINCT FROM r.k{number}" for number in range(len(by)))
+        # One sorted list for each group: half the cost of a window with the rank of each row.
         rows = self._rows(
-            f"WITH wanted AS (SELECT unnest(?::BIGINT[]) AS rank, {_unnested(by)}), r AS (SELECT {columns},"
-            f" row_number() OVER (PARTITION BY {keys} ORDER BY duration_seconds) AS _obs_rank FROM {self._table})"
-            f" SELECT rank, duration_seconds, {wanted_keys(by)}"
-            f" FROM r JOIN wanted ON r._obs_rank = wanted.rank AND {same_keys(by)}",
-            [[rank for _, rank in pairs], *_columns(by, [one for one, _ in pairs])],
+            f"WITH single AS (SELECT unnest(?::BIGINT[]) AS rank, {unnested(by)}),"
+            " wanted AS (SELECT list(rank) AS ranks, * EXCLUDE (rank) FROM single GROUP BY ALL),"
+            f" r AS (SELECT list_sort(list(duration_seconds)) AS durations, {keys_of(by)} FROM {self._table}"
+            f" GROUP BY ALL) SELECT unnest(ranks), unnest(list_select(durations, ranks)), {wanted_keys(by)}"
+            f" FROM r JOIN wanted ON {same}",
+            [[rank for _, rank in pairs], *key_columns(by, [one for one, _ in pairs])],
         )
         found: dict[Keys, dict[int, float]] = {}
         for rank, seconds, *keys in rows:
@@ -75,13 +76,13 @@ class FileSide:
         """Return counts of the requests of groups in slices of *every*."""
         step = every // dt.timedelta(microseconds=1)
         rows = self._rows(
-            f"WITH wanted AS (SELECT unnest(?::DOUBLE[]) AS median, {_unnested(by)}),"
+            f"WITH wanted AS (SELECT unnest(?::DOUBLE[]) AS median, {unnested(by)}),"
             f" start AS (SELECT min(epoch_us(timestamp)) AS moment FROM {self._table})"
             f" SELECT (epoch_us(timestamp) - start.moment) // {step}, sum({WEIGHT}), count(*),"
             f" count(*) FILTER (duration_seconds > median), {wanted_keys(by)}"
             f" FROM {self._table} AS r JOIN wanted ON {same_keys(by)}, start"
             " WHERE timestamp IS NOT NULL GROUP BY ALL",
-            [[*medians.values()], *_columns(by, [group.keys for group in medians])],
+            [[*medians.values()], *key_columns(by, [group.keys for group in medians])],
         )
         found: dict[Keys, dict[int, SliceCount]] = {}
         for number, requests, n, above, *keys in rows:
@@ -119,10 +120,11 @@ def same_keys(by: Sequence[str]) -> str:
     return " AND ".join(f"wanted.k{number} IS NOT DISTINCT FROM r.{key_of(field)}" for number, field in enumerate(by))
 
 
-def _unnested(by: Sequence[str]) -> str:
-    """Return the columns of a table ``wanted``, whose parameters are `_columns`."""
+def unnested(by: Sequence[str]) -> str:
+    """Return the columns of a table ``wanted``, whose parameters are `key_columns`."""
     return ", ".join(f"unnest(?::VARCHAR[]) AS k{number}" for number in range(len(by)))
 
 
-def _columns(by: Sequence[str], keys: Sequence[Keys]) -> list[list[str | None]]:
+def key_columns(by: Sequence[str], keys: Sequence[Keys]) -> list[list[str | None]]:
+    """Return the parameters of `unnested`: for each field a list with the keys of the groups."""
     return [[one[number] for one in keys] for number in range(len(by))]

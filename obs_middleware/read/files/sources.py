@@ -19,13 +19,22 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
+import duckdb
+
 from obs_middleware.read.errors import SourceError, UnreadableError
-from obs_middleware.read.files.archives import FOR_DUCKDB, compression_of, head_of, opened, unpack
+from obs_middleware.read.files.archives import FOR_DUCKDB, PACK, compression_of, head_of, opened, unpack
 from obs_middleware.read.files.copies import PLAIN, Shape, copy_lines, shape_of
+from obs_middleware.read.packs.layout import Layout
+from obs_middleware.read.packs.objects import schemas_in
+from obs_middleware.read.packs.rows import PARQUET, kept_lines, layout_of, lines_in
+from obs_middleware.read.packs.text import ODD, bytes_of
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
 
-__all__ = ["Source", "copy_of", "find_sources", "scratch_folder", "stats_of"]
+__all__ = ["STDIN", "Source", "copy_of", "expand", "find_sources", "scratch_folder", "stats_of"]
+
+STDIN: Final = "standard input"
+"""The name of a pipe."""
 
 _SAMPLE_BYTES: Final = 1 << 16
 
@@ -43,6 +52,7 @@ class Source:
         is_cut: Whether the last line is JSON without an end, as in a file that is being written.
         shape: What keeps DuckDB from reading it; nothing in the result of `find_sources`.
         left_out: The number of lines that a copy does not have.
+        layout: The columns of a pack; None for any other file.
     """
 
     name: str
@@ -52,6 +62,7 @@ class Source:
     is_cut: bool = False
     shape: Shape = PLAIN
     left_out: int = 0
+    layout: Layout | None = None
 
 
 @contextmanager
@@ -109,9 +120,9 @@ class _Search:
         """Add the files of *name*, or the reason why there are none."""
         try:
             if name == "-":
-                self._add_pipe(getattr(self._stdin, "buffer", self._stdin), "standard input")
+                self._add_pipe(getattr(self._stdin, "buffer", self._stdin), STDIN)
                 return
-            expanded = _expand(name)
+            expanded = expand(name)
         except UnreadableError as error:
             self._faults.append(str(error))
             return
@@ -127,7 +138,9 @@ class _Search:
         path = Path(name)
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
-            raise UnreadableError(f"{name}: is a directory: name its files, for example {name.rstrip('/')}/*.log*")
+            raise UnreadableError(
+                f"{name}: is a directory without packs: name its files, for example {name.rstrip('/')}/*.log*"
+            )
         if not stat.S_ISREG(about.st_mode):
             with path.open("rb") as pipe:
                 self._add_pipe(pipe, name)
@@ -151,7 +164,7 @@ class _Search:
 
     def _add(self, name: str, path: Path) -> None:
         """Add a file, or a copy that DuckDB can read."""
-        source = _described(name, path)
+        source = _packed(name, path, self._scratch) or _described(name, path)
         while source.shape or source.compression not in FOR_DUCKDB:
             before, source = source.path, copy_of(source, self._scratch, self._remarks)
             if before.parent == self._scratch:
@@ -162,17 +175,44 @@ class _Search:
 def stats_of(name: str) -> list[os.stat_result]:
     """Return the status of the files that *name* means, as in `find_sources`. A file that is missing is left out."""
     with suppress(OSError, ValueError, SourceError):
-        return [os.fstat(sys.stdin.fileno())] if name == "-" else [Path(one).stat() for one in _expand(name)]
+        return [os.fstat(sys.stdin.fileno())] if name == "-" else [Path(one).stat() for one in expand(name)]
     return []
 
 
-def _expand(name: str) -> list[str]:
+def expand(name: str) -> list[str]:
+    """
+    Return the names of the files that *name* means: those of a pattern, and the packs in a folder.
+
+    Raises:
+        UnreadableError: No file matches the pattern.
+    """
+    if os.path.isdir(name):  # noqa: PTH112 -- raises nothing
+        return sorted(map(str, Path(name).rglob("*.parquet"))) or [name]
     if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110 -- raises nothing
         matching = [one for one in glob.glob(name, recursive=True) if Path(one).is_file()]  # noqa: PTH207 -- absolute patterns too
         if not matching:
             raise UnreadableError(f"{name}: no file matches this pattern")
         return sorted(matching, key=lambda one: (Path(one).stat().st_mtime_ns, one))
     return [name]
+
+
+def _packed(name: str, path: Path, scratch: Path) -> Source | None:
+    """Return a pack, or a copy of its lines if DuckDB cannot read these as they are; None for any other file."""
+    with path.open("rb") as file:
+        if file.read(len(PARQUET)) != PARQUET:
+            return None
+    with duckdb.connect() as connection:
+        layout = layout_of(connection, path)
+        if layout is None:
+            return None
+        if sample := kept_lines(connection, path):
+            text = b"\n".join(map(bytes_of, sample))
+            if any(line.startswith(ODD) for line in sample) or shape_of([text], len(text) + 1, None):
+                descriptor, copy = tempfile.mkstemp(dir=scratch)
+                with os.fdopen(descriptor, "wb") as target:
+                    target.writelines(bytes_of(line) + b"\n" for line in lines_in(connection, path, layout))
+                return _described(name, Path(copy))
+    return Source(name, path, PACK, schemas_in(layout), layout=layout)
 
 
 def _described(name: str, path: Path) -> Source:
@@ -225,6 +265,8 @@ def copy_of(source: Source, scratch: Path, remarks: Remarks) -> Source:
     Raises:
         UnreadableError: Nothing can be read.
     """
+    if source.layout is not None:
+        raise UnreadableError(f"{source.name}: the pack is damaged")
     descriptor, name = tempfile.mkstemp(dir=scratch)
     os.close(descriptor)
     copy = Path(name)

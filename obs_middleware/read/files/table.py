@@ -9,9 +9,11 @@ were found in samples, and `line_rows` only for lines that it did not understand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from obs_middleware.read.errors import ExpressionError, UnreadableError
 from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.lines import (
     json_rows,
+    kept_lines_of,
     line_rows,
     lines_of,
     not_opening_like,
@@ -28,6 +31,7 @@ from obs_middleware.read.files.lines import (
 )
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, copy_of
+from obs_middleware.read.kinds import KINDS, REQUEST, Kind
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS
 
@@ -36,23 +40,27 @@ __all__ = ["Log", "connect", "read_log"]
 MEMORY: Final = "1500MiB"
 """Memory that DuckDB may use before it writes to disk. The rest of the process needs about 100 MiB."""
 
-_UNKNOWN, _REQUEST, _FILTERED, _OTHER, _UNCLEAR = range(5)
+_UNKNOWN, _WANTED, _FILTERED, _OTHER, _UNCLEAR, _FIRST = range(6)
+"""Classes of lines. From `_FIRST` on, they are units of the other kinds, in the order of `KINDS`."""
+_OF_UNIT: Final = f"_obs_class IN ({_WANTED}, {_FILTERED}) OR _obs_class >= {_FIRST}"
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """
-    The result of reading: a table with a row for each request, and counts of the lines.
+    The result of reading: a table with a row for each unit of work of one kind, and counts of the lines.
 
     Attributes:
         connection: The connection to the DuckDB database with the table.
         table: The name of the table.
         sources: The names of the files.
         requests: The number of rows in the table.
-        filtered: Request lines that do not pass the filters.
-        others: Log lines that are no request lines.
+        filtered: Lines of units of the kind that do not pass the filters.
+        others: Log lines that are of no unit.
         skipped: Lines that were not understood: of other programs, or damaged.
-        repeated: Request lines that are there again, with the same id of the event. They are in none of the others.
+        repeated: Lines of units that are there again, with the same id of the event. They are in none of the others.
+        kind: The kind of the units.
+        elsewhere: Lines of units of other kinds: kind -> number.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -63,11 +71,14 @@ class Log:
     others: int
     skipped: int
     repeated: int = 0
+    kind: Kind = REQUEST
+    elsewhere: Mapping[Kind, int] = field(default_factory=dict)
 
     @property
     def lines(self) -> int:
         """The number of all lines."""
-        return self.requests + self.filtered + self.others + self.skipped + self.repeated
+        known = self.requests + self.filtered + self.others + self.skipped + self.repeated
+        return known + sum(self.elsewhere.values())
 
 
 @contextmanager
@@ -108,9 +119,10 @@ def read_log(  # noqa: PLR0913 -- each is needed
     scratch: Path,
     table: str = "requests",
     remarks: Remarks | None = None,
+    kind: Kind = REQUEST,
 ) -> Log:
     """
-    Read *sources* and keep *fields* of the requests that match *predicate*, in *table*.
+    Read *sources* and keep *fields* of the units of *kind* that match *predicate*, in *table*.
 
     A file that cannot be read is one of *remarks*.
 
@@ -119,7 +131,7 @@ def read_log(  # noqa: PLR0913 -- each is needed
     """
     remarks = Remarks() if remarks is None else remarks
     reading = _Reading(
-        connection, sorted({"duration_seconds", "timestamp", *fields}), predicate, scratch, table, remarks
+        connection, sorted({"duration_seconds", "timestamp", *fields}), predicate, scratch, table, remarks, kind
     )
     reading.run(sources)
     return reading.log(sources)
@@ -132,6 +144,7 @@ class _Reading:
     Attributes:
         left_out: Lines that were not given to DuckDB.
         recognised: Lines that only a later pass understood.
+        _once: Whether the packs say that no line is there twice.
     """
 
     def __init__(  # noqa: PLR0913 -- each is needed
@@ -142,6 +155,7 @@ class _Reading:
         scratch: Path,
         table: str,
         remarks: Remarks,
+        kind: Kind,
     ) -> None:
         self._connection = connection
         self._table = table
@@ -149,56 +163,66 @@ class _Reading:
         self._predicate = predicate
         self._scratch = scratch
         self._remarks = remarks
+        self._kind = kind
         self._faults: list[str] = []
-        self._parts: list[str] = []
+        self._parts: dict[str, Counter[int]] = {}
+        self._numbers = itertools.count()
+        self._once = False
         self.left_out = 0
         self.recognised = 0
 
     def log(self, sources: Sequence[Source]) -> Log:
-        columns = ", ".join(["_obs_kind", "_obs_event", *map(quoted, self._fields)])
+        columns = ", ".join(["_obs_class", "_obs_event", *map(quoted, self._fields)])
         rows = " UNION ALL ".join(f"SELECT {columns} FROM {part}" for part in self._parts)
-        counts = self._counts(rows)
+        counts = sum(self._parts.values(), Counter[int]())
         repeated = 0
         if self._are_repeated(rows):
             name = f"{self._table}_once"
-            same = "PARTITION BY _obs_event, _obs_kind, timestamp, duration_seconds"
+            same = "PARTITION BY _obs_event, _obs_class, timestamp, duration_seconds"
             self._connection.execute(
                 f"CREATE TEMP TABLE {name} AS SELECT * FROM ({rows}) QUALIFY _obs_event IS NULL"
-                f" OR _obs_kind NOT IN ({_REQUEST}, {_FILTERED}) OR row_number() OVER ({same}) = 1"
+                f" OR NOT ({_OF_UNIT}) OR row_number() OVER ({same}) = 1"
             )
             rows = f"FROM {name}"
             once = self._counts(rows)
-            repeated, counts = sum(counts.values()) - sum(once.values()), once
-        self._connection.execute(
-            f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({rows}) WHERE _obs_kind = {_REQUEST}"
-        )
+            repeated, counts = counts.total() - once.total(), once
+        # Without other lines, there is no need to read what tells them apart.
+        wanted = "true" if counts.keys() == {_WANTED} else f"_obs_class = {_WANTED}"
+        self._connection.execute(f"CREATE TEMP VIEW {self._table} AS SELECT * FROM ({rows}) WHERE {wanted}")
         return Log(
             self._connection,
             self._table,
             tuple(dict.fromkeys(source.name for source in sources)),
-            requests=counts.get(_REQUEST, 0),
-            filtered=counts.get(_FILTERED, 0),
-            others=counts.get(_OTHER, 0),
-            skipped=counts.get(_UNKNOWN, 0) + self.left_out - self.recognised,
+            requests=counts[_WANTED],
+            filtered=counts[_FILTERED],
+            others=counts[_OTHER],
+            skipped=counts[_UNKNOWN] + self.left_out - self.recognised,
             repeated=repeated,
+            kind=self._kind,
+            elsewhere={kind: counts[_FIRST + n] for n, kind in enumerate(KINDS.values()) if _FIRST + n in counts},
         )
 
-    def _counts(self, rows: str) -> dict[int, int]:
-        return dict(self._connection.execute(f"SELECT _obs_kind, count(*) FROM ({rows}) GROUP BY _obs_kind").fetchall())
+    def _counts(self, rows: str, more: str = "0") -> Counter[int]:
+        """Return the numbers of *rows* by class. *more* is an aggregate to compute beside them."""
+        counted = f"SELECT _obs_class, count(*), {more} FROM ({rows}) GROUP BY _obs_class"
+        return Counter({number: n for number, n, _ in self._connection.execute(counted).fetchall()})
 
     def _are_repeated(self, rows: str) -> bool:
-        """Return whether a request line is there twice, for example because a shipper has sent it again."""
+        """Return whether the line of a unit is there twice, for example because a shipper has sent it again."""
+        if self._once:
+            return False
         found = self._connection.execute(
-            f"SELECT count(_obs_event) > count(DISTINCT _obs_event) FROM ({rows})"
-            f" WHERE _obs_kind IN ({_REQUEST}, {_FILTERED})"
+            f"SELECT count(_obs_event) > count(DISTINCT _obs_event) FROM ({rows}) WHERE {_OF_UNIT}"
         ).fetchone()
         return bool(found and found[0])
 
     def run(self, sources: Sequence[Source]) -> None:
-        groups: dict[tuple[str, bool], list[Source]] = {}
+        groups: dict[tuple[object, ...], list[Source]] = {}
         for source in sources:
-            groups.setdefault((source.compression, bool(source.schemas)), []).append(source)
+            groups.setdefault((source.compression, bool(source.schemas), source.layout), []).append(source)
         self.left_out = sum(source.left_out for source in sources)
+        days = [source.layout.day if source.layout else "" for source in sources]
+        self._once = all(days) and len(set(days)) == len(days)
         for group in groups.values():
             self._read(group)
         if self._faults and not self._parts:
@@ -230,54 +254,69 @@ class _Reading:
             raise UnreadableError(f"{copy.name}: {str(error).splitlines()[0]}") from error
 
     def _read_whole(self, group: list[Source]) -> None:
-        name = f"{self._table}_part_{len(self._parts)}"
+        name = f"{self._table}_part_{next(self._numbers)}"
         if not group[0].schemas:
-            self._insert(name, line_rows(self._inside, lines_of(group)))
-            self._parts.append(name)
+            self._parts[name] = self._insert(name, line_rows(self._inside, lines_of(group)))
             return
         schemas = tuple(schema for schema in ALL_SCHEMAS if any(schema in source.schemas for source in group))
         cut = sum(source.is_cut for source in group)
-        self._insert(name, json_rows(self._inside, group, schemas))
-        if self._count(name, _UNCLEAR):
+        packed = group[0].layout is not None
+        counts = self._insert(name, json_rows(self._inside, group, schemas), packed=packed)
+        if _UNCLEAR in counts:
             # There is a schema that was in no sample.
             schemas = ALL_SCHEMAS
-            self._insert(name, json_rows(self._inside, group, schemas))
-        if self._count(name, _UNKNOWN) > cut:
+            counts = self._insert(name, json_rows(self._inside, group, schemas), packed=packed)
+        if counts[_UNKNOWN] > cut:
             # There are lines that are not JSON, or JSON without even a message.
             rest = f"{name}_rest"
-            lines = lines_of(group, not_opening_like(schemas))
-            self._insert(rest, line_rows(self._inside, lines, unless_known_as=schemas))
-            self._connection.execute(f"DELETE FROM {rest} WHERE _obs_kind = {_UNKNOWN}")
-            self.recognised += self._count(rest)
-            self._parts.append(rest)
-        self._parts.append(name)
+            if packed:
+                lines = line_rows(self._inside, kept_lines_of(group))
+            else:
+                lines = line_rows(self._inside, lines_of(group, not_opening_like(schemas)), unless_known_as=schemas)
+            found = self._insert(rest, lines)
+            self._connection.execute(f"DELETE FROM {rest} WHERE _obs_class = {_UNKNOWN}")
+            del found[_UNKNOWN]
+            self.recognised += found.total()
+            self._parts[rest] = found
+            self._once = self._once and found.keys() <= {_OTHER}
+        self._parts[name] = counts
 
     @property
     def _inside(self) -> frozenset[str]:
         return frozenset({*self._fields, *self._predicate.fields, "event_id"})
 
-    def _insert(self, name: str, rows: str) -> None:
-        """Make the table *name* of *rows*."""
-        columns = ", ".join(map(quoted, self._fields))
-        self._connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS"
-            f" SELECT {_kind(self._predicate)} AS _obs_kind, {_EVENT} AS _obs_event, {columns} FROM ({rows})",
-            list(self._predicate.parameters),
-        )
+    def _insert(self, name: str, rows: str, *, packed: bool = False) -> Counter[int]:
+        """
+        Make the table *name* of *rows*, and return the numbers of its rows by class.
 
-    def _count(self, name: str, kind: int | None = None) -> int:
-        where = "" if kind is None else f"WHERE _obs_kind = {kind}"
-        (count,) = self._connection.execute(f"SELECT count(*) FROM {name} {where}").fetchone() or (0,)
-        return int(count)
+        If *rows* are of packs, make a view: to read a few columns again costs less than to copy all of them. Damage in
+        any of them is found here.
+        """
+        columns = ", ".join(map(quoted, self._fields))
+        parameters = list(self._predicate.parameters)
+        viewed = packed and not parameters
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP {'VIEW' if viewed else 'TABLE'} {name} AS"
+            f" SELECT {_class(self._predicate, self._kind)} AS _obs_class, {_EVENT} AS _obs_event,"
+            f" {columns} FROM ({rows})",
+            parameters,
+        )
+        read = columns if self._once else f"_obs_event, {columns}"
+        return self._counts(f"FROM {name}", f"bit_xor(hash({read}))" if viewed else "0")
 
 
 # A number of 64 bits takes less memory than a text, and is counted faster.
 _EVENT: Final = "CASE WHEN event_id IS NOT NULL THEN hash(event_id) END"
 
 
-def _kind(predicate: Predicate) -> str:
+def _class(predicate: Predicate, kind: Kind) -> str:
+    """Return the SQL for the class of a line."""
+    names = [*KINDS]
+    # A word that is no kind is an application's, on a request line of an older version.
+    number = f"greatest(coalesce(list_position([{', '.join(map(literal, names))}], kind), 1) - 1, 0)"
     return (
-        "CASE WHEN duration_seconds >= 0 AND isfinite(duration_seconds) AND _obs_request"
-        f" THEN CASE WHEN {predicate.sql} THEN {_REQUEST} ELSE {_FILTERED} END"
+        "CASE WHEN duration_seconds >= 0 AND isfinite(duration_seconds) AND _obs_unit THEN"
+        f" CASE WHEN {number} <> {names.index(kind.name)} THEN {_FIRST} + {number}"
+        f" WHEN {predicate.sql} THEN {_WANTED} ELSE {_FILTERED} END"
         f" WHEN _obs_unclear THEN {_UNCLEAR} WHEN level IS NOT NULL THEN {_OTHER} ELSE {_UNKNOWN} END::UTINYINT"
     )

@@ -109,6 +109,11 @@ class Client:
             raise SourceError(f"{self.url}: no such index: {index}")
         return Fields(f"{self.url}/{index}", answer["fields"])
 
+    def types(self, index: str, pattern: str) -> dict[str, set[str]]:
+        """Return the fields of *index* that match *pattern*, for example ``app.*_seconds``: name -> types."""
+        answer = self._ask(index, {"fields"}, self._client.field_caps, params={"fields": pattern})
+        return {name: set(types) for name, types in answer["fields"].items()}
+
     @contextmanager
     def understood(self) -> Iterator[None]:
         """Turn the exceptions of code that reads an answer of an unknown form into a message for the user."""

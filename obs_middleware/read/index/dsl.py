@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Has, Missing, Not, Some
 
 __all__ = ["IndexField", "Query", "lucene", "query"]
 
@@ -70,10 +70,14 @@ def _query(condition: Condition, find: Find, *, holds: bool) -> Query:
         case Not(of=inner):
             return _query(inner, find, holds=not holds)
         case Every(of=parts) | Some(of=parts):
-            queries = [_query(part, find, holds=holds) for part in parts] or [_ALWAYS if holds else _NEVER]
-            if isinstance(condition, Every) is holds:
+            every = isinstance(condition, Every) is holds
+            queries = [_query(part, find, holds=holds) for part in parts] or [_ALWAYS if every else _NEVER]
+            if every:
                 return {"bool": {"filter": queries}}
             return {"bool": {"should": queries, "minimum_should_match": 1}}
+        case Has(field=name, value=value):
+            # A search engine looks at each value of a list.
+            return _query(Compared(name, "=" if holds else "<>", value), find, holds=True)
         case Missing(field=name):
             found = find(name)
             exists: Query = _NEVER if found is None else {"exists": {"field": found.name}}

@@ -6,14 +6,16 @@ Read. An index contains lines of the schema ``ecs``.
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from obs_middleware.read.errors import ExpressionError, SourceError
 from obs_middleware.read.index.dsl import NUMBERS, TIMES, IndexField
-from obs_middleware.read.schemas import SCHEMAS, TYPES
+from obs_middleware.read.schemas import LISTS, SCHEMAS, TYPES
 
-__all__ = ["Fields", "names_of", "value_in"]
+__all__ = ["Fields", "field_in", "names_of", "value_in"]
 
 _FULL_TEXT: Final = frozenset({"text", "match_only_text"})
 _SCHEMA: Final = SCHEMAS["ecs"]
@@ -114,6 +116,16 @@ class Fields:
 
 def _alike(types: Iterable[str]) -> bool:
     return set(types) <= NUMBERS or set(types) <= TIMES
+
+
+def field_in(document: Any, field: str) -> Any:
+    """Return the value of a field of the package in a document, in the units of the flat schema."""
+    value = value_in(document, _ECS[field].split("."))
+    if field == "timestamp" and isinstance(value, str):
+        return dt.datetime.fromisoformat(value).astimezone(dt.UTC).replace(tzinfo=None)
+    if field in LISTS and isinstance(value, list):
+        return json.dumps(value)
+    return value / 1e9 if field in _NANOSECONDS and isinstance(value, int | float) else value
 
 
 def value_in(document: Any, path: Sequence[str]) -> Any:

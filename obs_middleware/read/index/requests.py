@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from obs_middleware.read.answers import (
-    SLOW_FIELDS,
     Count,
     ErrorRow,
     Groups,
@@ -24,6 +23,7 @@ from obs_middleware.read.answers import (
     most_time_first,
 )
 from obs_middleware.read.errors import ExpressionError
+from obs_middleware.read.index.bands import IndexBands
 from obs_middleware.read.index.client import understands_answers
 from obs_middleware.read.index.dsl import Query
 from obs_middleware.read.index.fields import value_in
@@ -34,7 +34,7 @@ from obs_middleware.read.index.formulas import (
     weight_of,
 )
 from obs_middleware.read.index.grouping import grouping_of
-from obs_middleware.read.index.side import IndexSide, moment_of
+from obs_middleware.read.index.side import moment_of
 from obs_middleware.read.where.conditions import Condition, Every
 
 __all__ = ["IndexRequests"]
@@ -46,7 +46,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @understands_answers
-class IndexRequests(IndexSide):
+class IndexRequests(IndexBands):
     """The requests of an index."""
 
     @property
@@ -80,7 +80,7 @@ class IndexRequests(IndexSide):
         Raises:
             SourceError: There are none.
         """
-        return IndexRequests(self._client, self._index, self._fields, Every((self._condition, condition)))
+        return IndexRequests(self._client, self._index, self._fields, Every((self._condition, condition)), self.kind)
 
     def overview(self) -> Overview:
         """Return all requests at a glance."""
@@ -128,19 +128,20 @@ class IndexRequests(IndexSide):
         wanted = self._n if limit is None else limit
         if wanted > MOST_HITS:
             raise ExpressionError(
-                f"invalid --limit {limit or 0}: a search engine returns at most {MOST_HITS:,} requests: use a smaller "
-                "number, or narrow the filters"
+                f"invalid --limit {limit or 0}: a search engine returns at most {MOST_HITS:,} {self.kind.plural}: "
+                "use a smaller number, or narrow the filters"
             )
+        names = self.kind.slow_fields
         body = {
             "size": wanted,
             "query": self._query,
             "sort": [{self._names["duration_seconds"]: "desc"}, *self._fields.order()],
-            "_source": [self._source(field) for field in SLOW_FIELDS],
+            "_source": [self._source(field) for field in names],
         }
         found = []
         for hit in self._client.search(self._index, body)["hits"]["hits"]:
-            fields = {field: self._value(hit.get("_source"), field) for field in SLOW_FIELDS}
-            found.append(SlowRequest(hit["sort"][0] / 1e9, **fields))
+            fields = {field: self._value(hit.get("_source"), field) for field in names}
+            found.append(SlowRequest(hit["sort"][0] / 1e9, fields))
         return tuple(found)
 
     def course(self, every: float) -> tuple[Slice, ...]:
@@ -179,29 +180,27 @@ class IndexRequests(IndexSide):
         )
 
     def failures(self, limit: int) -> tuple[tuple[ErrorRow, ...], int]:
-        """Return failed requests by type, status, method and route, the most frequent first, and the number of rows."""
-        by = ("error_type", "status", "outcome", "method", "route")
-        newest = ("error_message", "timestamp", "request_id")
+        """Return failed requests by type, status and keys, the most frequent first, and the number of rows."""
+        by = ("error_type", "status", "outcome", *self.kind.by)
+        newest = ("error_message", "timestamp", self.kind.id)
         hit = {"size": 1, "sort": [{"@timestamp": "desc"}], "_source": [self._source(field) for field in newest]}
         aggregations = self._figures.weighted({"newest": {"top_hits": hit}})
         found = []
         for bucket, keys, _ in self._every_group(by, aggregations, self._figures.failed):
             source = bucket["newest"]["hits"]["hits"][0].get("_source")
-            row = dict(zip(by, keys, strict=True)) | {field: self._value(source, field) for field in newest}
-            row["last_seen"] = row.pop("timestamp")
-            row["status"] = None if row["status"] is None else int(row["status"])
-            found.append(ErrorRow(round(weight_of(bucket)), **row))
-        found.sort(key=lambda one: (-one.count, str(one.error_type), str(one.status), str(one.route)))
+            message, last, of_newest = (self._value(source, field) for field in newest)
+            error, status, outcome, *own = keys
+            number = None if status is None else int(status)
+            found.append(
+                ErrorRow(round(weight_of(bucket)), error, message, number, outcome, tuple(own), last, of_newest)
+            )
+        found.sort(key=lambda one: (-one.count, str(one.error_type), str(one.status), *map(str, one.keys)))
         return tuple(found[:limit]), len(found)
 
     def services(self) -> tuple[Count, ...]:
         """Return the services that the lines name with their numbers of lines, the most frequent first."""
         answer = self._ask({"names": {"terms": {"field": self._names["service"], "size": 100}}})
         return tuple(Count(str(one["key"]), one["doc_count"]) for one in answer["names"]["buckets"])
-
-    def _source(self, field: str) -> str:
-        """Return the name of *field* in a document, which has no keyword beside a text."""
-        return self._names[field].removesuffix(".keyword")
 
     def _value(self, document: Any, field: str) -> Any:
         value = value_in(document, self._source(field).split("."))

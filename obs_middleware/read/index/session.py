@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from obs_middleware.read.bands import MOST_BLOCKS
 from obs_middleware.read.index.access import Access
 from obs_middleware.read.index.client import Client
-from obs_middleware.read.index.dsl import Query, query
-from obs_middleware.read.index.fields import Fields, value_in
+from obs_middleware.read.index.dsl import NUMBERS, Query, query
+from obs_middleware.read.index.fields import Fields, field_in
 from obs_middleware.read.index.requests import IndexRequests
 from obs_middleware.read.index.side import PAGE
+from obs_middleware.read.kinds import KINDS, REQUEST, Kind
+from obs_middleware.read.parsed_line import ParsedLine
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import TYPES
-from obs_middleware.read.where.conditions import Condition, Every, Missing, Not, fields_of, starts_with
+from obs_middleware.read.where.conditions import Condition, Every, Missing, Not, fields_of
 from obs_middleware.read.where.expression import parse
 
 __all__ = ["IndexSession", "open_index"]
@@ -33,6 +36,7 @@ class IndexSession:
         indices: Names or patterns of indices.
         condition: The filters.
         now: The time that ``--since 2h`` counts back from.
+        kind: The kind of the units of work that `requests` returns.
         remarks: Nothing: what a search engine cannot answer is an error.
     """
 
@@ -40,6 +44,7 @@ class IndexSession:
     indices: tuple[str, ...]
     condition: Condition
     now: dt.datetime
+    kind: Kind = REQUEST
     remarks: Remarks = field(default_factory=Remarks)
 
     def requests(
@@ -65,7 +70,16 @@ class IndexSession:
         wanted = {*fields, *fields_of(condition)}
         with self.client.understood():
             found = self.client.fields(index, wanted - {*TYPES})
-            return IndexRequests(self.client, index, found, condition, chosen or {})
+            return IndexRequests(self.client, index, found, condition, self.kind, chosen or {})
+
+    def blocks(self, names: Sequence[str]) -> list[str]:
+        """Return the fields that may be timed blocks: numbers of the application whose names end with ``_seconds``."""
+        del names
+        with self.client.understood():
+            found = self.client.types(",".join(self.indices), "app.*_seconds,labels.*_seconds")
+        numbers = {name.removeprefix("app.") for name, types in found.items() if types <= NUMBERS}
+        texts = {name.removeprefix("labels.") for name in found}
+        return sorted(numbers - texts)[:MOST_BLOCKS]
 
     def lines(self, condition: Condition, names: Sequence[str]) -> Iterator[str]:
         """Yield the documents that match *condition* and the filters, in the order of time."""
@@ -73,15 +87,13 @@ class IndexSession:
         index, wanted, fields = self._wanted(condition)
         yield from map(_line, self._documents(index, wanted, fields))
 
-    def lines_by_request(self, start: str, names: Sequence[str]) -> dict[str, list[str]]:
-        """Return the documents whose request id begins with *start* and that match the filters: id -> lines."""
-        del names
-        index, wanted, fields = self._wanted(starts_with("request_id", start))
-        place = fields.name("request_id").removesuffix(".keyword").split(".")
-        found: dict[str, list[str]] = {}
-        for document in self._documents(index, wanted, fields):
-            found.setdefault(str(value_in(document, place)), []).append(_line(document))
-        return found
+    def parsed(
+        self, condition: Condition, names: Sequence[str], fields: Sequence[str], containing: Sequence[str] = ()
+    ) -> list[ParsedLine]:
+        """Return the documents that match *condition* and the filters, with *fields*, in the order of time."""
+        del names, containing
+        index, wanted, known = self._wanted(condition)
+        return [_parsed(document, fields) for document in self._documents(index, wanted, known)]
 
     def _documents(self, index: str, wanted: Query, fields: Fields) -> Iterator[Mapping[str, Any]]:
         body = {"size": PAGE, "query": wanted, "sort": fields.order(), "track_total_hits": False}
@@ -112,7 +124,7 @@ class IndexSession:
 
 @contextmanager
 def open_index(
-    access: Access, indices: tuple[str, ...], condition: Condition, now: dt.datetime
+    access: Access, indices: tuple[str, ...], condition: Condition, now: dt.datetime, kind: Kind = REQUEST
 ) -> Iterator[IndexSession]:
     """
     Open an `IndexSession`, whose connection is closed at the end of the block.
@@ -122,9 +134,17 @@ def open_index(
         indices: Names or patterns of indices.
         condition: The filters.
         now: The time that ``--since 2h`` counts back from.
+        kind: The kind of the units of work that are asked for.
     """
     with Client(access) as client:
-        yield IndexSession(client, indices, condition, now)
+        yield IndexSession(client, indices, condition, now, kind)
+
+
+def _parsed(document: Mapping[str, Any], fields: Iterable[str]) -> ParsedLine:
+    kind = None
+    if field_in(document, "outcome") is not None and field_in(document, "duration_seconds") is not None:
+        kind = KINDS.get(str(field_in(document, "kind")), REQUEST)
+    return ParsedLine(_line(document), {name: field_in(document, name) for name in fields}, kind)
 
 
 def _line(source: Mapping[str, Any]) -> str:

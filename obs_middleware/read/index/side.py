@@ -14,6 +14,7 @@ from obs_middleware.read.index.dsl import Query, query
 from obs_middleware.read.index.fields import Fields
 from obs_middleware.read.index.formulas import MOST_RATES, Figures, rank_error, seconds_of, weight_of
 from obs_middleware.read.index.grouping import grouping_of
+from obs_middleware.read.kinds import REQUEST, Kind
 from obs_middleware.read.schemas import TYPES
 from obs_middleware.read.where.conditions import Condition
 from obs_middleware.read.where.reasons import none_passes
@@ -41,29 +42,35 @@ class IndexSide:
         index: The name of the index, a pattern, or several of these with commas between them.
         fields: The fields of the index.
         condition: The filters.
+        kind: The kind of the units of work.
         chosen: Percentiles beside `SHARES`.
 
     Raises:
         SourceError: No request passes the filters.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is needed
         self,
         client: Client,
         index: str,
         fields: Fields,
         condition: Condition,
+        kind: Kind = REQUEST,
         chosen: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._client, self._index, self._fields, self._condition = client, index, fields, condition
+        self.kind = kind
         self._names = {field: fields.name(field) for field in TYPES}
-        requests = [{"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")]
+        requests: list[Query] = [
+            *({"exists": {"field": self._names[field]}} for field in ("outcome", "duration_seconds")),
+            query(kind.condition, fields.find),
+        ]
         self._query: Query = {"bool": {"filter": [*requests, query(condition, fields.find)]}}
         time = {"field": self._names["timestamp"]}
         answer = self._ask({"first": {"min": time}, "last": {"max": time}, "rates": Figures(self._names).rates})
         self._n: int = answer["doc_count"]
         if not self._n:
-            raise SourceError(f"{self.sources[0]}: {_why_none(client, index, fields, requests, condition)}")
+            raise SourceError(f"{self.sources[0]}: {_why_none(client, index, fields, requests, condition, kind)}")
         if answer["rates"].get("sum_other_doc_count"):
             raise SourceError(f"{self.sources[0]}: more than {MOST_RATES:,} different sample rates: narrow the filters")
         self._sampled = any(0 < one["key"] < 1 for one in answer["rates"]["buckets"])
@@ -188,7 +195,9 @@ class IndexSide:
                 yield self._figures.group_of(one.keys, answer["groups"]["buckets"][f"g{number}"], everything)
 
 
-def _why_none(client: Client, index: str, fields: Fields, requests: list[Query], condition: Condition) -> str:
+def _why_none(  # noqa: PLR0913 -- each is needed
+    client: Client, index: str, fields: Fields, requests: list[Query], condition: Condition, kind: Kind
+) -> str:
     """Return why no request passes the filters; *requests* are the queries that every request line matches."""
 
     def count(*also: Query) -> int:
@@ -196,8 +205,8 @@ def _why_none(client: Client, index: str, fields: Fields, requests: list[Query],
 
     lines = count()
     if not lines:
-        return "no request line"
-    return none_passes(lines, condition, lambda one: count(query(one, fields.find)) > 0)
+        return f"no {kind.name} line"
+    return none_passes(lines, condition, lambda one: count(query(one, fields.find)) > 0, kind.name)
 
 
 def moment_of(milliseconds: float | None) -> dt.datetime | None:

@@ -1,72 +1,93 @@
 """
-Lines for people: `shown_line`.
+Lines for people: `write_shown`.
 
-A line of the log becomes one line on the screen, and the lines of its traceback follow. Text is inert.
+A line of the log becomes a row, as in the format ``console``, and the lines of its traceback follow.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
-from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS, ParsedLine
-from obs_middleware.read.show.numbers import duration
-from obs_middleware.read.show.text import inert
+from obs_middleware.display.escape import escape_controls
+from obs_middleware.display.row import Line, Part, row
+from obs_middleware.display.terminal import width_of
+from obs_middleware.display.trace import highlighted, trace_lines
+from obs_middleware.read.answers import FAILED_OUTCOMES, FAILED_STATUS
+from obs_middleware.read.other_fields import other_fields
+from obs_middleware.read.parsed_line import ParsedLine
 
-__all__ = ["SHOWN_FIELDS", "failed", "shown_line", "write_shown"]
+__all__ = ["SHOWN_FIELDS", "failed", "write_shown"]
 
 SHOWN_FIELDS: Final = (
     "timestamp",
     "level",
     "logger",
     "message",
+    "kind",
     "method",
     "path",
+    "task",
+    "task_id",
+    "attempt",
+    "command",
+    "exit_code",
+    "close_code",
     "status",
     "outcome",
     "duration_seconds",
+    "queue_seconds",
+    "db_queries",
+    "db_repeats",
+    "db_repeated_at",
+    "http_calls",
+    "http_seconds",
+    "blocked_seconds",
+    "blocked_at",
+    "slow_at",
+    "slow",
     "request_id",
     "error_type",
+    "error_message",
     "stack_trace",
 )
-"""The fields that `shown_line` needs."""
-
-_INDENT: Final = "    "
+"""The fields that `write_shown` needs. It finds all others itself, those of the application among them."""
 
 
-def shown_line(line: ParsedLine, zone: dt.tzinfo, *, dated: bool = False) -> Text:
+def write_shown(output: Console, lines: Iterable[ParsedLine], zone: dt.tzinfo, *, dated: bool = False) -> None:
     """
-    Return *line* in a form for people.
+    Write lines in a form for people. A file or a pipe gets them without Rich, which takes most of the time.
 
     Args:
-        line: A line with `SHOWN_FIELDS`.
-        zone: The time zone of the time.
+        output: The console.
+        lines: Lines with `SHOWN_FIELDS`.
+        zone: The time zone of the times.
         dated: Whether the date comes before the time.
     """
-    fields = line.fields
-    if not line.is_event:
-        return Text(inert(line.text), style="dim")
-    text = Text()
-    text.append(_time(fields["timestamp"], zone, dated=dated), style="dim")
-    _add_request(text, fields) if line.is_request else _add_other(text, fields)
-    if fields["request_id"]:
-        text.append(f"  {inert(fields['request_id'])}", style="dim")
-    for below in (fields["stack_trace"] or "").splitlines():
-        text.append(f"\n{_INDENT}{inert(below)}", style="dim")
-    return text
+    width = width_of(output.file)
+    for line in lines:
+        rows: list[Line] = [[Part(escape_controls(line.text), "dim")]]
+        below: list[str] = []
+        if line.is_event:
+            known = {name: value for name, value in line.fields.items() if value is not None}
+            fields = other_fields(line.text, SHOWN_FIELDS) | known
+            rows = row(fields, _time(fields.get("timestamp"), zone, dated=dated), width)
+            below = trace_lines(fields)
+        if output.is_terminal:
+            output.print(_coloured(rows, below))
+        else:
+            output.file.write("\n".join([*("".join(part.text for part in one) for one in rows), *below, ""]))
 
 
-def write_shown(output: Console, lines: Iterable[Text]) -> None:
-    """Write *lines*. A file or a pipe gets them without Rich, which takes about half of the time."""
-    if output.is_terminal:
-        for line in lines:
-            output.print(line)
-        return
-    output.file.writelines(f"{line.plain}\n" for line in lines)
+def _coloured(rows: Iterable[Line], below: Sequence[str]) -> Text:
+    texts = [Text.assemble(*one) for one in rows]
+    if below:
+        texts.append(highlighted(below) or Text("\n".join(below)))
+    return Text("\n").join(texts)
 
 
 def failed(fields: Mapping[str, Any]) -> bool | None:
@@ -74,30 +95,6 @@ def failed(fields: Mapping[str, Any]) -> bool | None:
     if fields["status"] is None and fields["outcome"] is None:
         return None
     return (fields["status"] or 0) >= FAILED_STATUS or fields["outcome"] in FAILED_OUTCOMES
-
-
-def _add_request(text: Text, fields: Mapping[str, Any]) -> None:
-    status = fields["status"]
-    style = "red" if failed(fields) else "yellow" if (status or 0) >= 400 else "green"
-    text.append(f"{'-' if status is None else status:>4} ", style=style)
-    text.append(f"{duration(fields['duration_seconds']):>8} ", style="bold")
-    if fields["path"] is None:
-        text.append(inert(fields["message"] or ""))
-    else:
-        text.append(f" {inert(fields['method'] or '-')} {inert(fields['path'])}")
-    if fields["outcome"] not in {None, "ok"}:
-        text.append(f"  {inert(fields['outcome'])}", style=style)
-    if fields["error_type"]:
-        text.append(f" {inert(fields['error_type'])}", style=style)
-
-
-def _add_other(text: Text, fields: Mapping[str, Any]) -> None:
-    level = fields["level"]
-    style = "red" if level in {"error", "critical"} else "yellow" if level == "warning" else "cyan"
-    text.append(f"{inert(level):>13} ", style=style)
-    if fields["logger"]:
-        text.append(f" {inert(fields['logger'])}:", style="dim")
-    text.append(f" {inert(fields['message'] or '')}")
 
 
 def _time(when: dt.datetime | None, zone: dt.tzinfo, *, dated: bool) -> str:

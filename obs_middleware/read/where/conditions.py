@@ -8,9 +8,10 @@ engine.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Compared", "Condition", "Every", "Missing", "Not", "Some", "fields_of", "starts_with"]
+__all__ = ["Compared", "Condition", "Every", "Has", "Missing", "Not", "Some", "fields_of", "one_of", "starts_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class Compared:
     field: str
     operator: str
     value: str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A field that is a list, with *value* in it. It does not hold if the field is null."""
+
+    field: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,12 @@ class Some:
     of: tuple[Condition, ...]
 
 
-Condition = Compared | Missing | Not | Every | Some
+Condition = Compared | Has | Missing | Not | Every | Some
+
+
+def one_of(field: str, values: Iterable[str]) -> Condition:
+    """Return the condition that the value of *field* is one of *values*."""
+    return Some(tuple(Compared(field, "=", value) for value in values))
 
 
 def starts_with(field: str, text: str) -> Condition:
@@ -67,7 +81,7 @@ def starts_with(field: str, text: str) -> Condition:
 def fields_of(condition: Condition) -> frozenset[str]:
     """Return the fields that *condition* looks at."""
     match condition:
-        case Compared(field=field) | Missing(field=field):
+        case Compared(field=field) | Has(field=field) | Missing(field=field):
             return frozenset({field})
         case Not(of=inner):
             return fields_of(inner)

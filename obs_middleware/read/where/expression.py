@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.schemas import field_of, type_of
-from obs_middleware.read.where.conditions import Compared, Condition, Every, Missing, Not, Some
+from obs_middleware.read.schemas import LISTS, field_of, type_of
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Has, Missing, Not, Some
 from obs_middleware.read.where.times import UNITS
 
 __all__ = ["parse"]
@@ -167,6 +167,10 @@ class _Parser:
         return token.value
 
     def _compared(self, field: str, operator: str, value: str | float | bool) -> Condition:
+        if field in LISTS and operator not in {"~", "!~"}:
+            if operator not in {"=", "==", "!=", "<>"} or not isinstance(value, str):
+                raise self._error(len(self._text), f"{field} is a list: ask whether it has a text, {field} = 'text'")
+            return Has(field, value) if operator in {"=", "=="} else Not(Has(field, value))
         if operator in {"~", "!~"}:
             if not isinstance(value, str):
                 raise self._error(len(self._text), f"{operator} takes a regular expression in quotes")

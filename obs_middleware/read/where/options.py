@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from obs_middleware.read.errors import ExpressionError
-from obs_middleware.read.where.conditions import Compared, Condition, Every, Some
+from obs_middleware.read.where.conditions import Compared, Condition, Every, Some, one_of
 from obs_middleware.read.where.expression import parse
 from obs_middleware.read.where.times import moment_of, zone_of
 
@@ -64,9 +64,9 @@ def condition_of(arguments: argparse.Namespace, now: dt.datetime | None = None) 
         if text is not None:
             conditions.append(Compared("timestamp", operator, moment_of(text, f"--{name}", now).isoformat()))
     if arguments.route:
-        conditions.append(_one_of("route", arguments.route))
+        conditions.append(one_of("route", arguments.route))
     if arguments.method:
-        conditions.append(_one_of("method", [method.upper() for method in arguments.method]))
+        conditions.append(one_of("method", [method.upper() for method in arguments.method]))
     if arguments.status:
         conditions.append(_statuses([part for text in arguments.status for part in text.split(",")]))
     return Every(tuple(conditions))
@@ -80,10 +80,6 @@ def said(arguments: argparse.Namespace) -> tuple[str, ...]:
         values = value if isinstance(value, list) else [] if value is None else [value]
         written.extend(f"--{name} {one}" for one in values)
     return tuple(written)
-
-
-def _one_of(field: str, values: Sequence[str]) -> Condition:
-    return Some(tuple(Compared(field, "=", value) for value in values))
 
 
 def _statuses(parts: Sequence[str]) -> Condition:

@@ -38,9 +38,9 @@ def test_a_log_without_request_lines_gives_a_message(
 def test_a_missing_file_gives_a_message(name: str, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "missing.log"
     before = {"grep": ["status = 1"], "request": ["x"], "diff": [str(path)]}.get(name, [])
-    limit = ["--p95", "1s"] if name == "check" else []
+    needed = {"check": ["--p95", "1s"], "pack": ["--to", str(tmp_path)]}.get(name, [])
 
-    code, out, err = run(name, *before, path, *limit)
+    code, out, err = run(name, *before, path, *needed)
 
     assert (code, out) == (2, "")
     assert err == f"obs-middleware: {path}: No such file or directory\n"

@@ -9,20 +9,44 @@ import sys
 import pytest
 
 from obs_middleware.__main__ import main
-from obs_middleware.logs.elastic import component_template, index_template, templates
+from obs_middleware.logs.elastic import PRODUCTS, Product, component_template, index_template, templates
 
 
-@pytest.fixture(name="opensearch", params=[False, True], ids=["elasticsearch", "opensearch"])
-def _opensearch(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
-def test_the_command_prints_the_requests_in_their_order(capsys: pytest.CaptureFixture[str], opensearch: bool) -> None:
-    assert main(["elastic-template", "--dataset", "shop", *(["--for", "opensearch"] if opensearch else [])]) == 0
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_the_command_prints_the_requests_in_their_order(capsys: pytest.CaptureFixture[str], product: Product) -> None:
+    assert main(["elastic-template", "--dataset", "shop", "--for", product]) == 0
 
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == ["_component_template/obs-middleware", "_index_template/logs-shop"]
-    assert printed == templates("shop", opensearch=opensearch)
+    assert printed == templates("shop", product=product)
+
+
+def test_without_a_product_the_templates_are_for_elasticsearch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["elastic-template"]) == 0
+
+    assert json.loads(capsys.readouterr().out) == templates(product="elasticsearch")
+
+
+def test_opensearch_as_an_argument_of_its_own_means_the_same() -> None:
+    assert templates(opensearch=True) == templates(product="opensearch")
+
+
+def test_elasticsearch_7_gets_only_types_and_components_of_its_free_edition() -> None:
+    component, index = templates(product="elasticsearch-7").values()
+
+    text = json.dumps(component)
+    assert not any(word in text for word in ("flattened", "flat_object", "wildcard", "match_only_text"))
+    properties = component["template"]["mappings"]["properties"]
+    assert properties["obs"]["properties"]["extra"] == {"type": "object", "enabled": False}
+    assert properties["message"] == {"type": "text"}
+    assert properties["error"]["properties"]["stack_trace"] == {"type": "keyword", "ignore_above": 8_191}
+    assert index["composed_of"] == ["obs-middleware"]
+    assert "data_stream" not in index
+
+
+def test_an_unknown_product_gives_a_message() -> None:
+    with pytest.raises(ValueError, match="product is 'solr'; use one of elasticsearch, elasticsearch-7, opensearch"):
+        templates(product="solr")  # type: ignore[arg-type]
 
 
 def test_the_command_prints_one_body(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from console import COMMAND, DEADLINE, Run, on_a_terminal
-from loglines import BARE, FORMATS, Event, events
+from console import COMMAND, DEADLINE, Run, on_a_terminal, write
+from loglines import BARE, FORMATS, Event, events, tasks
 
 
 def test_grep_prints_the_original_lines(run: Run, log: Path, written: list[Event]) -> None:
@@ -41,3 +43,26 @@ def test_grep_names_a_field_that_no_line_of_a_pipe_has(log: Path) -> None:
 
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"obs-middleware: no line has the field tenat\n"
+
+
+def test_grep_finds_a_text_in_whatever_way_the_line_writes_it(run: Run, tmp_path: Path) -> None:
+    """An equality searches the text of the lines first, and must not lose a line that escapes it."""
+    event = {**events(1)[0], "path": "/orders/r\u00e9sum\u00e9/4711/", "view": "shop:orders"}
+    escaped = json.dumps(event).replace("shop:orders", "\\u0073hop:orders").replace("/", "\\/")
+    numbers = json.dumps({**event, "tenant": 100.0}).replace("100.0", "1e2")
+    lines = [*(form(event) for form in FORMATS.values()), escaped, json.dumps(event, ensure_ascii=False), numbers]
+    others = [FORMATS["flat"](one) for one in events(50, seed=3)]
+    log = write(tmp_path / "shop.log", [*others, *lines])
+    expected = "".join(f"{line}\n" for line in lines)
+
+    assert run("grep", "path = '/orders/r\u00e9sum\u00e9/4711/'", log) == (0, expected, "")
+    assert run("grep", "view = 'shop:orders'", log) == (0, expected, "")
+    assert run("grep", "view = 'shop:orders' and tenant = '100.0'", log) == (0, f"{numbers}\n", "")
+
+
+@pytest.mark.parametrize("expression", ["level = 'error'", "kind = 'task'", "method = 'get'", "outcome = 'ok'"])
+@pytest.mark.parametrize("schema", [*FORMATS])
+def test_an_equality_finds_what_a_pattern_finds(run: Run, tmp_path: Path, schema: str, expression: str) -> None:
+    log = write(tmp_path / "shop.log", [FORMATS[schema](event) for event in (*events(60), *tasks(20))])
+
+    assert run("grep", expression, log) == run("grep", re.sub("= '(.*)'", r"~ '^\1$'", expression), log)

@@ -12,6 +12,8 @@ import pytest
 from console import COMMAND, DEADLINE, Run, on_a_terminal, write
 from loglines import FORMATS, Event
 
+from obs_middleware.logs.line.render import render_row
+
 TRACE = 'Traceback (most recent call last):\n  File "shop/views.py", line 7, in pay\nValueError: \x1b[31mno\n'
 FAILED = {
     "timestamp": "2026-11-02T23:30:00.250000Z",
@@ -26,12 +28,14 @@ FAILED = {
     "duration_seconds": 0.025,
     "error_type": "ValueError",
     "stack_trace": TRACE,
+    "cart_id": "C-1042",
 }
-SHOWN = """\
-2026-11-02 23:30:00.250 500  25.0 ms  POST /pay/  error ValueError  0a1b
-    Traceback (most recent call last):
-      File "shop/views.py", line 7, in pay
-    ValueError: \\x1b[31mno
+ROW = "POST    /pay/                            500  25.0 ms  ValueError cart_id=C-1042  0a1b"
+SHOWN = f"""\
+2026-11-02 23:30:00.250 {ROW}
+  Traceback (most recent call last):
+    File "shop/views.py", line 7, in pay
+  ValueError: \\x1b[31mno
 """
 
 
@@ -55,7 +59,7 @@ def test_other_lines_are_shown_in_their_place(run: Run, tmp_path: Path) -> None:
 
     assert run("pretty", log) == (
         0,
-        f"Booting \\x07\n2026-11-02 23:29:59.000      warning  shop: slow\\nbank\n{SHOWN}bye\n",
+        f"Booting \\x07\n2026-11-02 23:29:59.000 warning shop  slow\\nbank\n{SHOWN}bye\n",
         "",
     )
 
@@ -66,7 +70,11 @@ def test_every_format_is_shown(form: str, run: Run, tmp_path: Path, written: lis
 
     shown = run("pretty", log)[1].splitlines()
 
-    assert [line.split()[-1] for line in shown] == [event["request_id"] for event in written]
+    assert [line.split()[-1] for line in shown] == [event["request_id"][:8] for event in written]
+    assert [f" {event['db_queries']} sql " in line for event, line in zip(written, shown, strict=True)].count(
+        False
+    ) == 0
+    assert [f" tenant={event['tenant']} " in line for event, line in zip(written, shown, strict=True)].count(False) == 0
 
 
 @pytest.mark.parametrize("form", ["flat", "ecs", "otel", "datadog", "gcp", "logfmt"])
@@ -74,7 +82,7 @@ def test_every_format_is_shown_with_its_traceback(form: str, run: Run, tmp_path:
     event = written[0] | {"stack_trace": "Traceback:\n  one\n\ttwo"}
     log = write(tmp_path / "a.log", [FORMATS[form](event)])
 
-    assert run("pretty", log)[1].splitlines()[1:] == ["    Traceback:", "      one", "    \\ttwo"]
+    assert run("pretty", log)[1].splitlines()[1:] == ["  Traceback:", "    one", "  \\ttwo"]
 
 
 def test_filters_hide_lines_of_other_programs(run: Run, tmp_path: Path, written: list[Event]) -> None:
@@ -82,7 +90,7 @@ def test_filters_hide_lines_of_other_programs(run: Run, tmp_path: Path, written:
 
     shown = run("pretty", log, "--status", "5xx")[1].splitlines()
 
-    failed = [event["request_id"] for event in written if event["status"] == 500]
+    failed = [event["request_id"][:8] for event in written if event["status"] == 500]
     assert [line.split()[-1] for line in shown] == failed
 
 
@@ -97,7 +105,7 @@ def test_filters_hide_lines_of_other_programs(run: Run, tmp_path: Path, written:
 def test_times_are_in_the_chosen_zone(zone: str, time: str, run: Run, tmp_path: Path) -> None:
     log = write(tmp_path / "a.log", [json.dumps(FAILED)])
 
-    assert run("pretty", log, f"--tz={zone}")[1].startswith(f"{time} 500 ")
+    assert run("pretty", log, f"--tz={zone}")[1].startswith(f"{time} {ROW}")
 
 
 @pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday", None])
@@ -105,7 +113,7 @@ def test_times_are_in_the_chosen_zone(zone: str, time: str, run: Run, tmp_path: 
 def test_a_time_at_the_end_of_the_calendar_is_shown(when: str | None, zone: str, run: Run, tmp_path: Path) -> None:
     log = write(tmp_path / "a.log", [json.dumps(FAILED | {"timestamp": when})])
 
-    assert "POST /pay/" in run("pretty", log, f"--tz={zone}")[1]
+    assert ROW in run("pretty", log, f"--tz={zone}")[1]
 
 
 def test_a_pipe_is_shown_as_it_comes() -> None:
@@ -165,14 +173,32 @@ def test_files_come_one_after_the_other(run: Run, tmp_path: Path, written: list[
 
     shown = run("pretty", first, second)[1].splitlines()
 
-    assert [line.split()[-1] for line in shown] == [event["request_id"] for event in [*written[100:], written[0]]]
+    assert [line.split()[-1] for line in shown] == [event["request_id"][:8] for event in [*written[100:], written[0]]]
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:
     log = write(tmp_path / "a.log", [json.dumps(FAILED)])
 
-    assert "\x1b[31m 500" in on_a_terminal("pretty", log)
-    assert "\x1b[31m" not in on_a_terminal("pretty", log, NO_COLOR="1")
+    assert "\x1b[1;31m500" in on_a_terminal("pretty", log)
+    assert "\x1b[91mValueError" in on_a_terminal("pretty", log)
+    assert "31m" not in on_a_terminal("pretty", log, NO_COLOR="1").replace(r"\x1b[31mno", "")
+
+
+def test_a_pipe_gets_colours_if_they_are_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    assert "\x1b[1;31m500" in piped(json.dumps(FAILED).encode())
+
+
+def test_a_row_is_the_same_as_in_the_format_console(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    event = {**FAILED, "kind": "task", "task": "shop.send", "outcome": "retry", "attempt": 2, "payment_seconds": 0.05}
+    log = write(tmp_path / "a.log", [json.dumps(event), FORMATS["ecs"](event)])
+
+    rows = [line.partition(".250 ")[2] for line in run("pretty", log)[1].splitlines() if ".250 " in line]
+
+    formatted = render_row(event, None, colours=False).splitlines()[0]
+    assert [one.split() for one in rows] == [formatted.split()[1:]] * 2
 
 
 @pytest.mark.parametrize("command", [["pretty"], ["tail", "-n", "100000"]])

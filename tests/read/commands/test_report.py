@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from console import COMMAND, DEADLINE, Run, on_a_terminal, write
+from faults import N_PLUS_ONE, faulty
 from loglines import FORMATS, Event
 from pages import Page, parse
 from reports import lines_of_the_day, shop
@@ -27,6 +28,15 @@ def test_report_writes_the_page(run: Run, log: Path, tmp_path: Path, written: li
     slowest = max(written, key=lambda event: event["duration_seconds"])
     assert slowest["request_id"] in page
     assert run("report", log)[1].lower().startswith("<!doctype html>")
+
+
+def test_the_page_says_why_routes_are_slow(run: Run, tmp_path: Path) -> None:
+    log = write(tmp_path / "faults.log", [FORMATS["flat"](event) for event in faulty()])
+
+    page = run("report", log)[1]
+
+    assert f"40 of 43 queries are one statement, run at {N_PLUS_ONE}" in page
+    assert '<rect class="part-block"' in page
 
 
 def test_simultaneous_requests_do_not_give_a_rate_of_thousands(run: Run, tmp_path: Path, written: list[Event]) -> None:

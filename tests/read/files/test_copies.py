@@ -101,6 +101,22 @@ def test_parts_without_an_end_do_not_fill_the_memory(form: str, tmp_path: Path) 
     assert copy_lines(path, "none", Shape(split=True), copy) == (1, None, False)
 
 
+@pytest.mark.parametrize("form", ["flat", "ecs", "otel"])
+@pytest.mark.parametrize("wrapper", [{"MESSAGE": "x", "_BOOT_ID": "1"}, {"line": "x", "labels": {}}])
+def test_one_record_among_our_lines_is_noticed(form: str, wrapper: dict[str, object], tmp_path: Path) -> None:
+    """Our lines are known by their beginning, and are not parsed."""
+    own = [FORMATS[form]({**event, **wrapper}) for event in WRITTEN[:20]]
+
+    assert shape("\n".join(own), tmp_path / "a.log") == PLAIN
+    assert shape("\n".join([*own, json.dumps(wrapper)]), tmp_path / "a.log") == Shape(wrapped=True)
+
+
+def test_our_line_with_a_stream_may_be_a_part_of_docker(tmp_path: Path) -> None:
+    part = FORMATS["flat"](WRITTEN[0])[:-1] + ',"log":"half","stream":"stdout"}'
+
+    assert shape(f"{part}\n" * 3, tmp_path / "a.log") == Shape(split=True)
+
+
 def test_lines_between_records_are_kept(read: Read, tmp_path: Path) -> None:
     wrapped = [json.dumps({"MESSAGE": line, "_BOOT_ID": "1"}) for line in LINES[:20]]
     path = tmp_path / "a.log"

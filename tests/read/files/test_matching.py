@@ -1,4 +1,4 @@
-"""The lines that match a condition, unchanged."""
+"""The lines that match a condition, with their fields or without."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import duckdb
 from loglines import FORMATS, events
 from tables import write
 
-from obs_middleware.read.files.matching import lines_by_request, matching_lines
+from obs_middleware.read.files.matching import matching_lines, parsed_lines
 from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.where.expression import parse
@@ -42,12 +42,15 @@ def test_lines_of_a_request_come_in_order_of_time_across_files(
     old = write(tmp_path / "old.log", others)
     scratch = tmp_path / "scratch"
 
-    found = lines_by_request(
+    found = parsed_lines(
         connection,
         find_sources([str(new), str(old)], scratch),
         Predicate('"request_id" = ?', (event["request_id"],), frozenset({"request_id"})),
         scratch,
-        event["request_id"],
+        ("timestamp", "status"),
+        [["no such text", event["request_id"]]],
     )
 
-    assert found == {event["request_id"]: [*others, FORMATS["flat"](event)]}
+    assert [line.text for line in found] == [*others, FORMATS["flat"](event)]
+    assert [line.fields["status"] for line in found] == [None] * 5 + [event["status"]]
+    assert [line.is_request for line in found] == [False] * 5 + [True]

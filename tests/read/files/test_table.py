@@ -142,7 +142,7 @@ def test_a_bare_line_that_begins_like_one_of_ours_is_read(read: Read, tmp_path: 
 
 ECS_LOGGING = re.findall(
     r'^{"@timestamp".*"ecs\.version".*}$',
-    (DOCS / "python-json-logger.md").read_text(),
+    (DOCS / "how-to" / "python-json-logger.md").read_text(),
     re.MULTILINE,
 )
 

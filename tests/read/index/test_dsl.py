@@ -7,6 +7,7 @@ from console import Run
 from indexed import Shop
 
 from obs_middleware.read.index.dsl import IndexField, query
+from obs_middleware.read.where.conditions import Every, Not, Some
 from obs_middleware.read.where.expression import parse
 
 FIELDS = {"status": IndexField("http.response.status_code", "long"), "route": IndexField("http.route", "keyword")}
@@ -49,8 +50,8 @@ def test_no_comparison_holds_for_a_field_that_the_index_lacks(expression: str) -
         ("path ~ 'a*?'", "not a regular expression of search engines"),
         ("path ~ '^a|b$'", "in parentheses"),
         ("status ~ '5..'", "status is long in the index: a regular expression needs a keyword field"),
-        ("message ~ 'x'", "message is match_only_text in the index: a regular expression needs a keyword field"),
-        ("message = 'x'", "message is match_only_text in the index"),
+        ("message ~ 'x'", "text in the index: a regular expression needs a keyword field"),
+        ("message = 'x'", "text in the index: it cannot be compared with = 'x'"),
         ("user_id > 3", "user_id is keyword in the index: it cannot be compared with > 3.0"),
         ("payment_seconds = 'x'", "payment_seconds is double in the index"),
         ("timestamp > 'soon'", "timestamp is a time: use for example"),
@@ -63,3 +64,8 @@ def test_a_condition_that_cannot_be_expressed_is_a_message(expression: str, mess
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_none_of_no_conditions_holds_and_all_of_them_do() -> None:
+    assert query(Some(()), FIELDS.get) == query(Not(Every()), FIELDS.get)
+    assert query(Every(), FIELDS.get) == query(Not(Some(())), FIELDS.get) == {"bool": {"filter": [{"match_all": {}}]}}

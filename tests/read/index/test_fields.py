@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def test_a_wrong_mapping_is_a_message(properties: dict[str, Any], message: str, 
 def test_a_text_that_cannot_be_grouped_by_is_a_message(run: Run, shop: Shop) -> None:
     code, _, err = run("stats", *shop.there, "--by", "message")
 
-    assert (code, "cannot group by message, which is match_only_text" in err) == (2, True)
+    assert code == 2
+    assert re.search("cannot group by message, which is (match_only_)?text", err)
 
 
 def test_an_index_that_was_not_told_the_types_is_read_too(run: Run, engine: Engine) -> None:

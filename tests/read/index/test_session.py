@@ -113,13 +113,13 @@ def test_chosen_percentiles_are_where_their_error_allows(name: str, rows: str, r
 def test_request_prints_every_line_of_one_request(run: Run, shop: Shop) -> None:
     request_id = shop.lines[0]["request_id"]
 
-    code, out, _ = run("request", request_id, *shop.there)
+    code, out, _ = run("request", request_id, *shop.there, "--format", "lines")
 
     assert code == 0
     expected = [json.loads(FORMATS["ecs"](line)) for line in shop.lines if line["request_id"] == request_id]
     assert [json.loads(line) for line in out.splitlines()] == expected
     assert len(expected) == 2
-    assert run("request", request_id[:8], *shop.there) == (0, out, "")
+    assert run("request", request_id[:8], *shop.there, "--format", "lines") == (0, out, "")
     assert run("request", "nobody's", *shop.there)[0] == 1
 
 

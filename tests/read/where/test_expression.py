@@ -60,6 +60,8 @@ def test_an_expression_means_what_it_says(text: str, expected: bool) -> None:
         ("status is 5", "expected null"),
         ("timestamp > 'soon'", "timestamp is a time"),
         ("timestamp > 5", "timestamp is a time"),
+        ("tasks > 't1'", "tasks is a list: ask whether it has a text"),
+        ("tasks in (1, 2)", "tasks is a list: ask whether it has a text"),
         ("status = 5; DROP TABLE x", r"unexpected character \(at character 11\)"),
         ("(" * 200 + "status = 1" + ")" * 200, "nested too deeply"),
         ("not " * 200 + "status = 1", "nested too deeply"),

@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
+from obs_middleware.display.numbers import count, duration, interval, number_of, percent, rate
+from obs_middleware.display.numbers import tick as tick_label
 from obs_middleware.read.answers import Bin, HeatMap, Quantiles, Slice
-from obs_middleware.read.show.numbers import count, duration, interval, number_of, percent, rate
-from obs_middleware.read.show.numbers import tick as tick_label
+from obs_middleware.read.kinds import REQUEST, Kind
 from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis, round_up
 from obs_middleware.read.show.page.figure import (
     bar_height,
@@ -34,7 +35,7 @@ SHADES = 7
 """Number of shades of the heat map in the style sheet."""
 
 
-def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
+def histogram(bins: Sequence[Bin], durations: Quantiles, kind: Kind = REQUEST) -> Markup:
     """Return the histogram of the durations, with the quantiles marked."""
     axis = DurationAxis([bins[0].low, *(one.high for one in bins)])
     most = max(*(one.count for one in bins), 1)
@@ -54,7 +55,7 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
     ]
     largest = max(bins, key=lambda one: one.count)
     table = numbers_table(
-        ["Duration", "Requests", "Share"],
+        ["Duration", kind.plural.capitalize(), "Share"],
         [
             [_between(one.low, one.high), count(one.count), percent(one.count / total if total else None)]
             for one in bins
@@ -64,7 +65,7 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
         "rows",
         "Durations",
         f"Histogram of {count(total)} durations. Most frequent: {_between(largest.low, largest.high)}, "
-        f"{number_of(largest.count, 'request')}.",
+        f"{number_of(largest.count, kind.name)}.",
         element(
             "div",
             plot(*bars, *_marks(axis, durations), class_="tall"),
@@ -72,11 +73,11 @@ def histogram(bins: Sequence[Bin], durations: Quantiles) -> Markup:
             class_="plots",
         ),
         table,
-        hint="Number of requests by duration, on a logarithmic scale.",
+        hint=f"Number of {kind.plural} by duration, on a logarithmic scale.",
     )
 
 
-def heat_map(heat: HeatMap) -> Markup:
+def heat_map(heat: HeatMap, kind: Kind = REQUEST) -> Markup:
     """Return the heat map: how many requests took how long, over time."""
     axis = DurationAxis(heat.durations)
     columns, rows = len(heat.times) - 1, len(heat.durations) - 1
@@ -109,9 +110,9 @@ def heat_map(heat: HeatMap) -> Markup:
         "matrix",
         "Latency over time",
         f"Heat map of {columns} intervals of time and {rows} ranges of durations. Most frequent: {range_usual}, "
-        f"{percent(sums[usual] / (sum(sums) or 1))} of the requests. "
+        f"{percent(sums[usual] / (sum(sums) or 1))} of the {kind.plural}. "
         f"Busiest: {interval(heat.times[busiest], heat.times[busiest + 1])}, "
-        f"{number_of(sum(heat.counts[busiest]), 'request')}.",
+        f"{number_of(sum(heat.counts[busiest]), kind.name)}.",
         element(
             "div",
             scale([(1 - axis.at(tick), tick_label(tick)) for tick in axis.ticks()]),
@@ -120,19 +121,19 @@ def heat_map(heat: HeatMap) -> Markup:
             class_="plots scaled",
         ),
         table,
-        hint="Each cell is an interval of time and a range of durations; a stronger colour means more requests.",
-        legend=_legend(most),
+        hint=f"Each cell is an interval of time and a range of durations; a stronger colour means more {kind.plural}.",
+        legend=_legend(most, kind),
     )
 
 
-def course(slices: Sequence[Slice]) -> Markup:
+def course(slices: Sequence[Slice], kind: Kind = REQUEST) -> Markup:
     """Return rate, share of errors and p95 over time, one below the other."""
     axis = TimeAxis(slices[0].start, slices[-1].end)
     rates = [_per_second(one) for one in slices]
     shares = [_error_share(one) for one in slices]
     p95s = [one.durations.p95 for one in slices]
     strips: list[tuple[str, str, list[float | None], Callable[[float | None], str]]] = [
-        ("Requests", "rate", [*rates], rate),
+        (kind.plural.capitalize(), "rate", [*rates], rate),
         ("Errors", "errors", shares, percent),
         ("p95", "p95", p95s, duration),
     ]
@@ -153,7 +154,7 @@ def course(slices: Sequence[Slice]) -> Markup:
             plot(*grid([0.0, 0.5, 1.0]), *_columns(values, top), class_=f"low {class_}"),
         ]
     table = numbers_table(
-        ["Time", "Requests", "Rate", "Errors", "Error rate", "p50", "p95", "p99", "n"],
+        ["Time", kind.plural.capitalize(), "Rate", "Errors", "Error rate", "p50", "p95", "p99", "n"],
         [
             [
                 interval(one.start, one.end),
@@ -175,7 +176,7 @@ def course(slices: Sequence[Slice]) -> Markup:
         f"Course over {len(slices)} intervals of time. " + " ".join(summary),
         element("div", *drawn, time_labels(axis), class_="plots scaled"),
         table,
-        hint="Rate, share of errors, and p95 of the durations, over the same time. Shaded: no request.",
+        hint=f"Rate, share of errors, and p95 of the durations, over the same time. Shaded: no {kind.name}.",
     )
 
 
@@ -215,7 +216,7 @@ def _columns(values: Sequence[float | None], top: float) -> Iterable[Markup]:
             yield element("rect", class_="gap", x=length(index * width), width=length(width), y="0%", height="100%")
 
 
-def _legend(most: int) -> Markup | None:
+def _legend(most: int, kind: Kind) -> Markup | None:
     """Return the legend of the shades, None if all cells have the same."""
     if most < 2:
         return None
@@ -237,7 +238,7 @@ def _legend(most: int) -> Markup | None:
             class_="shades",
             aria_hidden="true",
         ),
-        f" {number_of(most, 'request')} in a cell",
+        f" {number_of(most, kind.name)} in a cell",
         class_="hint shading",
     )
 

@@ -6,6 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from obs_middleware.read.answers import Bin, Count, ErrorRow, Group, HeatMap, Lines, Quantiles, Slice, SlowRequest
+from obs_middleware.read.kinds import REQUEST, Kind
+from obs_middleware.read.link import Link
+from obs_middleware.read.why import Reason
 
 __all__ = ["ReportData"]
 
@@ -35,12 +38,16 @@ class ReportData:
         histogram: The durations of all requests.
         heat_map: The same over time; None if no line has a time.
         course: The time span cut into slices; empty if no line has a time.
-        routes: Groups by method and route, those with the largest share first.
+        routes: Groups by the fields of the kind (method and route), those with the largest share first.
         other_routes: All other groups together; None if there are no others.
-        routes_total: The number of all groups by method and route; None if *routes* has all of them.
+        routes_total: The number of all such groups; None if *routes* has all of them.
         slowest: Single requests, the slowest first.
         failures: Failed requests in groups, the most frequent first.
+        reasons: Why groups are slow, those with the largest share first.
+        reasons_total: The number of all groups.
         failures_total: The number of all such groups; None if *failures* has all of them.
+        kind: The kind of the units of work. Above, requests mean units of this kind.
+        link: Where ids link to; None for no links.
     """
 
     title: str
@@ -66,3 +73,7 @@ class ReportData:
     slowest: tuple[SlowRequest, ...] = ()
     failures: tuple[ErrorRow, ...] = ()
     failures_total: int | None = None
+    reasons: tuple[Reason, ...] = ()
+    reasons_total: int = 0
+    kind: Kind = REQUEST
+    link: Link | None = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from obs_middleware.read.show.numbers import clock
-from obs_middleware.read.show.numbers import tick as tick_label
+from obs_middleware.display.numbers import clock
+from obs_middleware.display.numbers import tick as tick_label
 from obs_middleware.read.show.page.axes import DurationAxis, TimeAxis
 from obs_middleware.read.show.page.markup import Markup, element, join
 

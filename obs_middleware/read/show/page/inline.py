@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from obs_middleware.display.numbers import count, percent
 from obs_middleware.read.answers import Count, Quantiles
-from obs_middleware.read.show.numbers import count, percent
 from obs_middleware.read.show.page.axes import DurationAxis
 from obs_middleware.read.show.page.figure import length
 from obs_middleware.read.show.page.markup import Markup, element, join, visible

@@ -17,12 +17,20 @@ import importlib.resources
 import re
 from typing import Final
 
+from obs_middleware.display.numbers import count, duration, moment, number_of, percent, rate, span
 from obs_middleware.read.answers import FEW
-from obs_middleware.read.show.numbers import count, duration, moment, number_of, percent, rate, span
 from obs_middleware.read.show.page import charts
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.inline import stacked
 from obs_middleware.read.show.page.markup import Markup, element, join, plain, raw, visible
+from obs_middleware.read.show.page.reasons import (
+    legend_of_parts,
+    notes_on_reasons,
+    numbers_of_parts,
+    places_of,
+    table_of_places,
+    table_of_reasons,
+)
 from obs_middleware.read.show.page.tables import MAX_ROWS, table_of_failures, table_of_routes, table_of_slowest
 
 __all__ = ["render"]
@@ -54,7 +62,7 @@ def render(data: ReportData) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{plain(data.title)}: report of requests"),
+        element("title", f"{plain(data.title)}: report of {data.kind.plural}"),
         element("link", rel="icon", href=_ICON),
         element("style", raw(style)),
         element("script", raw(script)),
@@ -72,7 +80,7 @@ def render(data: ReportData) -> str:
 def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
     """Return the sections below the heading, each with its name and title."""
     if not data.requests:
-        empty = element("p", "The log has no request line.", class_="empty")
+        empty = element("p", f"The log has no {data.kind.name} line.", class_="empty")
         return [("overview", "Overview", element("section", empty, id="overview"))]
     found = [
         ("overview", "Overview", _overview(data)),
@@ -80,13 +88,14 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
         ("durations", "Durations", _durations(data)),
     ]
     few = any(row.durations.n < FEW for row in data.routes)
+    groups = f"{data.kind.by[-1].capitalize()}s"
     found.append(
         (
             "routes",
-            "Routes",
+            groups,
             _rows(
                 "routes",
-                "Routes",
+                groups,
                 table_of_routes(data),
                 len(data.routes),
                 data.routes_total,
@@ -94,18 +103,39 @@ def _sections(data: ReportData) -> list[tuple[str, str, Markup]]:
             ),
         )
     )
+    found.extend(_why(data))
     if data.failures:
         table = table_of_failures(data)
         found.append(("errors", "Errors", _rows("errors", "Errors", table, len(data.failures), data.failures_total)))
     elif data.errors == 0:
-        none = element("p", "No request failed.", class_="empty")
+        none = element("p", f"No {data.kind.name} failed.", class_="empty")
         title = element("h2", "Errors", id="errors-title")
         found.append(("errors", "Errors", element("section", title, none, id="errors")))
     if data.slowest:
         table = table_of_slowest(data)
-        found.append(
-            ("slowest", "Slowest requests", _rows("slowest", "Slowest requests", table, len(data.slowest), None))
-        )
+        slowest = f"Slowest {data.kind.plural}"
+        found.append(("slowest", slowest, _rows("slowest", slowest, table, len(data.slowest), None)))
+    return found
+
+
+def _why(data: ReportData) -> list[tuple[str, str, Markup]]:
+    """Return the sections with the reasons of slow requests; none if the page has no reasons."""
+    if not data.reasons:
+        return []
+    section = _rows(
+        "why",
+        f"Why {data.kind.plural} are slow",
+        table_of_reasons(data.reasons, data.kind),
+        len(data.reasons),
+        data.reasons_total,
+        notes_on_reasons(data.reasons, data.kind),
+        above=legend_of_parts(data.reasons),
+        below=numbers_of_parts(data.reasons),
+    )
+    found = [("why", "Why", section)]
+    if places := places_of(data.reasons):
+        table = table_of_places(places, data.kind)
+        found.append(("places", "Places", _rows("places", "Places in the code", table, len(places), None)))
     return found
 
 
@@ -148,12 +178,14 @@ def _heading(data: ReportData) -> Markup:
     lines = data.lines
     if lines is not None:
         left_out = f", {count(lines.filtered)} filtered out" if lines.filtered else ""
-        facts.append(("Lines", f"{count(lines.read)} read, {number_of(lines.requests, 'request line')}{left_out}"))
+        facts.append(
+            ("Lines", f"{count(lines.read)} read, {number_of(lines.requests, f'{data.kind.name} line')}{left_out}")
+        )
     if data.approximate is not None:
         facts.append(("Quantiles", visible(data.approximate)))
     return element(
         "div",
-        element("p", "Report of requests", class_="eyebrow"),
+        element("p", f"Report of {data.kind.plural}", class_="eyebrow"),
         element("h1", visible(data.title)),
         element("dl", *(element("div", element("dt", name), element("dd", fact)) for name, fact in facts)),
         class_="heading",
@@ -183,7 +215,7 @@ def _overview(data: ReportData) -> Markup:
     few = f"; fewer than {FEW}: the high quantiles are not reliable" if durations.n < FEW else ""
     mean = f", mean {duration(durations.mean)}" if durations.mean is not None else ""
     weighed = (
-        "≈ The lines have a sample rate: requests and errors are weighted by it, quantiles are not."
+        f"≈ The lines have a sample rate: {data.kind.plural} and errors are weighted by it, quantiles are not."
         if data.estimated
         else None
     )
@@ -192,11 +224,15 @@ def _overview(data: ReportData) -> Markup:
         element("h2", "Overview", class_="unseen"),
         element(
             "div",
-            _card("Requests", about + count(data.requests), rate(data.requests / length) if length else None),
+            _card(
+                data.kind.plural.capitalize(),
+                about + count(data.requests),
+                rate(data.requests / length) if length else None,
+            ),
             _card(
                 "Errors",
                 percent(share),
-                None if data.errors is None else f"{about}{number_of(data.errors, 'request')}",
+                None if data.errors is None else f"{about}{number_of(data.errors, data.kind.name)}",
                 "bad" if data.errors else "",
             ),
             element(
@@ -240,8 +276,8 @@ def _unit(text: str) -> Markup:
 
 def _over_time(data: ReportData) -> Markup:
     parts = [
-        charts.heat_map(data.heat_map) if data.heat_map is not None else None,
-        charts.course(data.course) if data.course else None,
+        charts.heat_map(data.heat_map, data.kind) if data.heat_map is not None else None,
+        charts.course(data.course, data.kind) if data.course else None,
     ]
     if parts == [None, None]:
         parts = [element("p", "The lines have no timestamps.", class_="empty")]
@@ -263,7 +299,7 @@ def _durations(data: ReportData) -> Markup:
         element("h2", "Durations", class_="unseen"),
         element(
             "div",
-            charts.histogram(data.histogram, data.durations) if data.histogram else None,
+            charts.histogram(data.histogram, data.durations, data.kind) if data.histogram else None,
             element("div", *lists, class_="lists") if lists else None,
             class_="halves",
         ),
@@ -272,7 +308,15 @@ def _durations(data: ReportData) -> Markup:
 
 
 def _rows(  # noqa: PLR0913 -- a section has these parts
-    name: str, title: str, table: Markup, given: int, total: int | None, note: str | None = None
+    name: str,
+    title: str,
+    table: Markup,
+    given: int,
+    total: int | None,
+    note: str | None = None,
+    *,
+    above: Markup | None = None,
+    below: Markup | None = None,
 ) -> Markup:
     shown = min(given, MAX_ROWS)
     total = max(total or 0, given)
@@ -280,9 +324,11 @@ def _rows(  # noqa: PLR0913 -- a section has these parts
     return element(
         "section",
         element("h2", title, " ", element("span", says, class_="count"), id=f"{name}-title"),
+        above,
         element("div", table, class_="scroll", tabindex=0, role="region", aria_labelledby=f"{name}-title"),
         element("p", "No row matches.", class_="empty none", hidden=True),
         element("p", note, class_="hint") if note else None,
+        below,
         id=name,
         data_rows=shown,
     )

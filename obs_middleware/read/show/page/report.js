@@ -67,7 +67,7 @@
     const said = document.getElementById("matches");
     const sections = [...document.querySelectorAll("section[data-rows]")].map((section) => ({
       section,
-      rows: [...section.querySelectorAll("tbody tr")].map((row) => [
+      rows: [...section.querySelectorAll(".rows tbody tr")].map((row) => [
         row, plain([...row.cells].map((cell) => cell.textContent).join(" ")),
       ]),
       foot: section.querySelector("tfoot"),

@@ -8,8 +8,8 @@ import datetime as dt
 from pages import BARE, cells, parse
 from reports import shop
 
+from obs_middleware.display.numbers import MISSING
 from obs_middleware.read.answers import ErrorRow, Group, Quantiles, SlowRequest
-from obs_middleware.read.show.numbers import MISSING
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
@@ -38,8 +38,10 @@ def test_an_unknown_value_is_a_dash_and_not_0() -> None:
     row = Group((None, None), 3, None, 0.0, None, Quantiles(3, 0.1))
     full = Group(("GET", "a/"), 3, 0, 0.0, 0.5, Quantiles(3, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2))
     slow = SlowRequest(0.2)
-    failure = ErrorRow(1, status=500)
-    data = dataclasses.replace(BARE, routes=(row, full), slowest=(slow,), failures=(failure, ErrorRow(2, "E", "m")))
+    failure = ErrorRow(1, status=500, keys=(None, None))
+    data = dataclasses.replace(
+        BARE, routes=(row, full), slowest=(slow,), failures=(failure, ErrorRow(2, "E", "m", keys=(None, None)))
+    )
 
     [unknown, known] = cells(data, "routes")
     assert {unknown[name] for name in ("Method", "Route", "Time share", "p95", "Max", "Errors", "Error rate")} == {
@@ -95,11 +97,11 @@ def test_the_root_route_has_a_name() -> None:
 
 def test_the_route_is_shown_below_a_path_that_differs() -> None:
     slow = (
-        SlowRequest(2.0, path="/a/7/", route="a/<int:pk>/"),
-        SlowRequest(1.0, path="/b/", route="b/"),
+        SlowRequest(2.0, {"path": "/a/7/", "route": "a/<int:pk>/"}),
+        SlowRequest(1.0, {"path": "/b/", "route": "b/"}),
         SlowRequest(1.0),
     )
-    data = dataclasses.replace(BARE, slowest=(*slow, SlowRequest(0.5, route="c/")))
+    data = dataclasses.replace(BARE, slowest=(*slow, SlowRequest(0.5, {"route": "c/"})))
 
     assert [row["Path and route"] for row in cells(data, "slowest")] == ["/a/7/a/<int:pk>/", "/b/", MISSING, "c/"]
 
