@@ -55,7 +55,9 @@ def import_dashboards(address: str, file: Path) -> None:
 def main(product: str) -> None:
     store = os.environ.get("STORE", "http://127.0.0.1:9200")
     wait_for(f"{store}/_cluster/health")
-    for path, template in templates("shop", opensearch=product == "opensearch").items():
+    for path, template in templates(
+        "shop", product="opensearch" if product == "opensearch" else "elasticsearch"
+    ).items():
         send("PUT", f"{store}/{path}", json.dumps(template).encode(), {"Content-Type": "application/json"})
         print(f"PUT {path}")
     dashboards = os.environ.get("DASHBOARDS")

@@ -6,11 +6,13 @@ from uuid import uuid4
 
 import pytest
 from servers.harness import new_shop
-from shipping.parts import Engine, Rsyslog, engine_name, running_engine
+from shipping.parts import Engine, engine_name, running_engine
+from shipping.shippers import Rsyslog
 
 
 def pytest_report_header() -> str:
-    return f"engine: {'OpenSearch 3.8' if engine_name() == 'opensearch' else 'osmem-server'}"
+    names = {"opensearch": "OpenSearch 3.8", "elasticsearch-7": "Elasticsearch 7.10", "osmem": "osmem-server"}
+    return f"engine: {names[engine_name()]}"
 
 
 @pytest.fixture(name="engine", scope="session")
@@ -35,7 +37,7 @@ def _logs(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="rsyslog")
 def _rsyslog(engine: Engine, index: str, logs: Path, tmp_path: Path) -> Iterator[Rsyslog]:
-    """rsyslog, running, from the files ``app.json*`` in *logs* to *index*."""
+    """rsyslog, running, from the files in *logs* to *index*."""
     spool = tmp_path / "spool"
     spool.mkdir()
     rsyslog = Rsyslog(logs, spool, engine.port, index)

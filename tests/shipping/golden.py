@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from obs_middleware.logs.schemas import Translation, schema_named
 
-__all__ = ["GOLDEN", "Golden", "golden_lines"]
+__all__ = ["GOLDEN", "ROUTES", "Golden", "golden_lines", "of", "took"]
 
 
 class Golden(NamedTuple):
@@ -41,6 +41,17 @@ def _requests() -> Iterator[Golden]:
 
 
 GOLDEN = list(_requests())
+ROUTES = {request.route for request in GOLDEN if request.route is not None}
+
+
+def of(route: str) -> list[Golden]:
+    """Return the requests of *route*."""
+    return [request for request in GOLDEN if request.route == route]
+
+
+def took(requests: list[Golden]) -> list[int]:
+    """Return the durations of *requests*, in nanoseconds."""
+    return [request.milliseconds * 1_000_000 for request in requests]
 
 
 def golden_lines() -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """
-The programs between a log file and a percentile: rsyslog, and a search engine with its API.
+The search engine at the end of the pipeline, with its API.
 
-The search engine is OpenSearch if `prepare` could build it, otherwise osmem-server. ``OBS_ENGINE`` chooses one.
+It is OpenSearch if `prepare` could fetch it, otherwise osmem-server. ``OBS_ENGINE`` chooses one of these, or
+Elasticsearch 7.10.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from osmem_server import resolve_binary
 from paths import ROOT
 from ports import HOST, free_port
 from shipping.prepare import java
 
-from obs_middleware.logs.elastic import templates
+from obs_middleware.logs.elastic import Product, templates
 
 T = TypeVar("T")
 
 __all__ = [
     "BUILD",
     "ELK",
+    "STOP_SECONDS",
     "Engine",
     "Refused",
-    "Rsyslog",
     "engine_name",
+    "has_engine",
     "is_percentile",
     "running_engine",
     "wait_for",
@@ -43,15 +45,23 @@ ELK: Final = ROOT / "examples" / "elk"
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 60.0
 
+LAUNCHERS: Final = {"opensearch": "OpenSearch.java", "elasticsearch-7": "Elasticsearch7.java"}
+"""The search engines in Java, and the files that start them."""
+
 
 def engine_name() -> str:
-    """Return the name of the search engine: ``opensearch`` or ``osmem``."""
+    """Return the name of the search engine that most tests use: a key of `LAUNCHERS`, or ``osmem``."""
     chosen = os.environ.get("OBS_ENGINE", "osmem")
-    if chosen not in {"opensearch", "osmem", "best"}:
-        raise ValueError(f"OBS_ENGINE is {chosen!r}; expected opensearch, osmem or best.")
+    if chosen not in {*LAUNCHERS, "osmem", "best"}:
+        raise ValueError(f"OBS_ENGINE is {chosen!r}; expected {', '.join(LAUNCHERS)}, osmem or best.")
     if chosen == "best":
-        return "opensearch" if (BUILD / "opensearch").is_dir() and java() else "osmem"
+        return "opensearch" if has_engine("opensearch") else "osmem"
     return chosen
+
+
+def has_engine(name: str) -> bool:
+    """Return whether a search engine in Java can be started here."""
+    return (BUILD / name).is_dir() and java() is not None
 
 
 def wait_for(
@@ -94,7 +104,7 @@ class Engine:
     A server with the API of OpenSearch that can be stopped and started again on the same port.
 
     Attributes:
-        name: ``opensearch``, which keeps its documents when it is stopped, or ``osmem``, which does not.
+        name: A key of `LAUNCHERS`, which keeps its documents when it is stopped, or ``osmem``, which does not.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -110,9 +120,9 @@ class Engine:
 
     def start(self) -> None:
         """Start the server and return as soon as it answers."""
-        if self.name == "opensearch":
-            classes, data = str(BUILD / "opensearch" / "*"), str(self._folder / "data")
-            launcher = str(Path(__file__).parent / "Engine.java")
+        if launcher := LAUNCHERS.get(self.name):
+            classes, data = str(BUILD / self.name / "*"), str(self._folder / "data")
+            launcher = str(Path(__file__).parent / "engines" / launcher)
             found = java()
             assert found is not None
             command = [found, "-Xms512m", "-Xmx1g", "-cp", classes, launcher, str(self.port), data]
@@ -161,7 +171,8 @@ class Engine:
 
     def put_templates(self) -> None:
         """Install the templates of the package."""
-        for path, body in templates("shop", opensearch=True, plain=not self.has_data_streams).items():
+        product: Product = "elasticsearch-7" if self.name == "elasticsearch-7" else "opensearch"
+        for path, body in templates("shop", product=product, plain=not self.has_data_streams).items():
             self.ask("PUT", f"/{path}", body)
 
     def count(self, index: str) -> int:
@@ -218,90 +229,3 @@ def running_engine(name: str, folder: Path) -> Iterator[Engine]:
         yield engine
     finally:
         engine.stop()
-
-
-class Place(NamedTuple):
-    """Paths in the configuration of the example, and the paths that replace them in a test."""
-
-    there: str
-    here: str
-
-
-class Rsyslog:
-    """rsyslog as an ordinary process, with the configuration of the example, for the files of one folder."""
-
-    def __init__(self, logs: Path, spool: Path, engine_port: int, index: str) -> None:
-        self.spool = spool
-        self._base = BUILD / "rsyslog"
-        places = [
-            Place("/var/log/shop/", f"{logs}/"),
-            Place("/var/spool/rsyslog", str(spool)),
-            Place('serverport="9200"', f'serverport="{engine_port}"'),
-            Place("logs-shop-prod", index),
-        ]
-        text = (ELK / "rsyslog" / "shop.conf").read_text()
-        for place in places:
-            assert place.there in text, place.there
-            text = text.replace(*place)
-        self._config = spool / "rsyslog.conf"
-        self._config.write_text(text)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def _command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        (library,) = (self._base / "usr" / "lib").glob("*-linux-gnu")
-        daemon = str(self._base / "usr" / "sbin" / "rsyslogd")
-        env = {**os.environ, "LD_LIBRARY_PATH": str(library)}
-        return [daemon, "-f", str(self._config), "-M", str(library / "rsyslog"), *arguments], env
-
-    def check(self) -> None:
-        """Check the configuration; raise if it has a mistake."""
-        command, env = self._command("-N1")
-        found = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=30)
-        assert found.returncode == 0, found.stderr
-
-    def start(self) -> None:
-        """Start rsyslog."""
-        command, env = self._command("-n", "-i", str(self.spool / "pid"))
-        with (self.spool / "rsyslog.txt").open("ab") as output:
-            self._process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.spool
-            )
-
-    def stop(self) -> None:
-        """Stop rsyslog as a deployment does; it keeps its queue on the disk."""
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(STOP_SECONDS)
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill rsyslog, like a machine that fails."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-
-    def forget(self) -> None:
-        """Delete the read positions, so that rsyslog reads the files again from the start."""
-        for path in self.spool.glob("imfile-state*"):
-            path.unlink()
-
-    def refused(self) -> list[Any]:
-        """Return the rows of the error file: documents that the search engine refused for good."""
-        path = self.spool / "es-errors.json"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def unparsed(self) -> str:
-        """Return the lines that were not JSON."""
-        path = self.spool / "unparsed.log"
-        return path.read_text() if path.exists() else ""
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Run rsyslog while the block runs."""
-        self.start()
-        try:
-            yield
-        finally:
-            if self._process is not None:
-                self.stop()

@@ -1,8 +1,9 @@
 """
-Fetch the parts that the tests in this folder run, into a build folder: ``python tests/shipping/prepare.py build/elk``.
+Fetch the parts that the tests in this folder run: ``python tests/shipping/prepare.py build/elk``.
 
-rsyslog of Debian or Ubuntu, unpacked beside the system and not installed; and the artefacts of OpenSearch, where there
-are Java 21 or newer and Maven. Nothing is done twice. Prints which engine the tests will use.
+Into the build folder go rsyslog and syslog-ng of Debian or Ubuntu, unpacked beside the system and not installed; and,
+where there are Java 21 or newer and Maven, the artefacts of OpenSearch and Elasticsearch 7.10. Programs in Go take
+minutes to build, so they are kept outside the clone: see `golang`. Nothing is done twice. Prints what the tests use.
 """
 
 from __future__ import annotations
@@ -15,10 +16,28 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from shipping import golang
+
 HERE = Path(__file__).resolve().parent
 OLDEST_JAVA = 21
 DOWNLOAD = ("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root")
-PACKAGES = ("rsyslog", "rsyslog-elasticsearch", "libestr0", "libfastjson4", "liblognorm5")
+PACKAGES = {
+    "rsyslog": ("rsyslog", "rsyslog-elasticsearch", "libestr0", "libfastjson4", "liblognorm5"),
+    # The libraries are those that a small system lacks.
+    "syslog-ng": (
+        "syslog-ng-core",
+        "syslog-ng-mod-http",
+        "libivykis0",
+        "libjson-c5",
+        "libnet1",
+        "libpcre3",
+        "libwrap0",
+    ),
+}
+ENGINES = ("opensearch", "elasticsearch-7")
 
 
 def java() -> str | None:
@@ -43,14 +62,14 @@ def _version(path: str) -> int:
     return int(found[1]) if found else 0
 
 
-def fetch_opensearch(build: Path) -> None:
-    """Copy the artefacts of the engine to ``opensearch/``."""
-    target, pom = build / "opensearch", HERE / "pom.xml"
+def fetch_engine(build: Path, name: str) -> None:
+    """Copy the artefacts of a search engine to the folder *name*."""
+    target, pom = build / name, HERE / "engines" / f"{name}.xml"
     kept = target / pom.name
     if kept.is_file() and kept.read_bytes() == pom.read_bytes():
         return
     shutil.rmtree(target, ignore_errors=True)
-    part = build / "opensearch.part"
+    part = build / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     copy = ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
     subprocess.run(["mvn", "-q", "-B", "-f", str(pom), *copy], check=True)
@@ -58,18 +77,19 @@ def fetch_opensearch(build: Path) -> None:
     part.rename(target)
 
 
-def fetch_rsyslog(build: Path) -> None:
-    """Unpack the packages of rsyslog to ``rsyslog/``."""
-    target = build / "rsyslog"
+def fetch_packages(build: Path, name: str) -> None:
+    """Unpack the packages of a shipper to the folder *name*."""
+    target = build / name
     if target.is_dir():
         return
-    part = build / "rsyslog.part"
+    part = build / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    if subprocess.run([*DOWNLOAD, *PACKAGES], cwd=part, check=False).returncode:
+    command = [*DOWNLOAD, *PACKAGES[name]]
+    if subprocess.run(command, cwd=part, check=False).returncode:
         # A new machine has no lists of packages, or old ones.
         subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run([*DOWNLOAD, *PACKAGES], cwd=part, check=True)
+        subprocess.run(command, cwd=part, check=True)
     for package in sorted(part.glob("*.deb")):
         subprocess.run(["dpkg", "-x", package, part], check=True)
         package.unlink()
@@ -82,12 +102,19 @@ def main(build: Path) -> int:
     if shutil.which("apt-get") is None:
         print("rsyslog comes from Debian's packages here, and there is no apt-get.", file=sys.stderr)
         return 1
-    fetch_rsyslog(build)
+    for name in PACKAGES:
+        fetch_packages(build, name)
     if java() is not None and shutil.which("mvn") is not None:
-        fetch_opensearch(build)
-        print("Engine: OpenSearch.")
+        for name in ENGINES:
+            fetch_engine(build, name)
+        print("Engine: OpenSearch; the tests of Elasticsearch 7.10 run too.")
     else:
         print(f"Engine: osmem-server, for want of Java {OLDEST_JAVA} or newer, or of Maven.")
+    if reason := golang.missing():
+        print(f"Without the OpenTelemetry collector and VictoriaLogs: {reason}.")
+    else:
+        for program in golang.PROGRAMS:
+            print(f"{program.name}: {golang.build(program)}")
     return 0
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from faults import faulty
+from loglines import FORMATS, tasks
 from shipping.golden import GOLDEN, golden_lines
 from shipping.parts import ELK, Engine, is_percentile
 
 from obs_middleware.logs.elastic import component_template
 
 FOLDER = ELK / "dashboards"
+TASKS = tasks(40)
 AGGREGATABLE = {"keyword", "long", "double", "boolean", "date_nanos", "ip", "wildcard"}
 KQL = re.compile(r'([\w.]+) : "([^"]+)"')
 NANOSECONDS = 1_000_000
@@ -193,7 +196,7 @@ def test_every_lens_panel_has_its_data_view_at_the_dashboard(saved: dict[tuple[s
 def test_the_panels_lie_beside_each_other_in_the_grid(saved: dict[tuple[str, str], dict[str, Any]]) -> None:
     grids = [panel["gridData"] for panel in panels(saved)]
 
-    assert len({grid["i"] for grid in grids}) == len(grids) == 5
+    assert len({grid["i"] for grid in grids}) == len(grids) == 10
     for grid in grids:
         assert grid["x"] >= 0
         assert grid["x"] + grid["w"] <= 48
@@ -230,7 +233,8 @@ def test_the_data_view_has_the_time_and_shows_durations_as_such(saved: dict[tupl
 @pytest.fixture(name="answers")
 def _answers(product: str, engine: Engine, index: str) -> dict[str, Any]:
     """What the engine answers to each panel over the golden lines, by its title."""
-    assert {item["status"] for item in engine.fill(index, list(golden_lines()))} == {201}
+    lines: list[Any] = [*golden_lines(), *map(FORMATS["ecs"], TASKS)]
+    assert {item["status"] for item in engine.fill(index, lines)} == {201}
     return {query.title: engine.search(index, query.dsl()) for query in queries(product)}
 
 
@@ -238,8 +242,23 @@ def counted(aggregation: Mapping[str, Any]) -> dict[Any, int]:
     return {bucket["key"]: bucket["doc_count"] for bucket in aggregation["buckets"]}
 
 
+def test_the_panels_of_places_name_the_code_that_is_slow(product: str, engine: Engine, index: str) -> None:
+    lines = faulty()
+    engine.fill(index, list(map(FORMATS["ecs"], lines)))
+    asked = {query.title: query for query in queries(product)}
+
+    for title, field in (
+        ("Repeated queries by place in the code", "db_repeated_at"),
+        ("Blocked event loops by place in the code", "blocked_at"),
+        ("Slow requests by the place where they were caught", "slow_at"),
+    ):
+        (bucket,) = engine.search(index, asked[title].dsl())["aggregations"]["rows"]["buckets"]
+        named = [line[field] for line in lines if field in line]
+        assert [(bucket["key"], bucket["doc_count"])] == list(Counter(named).items())
+
+
 def test_every_panel_gives_the_numbers_that_are_known(answers: dict[str, Any]) -> None:
-    assert len(answers) == 5
+    assert len(answers) == 10
     outcomes = {"ok": "success", "error": "failure"}
 
     for title in ("Request rate by outcome", "Error rate: the share of each outcome"):
@@ -259,6 +278,13 @@ def test_every_panel_gives_the_numbers_that_are_known(answers: dict[str, Any]) -
         assert sorted(map(float, bucket["took"]["values"])) == [50, 95, 99]
         for percent, value in bucket["took"]["values"].items():
             assert is_percentile(value, float(percent), took), (bucket["key"], percent)
+
+    tasks = answers["p50, p95 and p99 by task"]["aggregations"]["rows"]
+    assert counted(tasks) == Counter(task["task"] for task in TASKS)
+    minutes = answers["Tasks by outcome"]["aggregations"]["time"]["buckets"]
+    assert sum((Counter(counted(minute["rows"])) for minute in minutes), Counter()) == Counter(
+        task["outcome"] for task in TASKS
+    )
 
     hits = [hit["_source"] for hit in answers["Slowest requests"]["hits"]["hits"]]
     slowest = sorted(GOLDEN, key=lambda one: -one.milliseconds)[:10]

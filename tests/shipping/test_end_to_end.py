@@ -19,7 +19,8 @@ from conftest import Site
 from django.http import HttpRequest, HttpResponse
 from ports import HOST
 from servers.harness import COMMANDS, Call, Server, running, send_all
-from shipping.parts import Engine, Rsyslog, is_percentile, wait_for
+from shipping.parts import Engine, is_percentile, wait_for
+from shipping.shippers import Rsyslog
 
 from obs_middleware import annotate, bind
 from obs_middleware.logs.formatters import JSONFormatter
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.shipping
 
 ARRIVE_SECONDS = 90.0
 LOAD_REQUESTS = int(os.environ.get("OBS_LOAD_REQUESTS", "20000"))
-LOAD_SECONDS = float(os.environ.get("OBS_LOAD_SECONDS", "120"))
+LOAD_SECONDS = float(os.environ.get("OBS_LOAD_SECONDS", "60"))
 VISIT = [
     ("GET", "/"),
     ("GET", "/products/"),
@@ -341,7 +342,11 @@ def test_what_was_refused_as_a_whole_is_read_again_from_the_files(
 def test_twenty_thousand_requests_under_load_arrive_once_and_in_time(
     engine: Engine, index: str, rsyslog: Rsyslog, shop: Mapping[str, str], logs: Path, tmp_path: Path
 ) -> None:
-    """``OBS_LOAD_REQUESTS`` and ``OBS_LOAD_SECONDS`` are for a machine that is busy with other things."""
+    """
+    Within ``OBS_LOAD_SECONDS`` (60) of the last answer, every document is there.
+
+    How fast the shop answers is a matter of the machine: with ``OBS_LOAD_REQUESTS`` you can choose another number.
+    """
     sent = [Call("GET", call.target if call.method == "GET" else "/", call.headers) for call in calls(LOAD_REQUESTS)]
     with serving(COMMANDS["gunicorn-asgi"], shop, tmp_path) as server:
         began = time.monotonic()
@@ -355,7 +360,9 @@ def test_twenty_thousand_requests_under_load_arrive_once_and_in_time(
     print(f"{LOAD_REQUESTS} requests: {answered - began:.0f} s, their documents: {there - answered:.0f} s more")
     documents = engine.everything(index)
     assert Counter(document["event_id"] for document in documents) == Counter(line["event_id"] for line in lines)
-    assert len({document["http"]["request"]["id"] for document in documents}) == LOAD_REQUESTS
+    # A warning about an event loop that a busy machine has held has no request.
+    ids = {document["http"]["request"]["id"] for document in documents if "http" in document}
+    assert len(ids) == LOAD_REQUESTS
     agrees(engine, index, lines, slack=0.002)
     nothing_was_refused(rsyslog)
-    assert there - began < LOAD_SECONDS
+    assert there - answered < LOAD_SECONDS

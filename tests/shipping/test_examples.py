@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatchcase
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jsonschema
@@ -16,7 +17,10 @@ import pytest
 import yaml
 from paths import ROOT
 from ports import HOST
+from shipping import golang
 from shipping.parts import ELK, Engine
+from shipping.test_queries import queries
+from shipping.victoria import EXAMPLE, asked
 
 from obs_middleware.logs.elastic import component_template
 
@@ -103,16 +107,64 @@ def test_a_shipper_reads_the_files_sends_to_the_stream_and_uses_the_id(name: str
     text = (ELK / name).read_text()
     plain = re.sub(r"(?m)^\s*#.*$", "", text)
 
-    assert "/var/log/shop/app.json" in plain
+    assert re.search(r"/var/log/shop/app\.(json|jso\*)", plain)
     assert "event_id" in plain
     assert "logs-shop-prod" in plain or ("shop" in plain and "prod" in plain)
     assert re.search(r"[Rr]un\b|was run|not run", "\n".join(text.splitlines()[:8])), "say what was run"
 
 
 def test_the_list_of_shippers_is_complete() -> None:
-    folders = {path.name for path in ELK.iterdir() if path.is_dir() and path.name not in {"dashboards", "__pycache__"}}
+    folders = {
+        path.name
+        for path in ELK.iterdir()
+        if path.is_dir() and path.name not in {"alerts", "dashboards", "__pycache__"}
+    }
 
     assert folders == {name.partition("/")[0] for name in SHIPPERS}
+
+
+READ = ["app.json", "app.json.1", "app.json.12", "app.json-20261102"]
+NOT_READ = ["app.json.2.gz", "app.json-20261102.gz", "other.json"]
+
+
+def _path_is(path: str, pattern: str) -> bool:
+    """Whether *pattern* matches as in a shell: an asterisk matches no slash."""
+    return PurePosixPath(path).match(pattern) and pattern.count("/") == path.count("/")
+
+
+def _whole_path_is(path: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern)
+
+
+def _name_is(path: str, pattern: str) -> bool:
+    return fnmatchcase(PurePosixPath(path).name, pattern)
+
+
+def _ends(path: str, pattern: str) -> bool:
+    return re.search(pattern, path) is not None
+
+
+PATTERNS = {
+    "filebeat/filebeat.yml": (r'paths: \["(/var.*)"\]', r"exclude_files: \['(.*)'\]", _ends),
+    "fluent-bit/fluent-bit.yaml": (r"path: (/var/log/shop/.*)", r'exclude_path: "(.*)"', _whole_path_is),
+    "logstash/shop.conf": (r'path => "(.*)"', r'exclude => "(.*)"', _name_is),
+    "otel-collector/collector.yaml": (r"include: \[(.*)\]", r"exclude: \[(.*)\]", _path_is),
+    "rsyslog/shop.conf": (r' File="(.*?)"', None, _path_is),
+    "vector/vector.yaml": (r'include: \["(.*)"\]', r'exclude: \["(.*)"\]', _path_is),
+}
+"""Which files a configuration reads, which it leaves out, and how its documentation says that the latter matches."""
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_renamed_files_are_read_and_compressed_ones_are_not(name: str) -> None:
+    plain = re.sub(r"(?m)^\s*#.*$", "", (ELK / name).read_text())
+    includes, excludes, is_excluded = PATTERNS[name]
+    (included,) = re.findall(includes, plain)
+    excluded = re.findall(excludes, plain) if excludes else []
+    paths = [f"/var/log/shop/{file}" for file in (*READ, *NOT_READ)]
+
+    found = [path for path in paths if _path_is(path, included) and not any(is_excluded(path, one) for one in excluded)]
+    assert found == paths[: len(READ)]
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPERS if not name.endswith(".conf")])
@@ -140,6 +192,37 @@ def test_what_the_image_installs_is_what_the_demonstration_needs() -> None:
     (needed,) = re.findall(r'"(gunicorn[^"]*)"', (ELK / "Dockerfile").read_text())
 
     assert needed in demo
+
+
+# VictoriaLogs; test_victorialogs.py runs it
+
+
+def test_victorialogs_is_asked_the_questions_that_a_search_engine_is() -> None:
+    assert list(asked()) == list(queries())
+
+
+def test_the_versions_on_the_page_are_those_that_are_built() -> None:
+    (collector,) = {re.findall(r"^(\d+\.\d+)\.", module.partition("@v")[2])[0] for module in golang.COLLECTOR.modules}
+    (victoria,) = (module.partition("@v")[2] for module in golang.VICTORIA_LOGS.modules)
+    page = (EXAMPLE / "README.md").read_text()
+
+    assert f"collector {collector} " in page
+    assert f"VictoriaLogs {victoria}" in page
+    assert golang.VICTORIA_LOGS.modules[0] in page
+    head = (EXAMPLE / "collector.yaml").read_text().partition("receivers:")[0]
+    assert f"collector {collector} and VictoriaLogs {victoria}" in head
+
+
+def test_both_configurations_of_the_collector_read_the_files_in_the_same_way() -> None:
+    """Only a search engine needs the id beside the line."""
+    ours, theirs = (
+        yaml.safe_load(path.read_text())["receivers"]["file_log"]
+        for path in (EXAMPLE / "collector.yaml", ELK / "otel-collector" / "collector.yaml")
+    )
+
+    *operators, copy = theirs.pop("operators")
+    assert copy["to"] == 'attributes["elasticsearch.document_id"]'
+    assert ours == {**theirs, "operators": operators}
 
 
 # What prepares the store

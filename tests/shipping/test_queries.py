@@ -1,4 +1,4 @@
-"""The queries of docs/shipping.md, over the golden lines."""
+"""The queries of docs/how-to/shipping.md, over the golden lines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from paths import ROOT
-from shipping.golden import GOLDEN, Golden, golden_lines
+from shipping.golden import GOLDEN, ROUTES, golden_lines, of, took
 from shipping.parts import Engine, is_percentile
 
-PAGE = (ROOT / "docs" / "shipping.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "shipping.md").read_text()
 QUESTION = re.compile(r"^### ([^\n]+\?)$(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 DSL = re.compile(r"^```http\nPOST /logs-shop-prod/_search\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ESQL = re.compile(r"^```sql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,17 +39,6 @@ def _ask(engine: Engine, index: str) -> Any:
         return engine.search(index, json.loads(text))
 
     return ask
-
-
-def took(requests: list[Golden]) -> list[int]:
-    return [request.milliseconds * 1_000_000 for request in requests]
-
-
-def of(route: str) -> list[Golden]:
-    return [request for request in GOLDEN if request.route == route]
-
-
-ROUTES = {request.route for request in GOLDEN if request.route is not None}
 
 
 def test_each_of_the_five_questions_has_both_queries() -> None:

@@ -17,14 +17,14 @@ DASHBOARD = "obs-middleware-requests"
 TITLE = "Requests"
 TIME = "@timestamp"
 DURATION = "event.duration"
-REQUESTS_ONLY = 'event.action : "http-request"'
-COLUMNS = ["http.route", "url.path", "http.response.status_code", DURATION, "http.request.id"]
+QUERIES = {"Requests": 'event.action : "http-request"', "Tasks": 'event.action : "task"'}
+COLUMNS = ["http.route", "url.path", "http.response.status_code", DURATION, "http.request.id", "obs.slow_at"]
 COLUMNS_OF_GRID = 48
 PERCENTS = (50, 95, 99)
 
 
 class Panel(NamedTuple):
-    """A panel. `x`, `y`, `w` and `h` are its place and size in a grid that is 48 wide."""
+    """A panel of one of QUERIES. `x`, `y`, `w` and `h` are its place and size in a grid that is 48 wide."""
 
     id: str
     title: str
@@ -34,6 +34,12 @@ class Panel(NamedTuple):
     y: int
     w: int
     h: int
+    counted: str = "Requests"
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query for the lines that the panel counts."""
+        return {"query": QUERIES[self.counted], "language": "kuery"}
 
 
 PANELS = [
@@ -42,6 +48,11 @@ PANELS = [
     Panel("routes", "p50, p95 and p99 by route", "table", "http.route", 0, 12, 32, 16),
     Panel("statuses", "Requests by status", "bars", "http.response.status_code", 32, 12, 16, 16),
     Panel("slowest", "Slowest requests", "documents", DURATION, 0, 28, 48, 18),
+    Panel("repeated", "Repeated queries by place in the code", "table", "obs.db_repeated_at", 0, 46, 16, 14),
+    Panel("blocked", "Blocked event loops by place in the code", "table", "obs.blocked_at", 16, 46, 16, 14),
+    Panel("caught", "Slow requests by the place where they were caught", "table", "obs.slow_at", 32, 46, 16, 14),
+    Panel("task-outcomes", "Tasks by outcome", "bars over time", "obs.outcome", 0, 60, 20, 14, "Tasks"),
+    Panel("tasks", "p50, p95 and p99 by task", "table", "obs.task", 20, 60, 28, 14, "Tasks"),
 ]
 NUMBERS = {"http.response.status_code"}
 
@@ -68,13 +79,12 @@ def data_view(pattern: str) -> dict[str, Any]:
 
 def documents(panel: Panel) -> dict[str, Any]:
     index = "kibanaSavedObjectMeta.searchSourceJSON.index"
-    query = {"query": REQUESTS_ONLY, "language": "kuery"}
     attributes = {
         "title": panel.title,
         "description": "",
         "columns": COLUMNS,
         "sort": [[panel.field, "desc"]],
-        "kibanaSavedObjectMeta": source(query=query, indexRefName=index),
+        "kibanaSavedObjectMeta": source(query=panel.query, indexRefName=index),
     }
     return saved("search", f"obs-middleware-{panel.id}", attributes, [reference(index)])
 
@@ -86,7 +96,7 @@ def grid(panel: Panel) -> dict[str, Any]:
 def dashboard(panels: list[dict[str, Any]], references: list[dict[str, str]]) -> dict[str, Any]:
     attributes = {
         "title": TITLE,
-        "description": "One line per request: rate, percentiles, errors, the slowest.",
+        "description": "One line per request: rate, percentiles, errors, the slowest, and their code. Tasks below.",
         "panelsJSON": json.dumps(panels),
         "optionsJSON": json.dumps({"useMargins": True, "hidePanelTitles": False}),
         "timeRestore": True,
@@ -153,7 +163,7 @@ def lens(panel: Panel) -> dict[str, Any]:
         "visualizationType": kind,
         "state": {
             "visualization": look,
-            "query": {"query": REQUESTS_ONLY, "language": "kuery"},
+            "query": panel.query,
             "filters": [],
             "datasourceStates": {"formBased": {"layers": layers}},
             "internalReferences": [],
@@ -193,7 +203,7 @@ def lens_columns(panel: Panel) -> dict[str, Any]:
     }
     measured = {"isBucketed": False, "dataType": "number", "scale": "ratio", "customLabel": True}
     columns["count"] = {
-        "label": "Requests",
+        "label": panel.counted,
         "operationType": "count",
         "sourceField": "___records___",
         "params": {"emptyAsNull": True},
@@ -233,14 +243,13 @@ def visualization(panel: Panel) -> dict[str, Any]:
     index = "kibanaSavedObjectMeta.searchSourceJSON.index"
     kind = {"table": "table", "shares over time": "area"}.get(panel.chart, "histogram")
     state = {"title": panel.title, "type": kind, "aggs": aggregations(panel), "params": parameters(panel, kind)}
-    query = {"query": REQUESTS_ONLY, "language": "kuery"}
     attributes = {
         "title": panel.title,
         "description": "",
         "visState": json.dumps(state),
         "uiStateJSON": "{}",
         "version": 1,
-        "kibanaSavedObjectMeta": source(query=query, indexRefName=index),
+        "kibanaSavedObjectMeta": source(query=panel.query, indexRefName=index),
     }
     return saved("visualization", f"obs-middleware-{panel.id}", attributes, [reference(index)])
 
@@ -276,7 +285,7 @@ def parameters(panel: Panel, kind: str) -> dict[str, Any]:
                 **value,
                 "scale": {"type": "linear", "mode": "percentage" if share else "normal"},
                 "labels": {"show": True},
-                "title": {"text": "Share" if share else "Requests"},
+                "title": {"text": "Share" if share else panel.counted},
             }
         ],
         "seriesParams": [{**series, "valueAxis": "ValueAxis-1"}],

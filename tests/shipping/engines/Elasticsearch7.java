@@ -1,9 +1,9 @@
-import org.codelibs.opensearch.runner.OpenSearchRunner;
+import org.codelibs.elasticsearch.runner.ElasticsearchClusterRunner;
 
-/** One node of OpenSearch on 127.0.0.1, until the process is told to end. Arguments: the HTTP port, and a folder. */
-public final class Engine {
+/** One node of Elasticsearch 7.10 on 127.0.0.1, until the process is told to end. Arguments: HTTP port, folder. */
+public final class Elasticsearch7 {
     public static void main(final String[] arguments) throws Exception {
-        final OpenSearchRunner runner = new OpenSearchRunner();
+        final ElasticsearchClusterRunner runner = new ElasticsearchClusterRunner();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try {
                 runner.close();
@@ -16,7 +16,7 @@ public final class Engine {
                 .put("network.host", "127.0.0.1")
                 .put("transport.port", "0")
                 .put("discovery.type", "single-node"));
-        runner.build(new OpenSearchRunner.Configs()
+        runner.build(ElasticsearchClusterRunner.newConfigs()
                 .basePath(arguments[1])
                 .clusterName("obs-middleware-tests")
                 .numOfNode(1));
