@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ VISIT = [
     ("GET", "/products/assam-tea/"),
     ("POST", "/checkout/"),
     ("GET", "/catalogue/"),
+    ("GET", "/invoice/"),
     ("GET", "/export.csv"),
     ("GET", "/healthz"),
     ("GET", "/report/"),
@@ -44,8 +47,8 @@ class Answer(NamedTuple):
     request_id: str
 
 
-def main(page: Path) -> int:
-    with tempfile.TemporaryDirectory(prefix="shop-") as name:
+def main(page: Path, visitors: int = VISITORS, seconds: float = SECONDS) -> int:
+    with tempfile.TemporaryDirectory(prefix="shop-") as name, running_search() as search:
         directory = Path(name)
         log = directory / "shop.log"
         environment = {
@@ -54,16 +57,47 @@ def main(page: Path) -> int:
             "SHOP_DATABASE": str(directory / "db.sqlite3"),
             "SHOP_LOG_FILE": str(log),
             "SHOP_LOG_FORMAT": "json",
+            "SHOP_QUEUE": str(directory / "queue"),
+            "SHOP_SEARCH": search,
         }
+        (directory / "queue").mkdir()
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=SHOP, env=environment, check=True)
-        with running_server(directory / "server.txt", environment) as port:
+        with (
+            running_worker(log, directory / "worker.txt", environment),
+            running_server(directory / "server.txt", environment) as port,
+        ):
             print(f"The shop runs: uvicorn shop.asgi:application, port {port}.")
-            print(f"{VISITORS} visitors at once for {SECONDS} seconds ...")
-            with ThreadPoolExecutor(VISITORS) as visitors:
-                until = time.monotonic() + SECONDS
-                visits = [visitors.submit(browse, port, number, until) for number in range(VISITORS)]
+            print("Its worker runs: celery -A shop worker.")
+            print(f"{visitors} visitors at once for {seconds} seconds ...")
+            with ThreadPoolExecutor(visitors) as pool:
+                until = time.monotonic() + seconds
+                visits = [pool.submit(browse, port, number, until) for number in range(visitors)]
                 answers = [answer for visit in visits for answer in visit.result()]
+            checkouts = sum(answer.path == "/checkout/" for answer in answers)
+            wait_for(lambda: count(log, '"task":"shop.tasks.reserve_stock"') >= checkouts, "The tasks did not end")
         return show(log, answers, page)
+
+
+class SearchService(BaseHTTPRequestHandler):
+    """Another service, which the shop asks. It is slow."""
+
+    def do_GET(self) -> None:
+        time.sleep(0.3)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing: the demonstration shows the log of the shop."""
+
+
+@contextmanager
+def running_search() -> Iterator[str]:
+    with ThreadingHTTPServer((HOST, 0), SearchService) as service:
+        threading.Thread(target=service.serve_forever).start()
+        try:
+            yield f"http://{HOST}:{service.server_port}/"
+        finally:
+            service.shutdown()
 
 
 @contextmanager
@@ -83,6 +117,36 @@ def running_server(output: Path, environment: dict[str, str]) -> Iterator[int]:
                 server.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextmanager
+def running_worker(log: Path, output: Path, environment: dict[str, str]) -> Iterator[None]:
+    command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2", "--without-mingle"]
+    with (
+        output.open("w") as file,
+        subprocess.Popen(command, cwd=SHOP, env=environment, stdout=file, stderr=subprocess.STDOUT) as worker,
+    ):
+        try:
+            wait_for(lambda: count(log, " ready.") > 0, "The worker did not start")
+            yield
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+
+def wait_for(condition: Callable[[], bool], failure: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(failure)
+        time.sleep(0.05)  # the pause before the next look
+
+
+def count(log: Path, text: str) -> int:
+    return log.read_text().count(text) if log.exists() else 0
 
 
 def free_port() -> int:
@@ -142,13 +206,15 @@ def show(log: Path, answers: list[Answer], page: Path) -> int:
     print(grep(log, "-m", "5", "Request took"), end="")
     print(f"... {matching} lines match.")
 
-    heading(f"All lines of one checkout: grep {ids['/checkout/']} shop.log")
-    print(grep(log, ids["/checkout/"]), end="")
+    heading(f"One checkout, with the tasks that it caused: obs-middleware request {ids['/checkout/']} shop.log")
+    read("request", ids["/checkout/"], str(log))
 
     heading("From lines to percentiles: obs-middleware stats shop.log")
     read("stats", str(log))
     heading(f"The same as a page to open in a browser: obs-middleware report shop.log -o {page}")
     read("report", str(log), "-o", str(page))
+    heading("Why the slow requests are slow: obs-middleware why shop.log")
+    read("why", str(log))
     return 0
 
 

@@ -9,6 +9,7 @@ shop = [
     path("products/<slug:slug>/", views.product_detail, name="product"),
     path("search/", views.search, name="search"),
     path("checkout/", views.checkout, name="checkout"),
+    path("invoice/", views.invoice, name="invoice"),
     path("export.csv", views.export, name="export"),
     path("report/", views.report, name="report"),
 ]

@@ -28,9 +28,11 @@ PRODUCTS = {
 
 
 def fill_the_shelves(apps: Any, _: Any) -> None:
-    product = apps.get_model("shop", "Product")
+    maker, product = apps.get_model("shop", "Maker"), apps.get_model("shop", "Product")
+    makers = [maker.objects.create(name=name) for name in ("Brew & Sons", "Hearth", "Mill Lane")]
     product.objects.bulk_create(
-        product(slug=slugify(name), name=name, price_cents=price) for name, price in PRODUCTS.items()
+        product(slug=slugify(name), name=name, price_cents=price, maker=makers[number % len(makers)])
+        for number, (name, price) in enumerate(PRODUCTS.items())
     )
 
 
