@@ -22,7 +22,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 from hypothesis import strategies as st
 
-from obs_middleware.measure.event import RequestEvent
+from obs_middleware.measure.event import Event
 
 EVENTS = int(os.environ.get("OBS_HOSTILE_EVENTS", "200"))
 SEED = os.environ.get("OBS_HOSTILE_SEED") or str(random.randrange(10**9))
@@ -289,8 +289,8 @@ NOT_EXTRA = {"message", "asctime"}
 """Names that ``logging`` refuses in ``extra=``."""
 
 
-def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_request_line: bool) -> RequestEvent:
-    event = RequestEvent(0.0, "id", method, path)
+def hostile_event(method: str, path: str, bound: dict[str, Any], *, on_the_request_line: bool) -> Event:
+    event = Event(0.0, "id", method, path)
     event.say().bound.update(bound)
     if on_the_request_line:
         event.message = "Request took 0.1234 seconds"

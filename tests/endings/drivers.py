@@ -179,14 +179,14 @@ class BrokenInput(io.RawIOBase):
         raise OSError("client gone")
 
 
-def visit_wsgi(visit: Visit) -> Visit:
-    """Serve *visit* with Django's WSGI handler."""
-    copy_context().run(_serve_wsgi, visit)
+def visit_wsgi(visit: Visit, *, handler: Any = None) -> Visit:
+    """Serve *visit* with *handler*, by default Django's WSGI handler."""
+    copy_context().run(_serve_wsgi, visit, handler or WSGIHandler())
     gc.collect()
     return visit
 
 
-def _serve_wsgi(visit: Visit) -> None:
+def _serve_wsgi(visit: Visit, handler: Any) -> None:
     body = b"".join(visit.body)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": visit.method,
@@ -213,7 +213,7 @@ def _serve_wsgi(visit: Visit) -> None:
 
     response: Any = ()
     try:
-        response = WSGIHandler()(environ, start_response)  # type: ignore[arg-type]  # exc_info is never given
+        response = handler(environ, start_response)
         visit.result = response
         for number, chunk in enumerate(response):
             if number == visit.take:

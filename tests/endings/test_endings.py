@@ -78,9 +78,9 @@ def plain(make: Callable[[], Any], line: Line, **visit: Any) -> Callable[[str], 
     return ending
 
 
-def raising(error: BaseException) -> Callable[[], Any]:
+def raising(error: type[BaseException]) -> Callable[[], Any]:
     def make() -> Any:
-        raise error
+        raise error("no")
 
     return make
 
@@ -97,12 +97,12 @@ class Unprintable:
 
 BOTH = {
     "normal": plain(lambda: HttpResponse("ok"), (200, "ok", None)),
-    "ValueError": plain(raising(ValueError("no")), (500, "error", "ValueError")),
-    "Http404": plain(raising(Http404("no")), (404, "ok", None)),
-    "PermissionDenied": plain(raising(PermissionDenied("no")), (403, "ok", "django.core.exceptions.PermissionDenied")),
-    "BadRequest": plain(raising(BadRequest("no")), (400, "ok", "django.core.exceptions.BadRequest")),
+    "ValueError": plain(raising(ValueError), (500, "error", "ValueError")),
+    "Http404": plain(raising(Http404), (404, "ok", None)),
+    "PermissionDenied": plain(raising(PermissionDenied), (403, "ok", "django.core.exceptions.PermissionDenied")),
+    "BadRequest": plain(raising(BadRequest), (400, "ok", "django.core.exceptions.BadRequest")),
     "SuspiciousOperation": plain(
-        raising(SuspiciousOperation("no")), (400, "ok", "django.core.exceptions.SuspiciousOperation")
+        raising(SuspiciousOperation), (400, "ok", "django.core.exceptions.SuspiciousOperation")
     ),
     "None": plain(lambda: None, (500, "error", "ValueError")),
     "503": plain(lambda: HttpResponse(status=503), (503, "error", None)),

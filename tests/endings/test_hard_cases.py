@@ -377,7 +377,7 @@ def _scope(kind: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", ["websocket", "lifespan", "something new"])
+@pytest.mark.parametrize("kind", ["lifespan", "something new"])
 def test_another_scope_passes_through_untouched(kind: str, lines: CapturedRequests) -> None:
     """The application gets the same objects that the server passed, and its exception propagates unchanged."""
     seen: list[Any] = []

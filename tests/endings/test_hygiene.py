@@ -23,7 +23,7 @@ from endings.drivers import OURS, Visit, scope_of, site, visit_asgi, visit_wsgi
 from obs_middleware import bind, get_request_id
 from obs_middleware.asgi import observed
 from obs_middleware.logs.formatters import JSONFormatter
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 from obs_middleware.testing import CapturedRequests, parse_line
 
 logger = logging.getLogger("site")
@@ -69,7 +69,7 @@ def test_a_pipelined_request_shows_nothing_of_the_one_before(outside: bool, line
 @pytest.mark.parametrize("server", ["wsgi", "asgi", "asgi observed"])
 def test_a_request_that_starts_in_a_dirty_context_takes_nothing_from_it(server: str, lines: CapturedRequests) -> None:
     """So it is after a large body on uvicorn with httptools, and in each thread that a WSGI server reuses."""
-    stale = RequestEvent(0.0, "stale", "GET", "/stale/")
+    stale = Event(0.0, "stale", "GET", "/stale/")
     stale.say().bound["stale"] = True
     stale.done = True
     current_event.set(stale)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from hostile import Nameless
 from no_harm import (
     harmful,
     subject,
@@ -132,6 +133,12 @@ def test_hops_are_counted_without_any_middleware_too() -> None:
             world.send()
 
     assert "SyncToAsync" in hops
+
+
+def test_objects_are_counted_while_one_refuses_to_tell_its_class() -> None:
+    kept = [Nameless()]
+
+    assert test_process.objects() > len(kept)
 
 
 def test_objects_of_coverage_are_not_counted() -> None:

@@ -3,7 +3,7 @@ A request has exactly one line on every server, however the request ends.
 
 Each server starts once, plays all endings in a row, and is then asked to stop while two requests are waiting. The tests
 read its output after it has ended, so they would notice a line that comes twice. If a server cannot detect an ending,
-or treats it differently, `PARTICULAR` gives the reason. `docs/servers.md` has the same for users.
+or treats it differently, `PARTICULAR` gives the reason. `docs/reference/servers.md` has the same for users.
 """
 
 from __future__ import annotations
@@ -458,7 +458,7 @@ def test_a_stop_after_the_last_byte_does_not_lose_the_line(server: str, tmp_path
 
 def test_the_table_in_the_docs_is_what_is_expected_here() -> None:
     """The table has the usual endings. Exceptions are listed with their reasons, in the docs and here."""
-    page = (TESTS.parent / "docs" / "servers.md").read_text()
+    page = (TESTS.parent / "docs" / "reference" / "servers.md").read_text()
     rows = [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in page.splitlines()]
 
     for ending, under_asgi in UNDER_ASGI.items():

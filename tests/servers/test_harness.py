@@ -23,6 +23,7 @@ import socket, struct, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     connection, _ = listener.accept()
+    connection.recv(1)  # not at once: the client might still be connecting
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 """
@@ -104,6 +105,7 @@ def test_waiting_for_a_line_ends_when_the_server_dies(tmp_path: Path) -> None:
 
 def test_a_connection_that_is_reset_has_no_answer(tmp_path: Path) -> None:
     with running(("ship", "{port}"), output=tmp_path, cwd=_module(tmp_path, RUDE)) as server, ByHand(server) as client:
+        client.send(Call("GET", "/"))
         assert client.answer() is None
 
 

@@ -22,7 +22,7 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
     )
     return result.stdout
 
@@ -46,5 +46,14 @@ def test_the_demonstration_shows_one_line_per_request(tmp_path: Path) -> None:
     assert int(sent) == int(written) > 20
     assert "Request took" in shown
     assert "Paid 5170 cents" in shown
+    # The tree of one checkout: its request, the task that it sent, and the task that this one sent.
+    assert ": 1 request, 2 tasks\n" in shown
+    assert re.search(r"└─ shop.tasks.send_receipt +ok", shown)
+    assert re.search(r"   └─ shop.tasks.reserve_stock +ok", shown)
     assert f"\n{int(sent):,} requests  " in shown
     assert "catalogue/" in page.read_text()
+    # What is wrong in the shop, as the last command names it.
+    why = shown.partition("\n== Why the slow requests are slow")[2]
+    assert re.search(r" 20    20  shop/views.py:\d+ in as_json  GET     products/", why)
+    assert re.search(r"shop/views.py:\d+ in draw_invoice +GET +invoice/", why)
+    assert re.search(r"shop/views.py:\d+ in suggest +GET +search/", why)

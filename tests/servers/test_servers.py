@@ -132,10 +132,15 @@ def test_lines_of_a_view_have_the_id_of_its_request_line(traffic: Traffic) -> No
 
 
 def test_nothing_else_is_on_stdout(traffic: Traffic) -> None:
-    """There is no access log, and no second line of Django for a 404, a 405 or a 500."""
+    """
+    There is no access log, and no second line of Django for a 404, a 405 or a 500.
+
+    Each of the 20 checkouts does two tasks at once. They are part of the request, so Celery's lines about them stay.
+    """
     loggers = Counter(line["logger"] for line in traffic.lines if not is_about_slowness(line))
 
-    assert loggers == {"root": 200, "shop.checkout": 20, "shop.stock": 20}
+    own = {"root": 200, "shop.checkout": 20, "shop.stock": 20, "shop.receipts": 20}
+    assert loggers == own | {"celery.app.trace": 40}
 
 
 def is_about_slowness(line: Mapping[str, Any]) -> bool:
