@@ -7,6 +7,7 @@ The tables go to stdout. ``--save`` also writes the raw data, and the chart and 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import machine, saved
+from benchmarks import instructions, machine, ordinary, saved, scenarios
 from benchmarks.figures import tables
 from benchmarks.peers import PEERS
 from benchmarks.processes import ROOT, Worker, environment, workers
@@ -89,6 +90,43 @@ def time_stages(options: Options, data: Data) -> None:
     data["stages"] = json.loads(output)
 
 
+def time_tasks(options: Options, data: Data) -> None:
+    """Time a task of Celery with and without this package, in turns."""
+    turns, batches = (1, "40") if options.quick else (4, "200")
+    say(f"timing: tasks, {turns} turns")
+    times: dict[str, list[float]] = {}
+    for _ in range(turns):
+        for variant in ("celery", "ours"):
+            with tempfile.TemporaryDirectory() as folder:
+                output = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.tasks", variant, str(Path(folder, "log")), batches],
+                    cwd=ROOT,
+                    env=environment(),
+                    stdout=subprocess.PIPE,
+                    check=True,
+                ).stdout
+            measured = json.loads(output.splitlines()[-1])
+            for name, value in measured.items():
+                times.setdefault(variant if name == "task" else name, []).append(value)
+    data["tasks"] = {name: min(values) for name, values in times.items()}
+
+
+def count_instructions(options: Options, data: Data) -> None:
+    """Count the instructions of every row, and of the lines that have a target; without valgrind, say so."""
+    if not instructions.is_available():
+        say(instructions.MISSING)
+        return
+    pairs = [*scenarios.pairs(), (ordinary.NAME, scenarios.NOTHING)]
+    if not options.quick:
+        pairs += ((scenarios.REQUEST, row) for row in _rows(options, scenarios.REQUEST))
+    say(f"counting: instructions of {len(set(pairs))} rows")
+    data["instructions"][machine.python()] = {
+        "date": data["date"],
+        "versions": data["versions"],
+        "counts": instructions.count(pairs, options.handler),
+    }
+
+
 def load_servers(options: Options, data: Data) -> None:
     """Send requests to real servers and time them."""
     rounds, batch = (4, 500) if options.quick else (12, 1000)
@@ -109,11 +147,13 @@ def watch_memory(options: Options, data: Data) -> None:
 
 
 PARTS: Final[dict[str, Callable[[Options, Data], None]]] = {
+    "instructions": count_instructions,
     "counts": count,
     "chains": time_drivers(*CHAINS),
     "handlers": time_drivers("ASGI handler", "WSGI handler"),
     "inside": time_drivers("further line", "query"),
     "stages": time_stages,
+    "tasks": time_tasks,
     "servers": load_servers,
     "memory": watch_memory,
 }
@@ -136,25 +176,29 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="write the results to the repository")
     parser.add_argument("--again", action="store_true", help="measure nothing; use the saved results")
     options = parser.parse_args()
-    if options.save and not options.again and (options.quick or options.parts or not options.peers):
-        parser.error("--save needs a whole run: leave out --quick, --no-peers and the names of parts")
-    data = json.loads(saved.DATA.read_text()) if options.again else measure(options)
+    only_counts = options.parts == ["instructions"]
+    if options.save and not (options.again or only_counts) and (options.quick or options.parts or not options.peers):
+        parser.error("--save needs a whole run, or `instructions`: leave out --quick, --no-peers and other parts")
+    data = saved.load() if options.again else measure(options)
     print("\n\n".join(tables(data).values()))
     if options.save:
-        saved.save(data)
+        saved.save(saved.merged(saved.load(), data))
 
 
 def measure(options: Options) -> Data:
     """Run the selected parts and return their results."""
     data: Data = {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": machine.describe(),
         "versions": machine.versions(),
         "handler": HANDLERS[options.handler],
         "times": {},
         "counts": {},
+        "instructions": {},
     }
+    parts = options.parts or PARTS
     # The tables of times also show counts.
-    for part in dict.fromkeys(["counts", *(options.parts or PARTS)]):
+    for part in parts if options.parts == ["instructions"] else dict.fromkeys(["counts", *parts]):
         PARTS[part](options, data)
     return data
 

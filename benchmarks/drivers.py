@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol
 
+import structlog
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
@@ -22,12 +23,16 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, resolve
 
+from benchmarks import ordinary
 from benchmarks.counting import Meter
+from obs_middleware import structlog_config
 
 __all__ = ["DRIVERS", "Driver"]
 
 SYNC_PATH: Final = "/items/7/"
 ASYNC_PATH: Final = "/items/7/async/"
+FIELDS: Final[dict[str, Any]] = {"order": 7, "currency": "EUR", "is_gift": False}
+"""Three fields of the application on a line."""
 
 
 def sync_view(_: HttpRequest, pk: int) -> HttpResponse:
@@ -260,6 +265,19 @@ def further_line() -> Driver:
     return Inside(lambda: logger.info("Paid %d cents", 1250))
 
 
+def line_with_extra() -> Driver:
+    """Return a driver that logs lines with three fields of the application inside a request."""
+    logger = logging.getLogger("shop.checkout")
+    return Inside(lambda: logger.info("Paid %d cents", 1250, extra=FIELDS))
+
+
+def structlog_line() -> Driver:
+    """Return a driver that logs the same three fields by a logger of structlog."""
+    structlog.configure(**structlog_config())
+    logger = structlog.get_logger("shop.checkout")
+    return Inside(lambda: logger.info("Paid %d cents", 1250, **FIELDS))
+
+
 def query() -> Driver:
     """Return a driver that runs the cheapest possible query inside a request."""
     cursor = connection.cursor()
@@ -277,6 +295,12 @@ def wsgi() -> Driver:
         response.close()
 
     return Sync(environ, send)
+
+
+def ordinary_request() -> Driver:
+    """Return a driver of the WSGI handler of an ordinary site."""
+    ordinary.prepare()
+    return wsgi()
 
 
 async def _for_ever() -> NoReturn:
@@ -309,6 +333,9 @@ DRIVERS: Final[dict[str, Callable[[], Driver]]] = {
     "ASGI handler": asgi,
     "WSGI handler": wsgi,
     "further line": further_line,
+    "line with extra": line_with_extra,
+    "structlog line": structlog_line,
     "query": query,
+    ordinary.NAME: ordinary_request,
     "varied requests": varied_requests,
 }

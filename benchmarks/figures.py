@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.markdown import paragraph, table
 from benchmarks.peers import PEERS
 from benchmarks.rows import ROWS
+from benchmarks.shares import lead, scenario_table, share_table
 from benchmarks.timing import Times, costs
 
 __all__ = ["Figure", "figures", "tables"]
@@ -65,6 +67,10 @@ def figures(data: dict[str, Any]) -> Iterator[Figure]:
     if "query" in times:
         counted = costs(times["query"], unit="ours")["ours"].microseconds
         yield Figure("a query counted", counted, 1.0, unit=" us")
+    if "tasks" in data:
+        tasks = data["tasks"]
+        yield Figure("a task of Celery, sent and done", tasks["ours"] / tasks["celery"], 1.3, unit="x")
+        yield Figure("the message of a task", tasks["message"], 5.0, unit=" us")
     if "memory" in data:
         first, *_, last = data["memory"]["after"]
         title = f"memory blocks more, {data['memory']['requests']:,} requests"
@@ -98,6 +104,10 @@ def tables(data: dict[str, Any]) -> dict[str, str]:
     """Return every table that can be made from *data*, by name."""
     packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     result = {"machine": f"{data['machine']}; `{data['handler']}`; {packages}.", "targets": _targets(data)}
+    if "further line" in data["times"] and "sync chain" in data["times"]:
+        result["clock"] = _by_clock(data)
+    if data.get("instructions"):
+        result |= {"lead": lead(data), "scenarios": scenario_table(data), "shares": share_table(data)}
     if any(chain in data["times"] for chain in CHAINS):
         result["rows"] = _rows(data)
     if "servers" in data or "WSGI handler" in data["times"]:
@@ -105,6 +115,15 @@ def tables(data: dict[str, Any]) -> dict[str, str]:
     if "stages" in data:
         result["stages"] = _stages(data)
     return result
+
+
+def _by_clock(data: dict[str, Any]) -> str:
+    """Return the sentence about the cost by the clock."""
+    line, further = (costs(data["times"][driver])["ours"].ratio for driver in ("sync chain", "further line"))
+    return paragraph(
+        f"By the clock, on {data['date']}, a request line costs {line:.2f} times as much as the text, and a further "
+        f"line in the request {further:.2f} times."
+    )
 
 
 def _targets(data: dict[str, Any]) -> str:
@@ -117,13 +136,13 @@ def _targets(data: dict[str, Any]) -> str:
         rows.append(
             [figure.title, f"{value}{figure.unit}", f"{sign} {figure.goal:g}{figure.unit}", limit, figure.verdict]
         )
-    return _table(rows)
+    return table(rows)
 
 
 def _rows(data: dict[str, Any]) -> str:
     """Return the table of what each row adds to a request: microseconds, multiples of the seed, calls, lines."""
     chains = [chain for chain in CHAINS if chain in data["times"]]
-    rows = [["row", *(f"{chain}, {unit}" for chain in chains for unit in ("us", "x the seed", "calls")), "lines"]]
+    rows = [["row", *(f"{chain}, {unit}" for chain in chains for unit in ("us", "x a line of text", "calls")), "lines"]]
     cost = {chain: costs(data["times"][chain]) for chain in chains}
     for name, row in (ROWS | PEERS).items():
         if all(name in cost[chain] for chain in chains):
@@ -134,7 +153,7 @@ def _rows(data: dict[str, Any]) -> str:
                 cells.append(f"{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})")
                 cells.append(f"{counts[name]['calls'] - counts['nothing']['calls']:.0f}")
             rows.append([*cells, str(row.lines)])
-    return _table(rows)
+    return table(rows)
 
 
 def _wholes(data: dict[str, Any]) -> str:
@@ -146,7 +165,7 @@ def _wholes(data: dict[str, Any]) -> str:
         for row in wall:
             calls = f"{data['counts'][name][row]['calls']:.0f}" if name in data["counts"] else ""
             rows.append([name, ROWS[row].title, *_whole(wall, row), *_whole(core, row), calls])
-    return _table(rows)
+    return table(rows)
 
 
 def _whole(times: Times | None, row: str) -> list[str]:
@@ -158,14 +177,4 @@ def _whole(times: Times | None, row: str) -> list[str]:
 
 def _stages(data: dict[str, Any]) -> str:
     """Return the table of the stages."""
-    return _table([["stage", "us"], *([stage, f"{value:.2f}"] for stage, value in data.get("stages", {}).items())])
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Return *rows* as an aligned Markdown table. The first row is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return table([["stage", "us"], *([stage, f"{value:.2f}"] for stage, value in data.get("stages", {}).items())])

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["describe", "versions"]
+__all__ = ["describe", "python", "versions"]
 
 _PACKAGES: Final = (
     "obs-middleware",
@@ -34,6 +34,11 @@ def describe() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def python() -> str:
+    """Return the version of Python without its last part, such as 3.13."""
+    return ".".join(platform.python_version_tuple()[:2])
 
 
 def versions() -> dict[str, str]:

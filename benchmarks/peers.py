@@ -20,7 +20,7 @@ _TIMESTAMPER: Final = structlog.processors.TimeStamper(fmt="iso")
 def _python_json_logger(formatter: str) -> Row:
     fields = {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
     return Row(
-        f"the seed + python-json-logger{', orjson' if 'orjson' in formatter else ''}",
+        f"a line of text + python-json-logger{', orjson' if 'orjson' in formatter else ''}",
         SEED,
         lambda file, handler: seed_logging(file, handler, {"()": formatter, **fields}),
     )
@@ -95,11 +95,11 @@ PEERS: Final[dict[str, Row]] = {
     "python-json-logger": _python_json_logger("pythonjsonlogger.json.JsonFormatter"),
     "python-json-logger-orjson": _python_json_logger("pythonjsonlogger.orjson.OrjsonFormatter"),
     "ecs-logging": Row(
-        "the seed + ecs-logging",
+        "a line of text + ecs-logging",
         SEED,
         lambda file, handler: seed_logging(file, handler, {"()": "ecs_logging.StdlibFormatter"}),
     ),
-    "structlog": Row("the seed + structlog's ProcessorFormatter", SEED, _processor_formatter),
+    "structlog": Row("a line of text + structlog's ProcessorFormatter", SEED, _processor_formatter),
     "opentelemetry": Row("OpenTelemetry, SDK without exporter", after=_instrument, lines=0),
     "django-structlog": Row(
         "django-structlog",

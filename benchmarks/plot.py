@@ -1,44 +1,91 @@
-"""The chart of the documentation: the cost of each row as a multiple of the seed's text line."""
+"""The chart of the documentation: what each row adds to an ordinary request, in percent."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from benchmarks.shares import Share, counts_of, shares
+from obs_middleware.read.show.page.markup import Markup, element, raw
 
-from benchmarks.peers import PEERS
-from benchmarks.rows import ROWS
-from benchmarks.timing import costs
+__all__ = ["chart"]
 
-__all__ = ["draw"]
+SHOWN: Final = {
+    "nothing": "no log",
+    "seed": "a line of text",
+    "ours": "obs-middleware",
+    "ours-ecs": "obs-middleware, ECS",
+    "python-json-logger": "python-json-logger, message alone",
+    "structlog": "structlog, message alone",
+    "ecs-logging": "ecs-logging, message alone",
+    "django-guid": "django-guid",
+    "opentelemetry": "OpenTelemetry, without export",
+    "django-structlog": "django-structlog",
+}
+"""The rows of the chart and their names in it: ours as most sites use it, and every other package once."""
 
-OURS = "#1f6f8b"
-OTHERS = "#b0b7bd"
+TITLE: Final = "What logging adds to an ordinary Django request, in percent of its instructions"
+WIDTH: Final = 760
+NAMES: Final = 270
+"""Width of the column of names, in pixels; the bars begin there."""
+
+ROOM: Final = 60
+"""Width that is left for the number behind the longest bar."""
+
+STEP: Final = 26
+TOP: Final = 52
+STYLE: Final = """
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.title { font-weight: 600; font-size: 14px }
+.page { fill: #fff }
+.bar { fill: #8c959f }
+.ours { fill: #1f6f8b }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 }
+.page { fill: #0d1117 }
+.bar { fill: #6e7681 }
+.ours { fill: #58b4d1 }
+}
+"""
+"""The chart has a background, because a page can be dark while the system that shows it is not."""
 
 
-def draw(data: dict[str, Any], file: Path) -> None:
-    """Write the chart to *file*, in the format of its suffix."""
-    # Text stays text and no date is written, so the same data give the same file.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "overhead", "font.size": 9})
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
-    figure.suptitle("What each adds to a request; the seed's text line is 1", fontsize=10)
-    rows = {name: row.title for name, row in (ROWS | PEERS).items() if name != "nothing"}
-    chains = {chain: costs(data["times"][chain]) for chain in ("async chain", "sync chain")}
-    # Both charts have the same order, so that they share one column of names.
-    names = sorted(rows, key=lambda name: chains["async chain"][name].ratio, reverse=True)
-    for axes, (chain, cost) in zip(figure.subplots(1, 2, sharey=True), chains.items(), strict=True):
-        bars = axes.barh(
-            [rows[name] for name in names],
-            [cost[name].ratio for name in names],
-            color=[OURS if name.startswith("ours") else OTHERS for name in names],
-        )
-        axes.bar_label(bars, [f"{cost[name].ratio:.2f}" for name in names], padding=3)
-        axes.set_xscale("log")
-        axes.set_xlim(0.1, 200)
-        axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_title(chain, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+def chart(data: Mapping[str, Any]) -> str:
+    """Return the chart as an SVG file."""
+    shown = [share for share in shares(counts_of(data)) if share.row in SHOWN]
+    height = TOP + STEP * len(shown) + 10
+    scale = (WIDTH - NAMES - ROOM) / max(share.percent for share in shown)
+    return (
+        element(
+            "svg",
+            element("title", TITLE),
+            element("style", raw(STYLE)),
+            element("rect", class_="page", width=WIDTH, height=height, rx=8),
+            element("text", TITLE, class_="title", x=16, y=28),
+            *(_bar(share, TOP + STEP * number, scale) for number, share in enumerate(shown)),
+            xmlns="http://www.w3.org/2000/svg",
+            viewBox=f"0 0 {WIDTH} {height}",
+            width=WIDTH,
+            height=height,
+            role="img",
+        ).replace("><", ">\n<")
+        + "\n"
+    )
+
+
+def _bar(share: Share, top: int, scale: float) -> Markup:
+    """Return the name, the bar and the number of *share*."""
+    length = share.percent * scale
+    return element(
+        "g",
+        element("text", SHOWN[share.row], x=NAMES - 10, y=top + 15, text_anchor="end"),
+        element(
+            "rect",
+            class_="bar ours" if share.row.startswith("ours") else "bar",
+            x=NAMES,
+            y=top + 2,
+            width=length,
+            height=STEP - 8,
+        ),
+        element("text", f"{share.percent:.1f} %", x=NAMES + length + 6, y=top + 15),
+    )

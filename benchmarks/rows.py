@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from obs_middleware import logging_config
 
-__all__ = ["HANDLERS", "ROWS", "SEED", "Row", "seed_logging"]
+__all__ = ["HANDLERS", "ROWS", "SEED", "Row", "seed_logging", "unchanged"]
 
 HANDLERS: Final = {"watched": "logging.handlers.WatchedFileHandler", "plain": "logging.FileHandler"}
 """Handlers for the lines of other packages. ``watched`` survives a log rotation, as ours does; ``plain`` does not."""
@@ -60,6 +60,11 @@ def seed_logging(file: str, handler: str, formatter: Mapping[str, Any] | None = 
     }
 
 
+def unchanged(_: Any, __: str, event_dict: Any) -> Any:
+    """Process a line as the cheapest processor of a project does."""
+    return event_dict
+
+
 def _with(handler: str, formatter: Mapping[str, Any] | None = None) -> Callable[[str, str], dict[str, Any]]:
     return lambda file, _: seed_logging(file, HANDLERS[handler], formatter)
 
@@ -87,9 +92,9 @@ _APP: Final = {"INSTALLED_APPS": ["obs_middleware"]}
 
 ROWS: Final[dict[str, Row]] = {
     "nothing": Row("nothing", lines=0),
-    "seed": Row("the seed, text", SEED, seed_logging),
-    "seed-plain": Row("the seed, text, no rotation", SEED, _with("plain")),
-    "seed-bare": Row("the seed, the message alone, no rotation", SEED, _with("plain", {"format": "%(message)s"})),
+    "seed": Row("a line of text", SEED, seed_logging),
+    "seed-plain": Row("a line of text, no rotation", SEED, _with("plain")),
+    "seed-bare": Row("the message alone, no rotation", SEED, _with("plain", {"format": "%(message)s"})),
     "ours": Row("ours, JSON with orjson", _OURS, _ours(), _APP),
     "ours-std": Row("ours, JSON without orjson", _OURS, _ours(), _APP, before=_hide_orjson),
     "ours-excluded": Row(
@@ -101,5 +106,9 @@ ROWS: Final[dict[str, Row]] = {
     "ours-text": Row("ours, text", _OURS, _ours(format="text"), _APP),
     "ours-plain": Row("ours, JSON with orjson, no rotation", _OURS, _ours("plain"), _APP),
     "ours-ecs": Row("ours, JSON in ECS", _OURS, _ours(schema="ecs"), _APP),
+    "ours-otel": Row("ours, JSON for OpenTelemetry", _OURS, _ours(schema="otel"), _APP),
+    "ours-datadog": Row("ours, JSON for Datadog", _OURS, _ours(schema="datadog"), _APP),
+    "ours-gcp": Row("ours, JSON for Google Cloud", _OURS, _ours(schema="gcp"), _APP),
+    "ours-processor": Row("ours, with a processor of your own", _OURS, _ours(processors=[unchanged]), _APP),
 }
 """The rows by name. ``nothing`` is subtracted from the others, and ``seed`` is the unit."""

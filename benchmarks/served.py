@@ -20,6 +20,6 @@ put_in_force(
     os.environ["BENCH_FILE"],
     os.environ["BENCH_HANDLER"],
     # It sets Content-Length. Without that, servers close the connection or send chunks.
-    below=["django.middleware.common.CommonMiddleware"],
+    {"MIDDLEWARE": ["django.middleware.common.CommonMiddleware"]},
 )
 application = get_asgi_application() if _mode == "async" else get_wsgi_application()

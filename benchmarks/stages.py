@@ -20,7 +20,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.urls import resolve
 
 from benchmarks.drivers import SYNC_PATH, environ, sync_view
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, unchanged
 from benchmarks.site import put_in_force
 from obs_middleware.logs.formatters import JSONFormatter
 from obs_middleware.measure.event import current_event
@@ -58,10 +58,6 @@ class _Constant(logging.Formatter):
 
     def format(self, _: logging.LogRecord) -> str:
         return self._line
-
-
-def _unchanged(_: Any, __: str, event_dict: Any) -> Any:
-    return event_dict
 
 
 Best = Callable[[Callable[[], Iterable[Any]], Callable[[Any], object]], float]
@@ -122,7 +118,7 @@ def stages(best: Best) -> dict[str, float]:
     )
     root.handlers[:] = [handler]
     result["format: the record becomes the line"] = best(kept, format_one)
-    chained = JSONFormatter(service="bench", processors=[_unchanged])
+    chained = JSONFormatter(service="bench", processors=[unchanged])
     result["  the same with a processor of your own"] = best(kept, functools.partial(format_one, by=chained))
     records = kept()
     handler.setFormatter(_Constant(format_one(records[0])))

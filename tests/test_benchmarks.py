@@ -9,20 +9,29 @@ import sys
 import pytest
 
 from benchmarks import saved
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, tables
+from benchmarks.plot import chart
 from benchmarks.processes import ROOT, workers
 from benchmarks.rows import ROWS
 from benchmarks.servers import SERVERS, time_servers
+from benchmarks.shares import lead
 from benchmarks.timing import costs, time_rows
 
 
 def test_the_page_has_the_tables_of_the_saved_data() -> None:
-    """`python -m benchmarks --again --save` updates the page."""
+    """`python -m benchmarks --again --save` updates the page and its chart."""
     page = saved.PAGE.read_text()
+    data = saved.load()
 
-    assert saved.with_tables(page, json.loads(saved.DATA.read_text())) == page
+    assert saved.with_tables(page, tables(data)) == page
     assert saved.PICTURE.name in page
-    assert saved.PICTURE.is_file()
+    assert saved.PICTURE.read_text() == chart(data)
+
+
+def test_the_readme_has_the_saved_figures() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+
+    assert " ".join(lead(saved.load()).split()) in readme
 
 
 @pytest.mark.parametrize("driver", ["async chain", "sync chain"])
@@ -69,6 +78,21 @@ def test_the_stages_are_timed() -> None:
     ).stdout
 
     assert min(json.loads(output).values()) > 0
+
+
+@pytest.mark.parametrize("variant", ["celery", "ours"])
+def test_a_task_is_timed(variant: str) -> None:
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.tasks", variant, "/dev/null", "2"],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+    ).stdout
+    times = json.loads(output)
+
+    assert min(times.values()) > 0
+    assert ("message" in times) is (variant == "ours")
 
 
 def test_ratios_are_computed_round_by_round() -> None:

@@ -26,9 +26,9 @@ ROUTES = [
 ]
 
 
-def events(number: int) -> Iterator[dict[str, Any]]:
+def events(number: int, seed: int = 8) -> Iterator[dict[str, Any]]:
     """Yield *number* events in the flat schema, about 280 a second, with log-normal durations by route."""
-    dice = random.Random(8)
+    dice = random.Random(seed)
     for n in range(number):
         method, route, view, median = dice.choice(ROUTES)
         seconds = round(median * dice.lognormvariate(0, 0.6), 6)
@@ -79,6 +79,28 @@ def write(folder: Path, number: int) -> dict[str, Path]:
         files["text"].write(f"{event['timestamp']} INFO root {event['message']}\n")
         wrong = line[:200] if n % 5 == 0 else bad[n % 4]
         files["damaged"].write((wrong if n % 20 == 0 else line) + "\n")
+    for name, file in files.items():
+        file.close()
+        Path(file.name).rename(paths[name])
+    return paths
+
+
+def write_others(folder: Path, number: int) -> dict[str, Path]:
+    """
+    Write files to compare, and return their paths.
+
+    ``other`` has other requests than ``flat``; ``routes`` and ``other routes`` are the same two with 200 routes.
+    """
+    paths = {name: folder / f"{name.replace(' ', '-')}-{number}.log" for name in ("other", "routes", "other routes")}
+    if all(path.exists() for path in paths.values()):
+        return paths
+    files = {name: path.with_suffix(".part").open("w") for name, path in paths.items()}
+    dice = random.Random(9)
+    for one, other in zip(events(number), events(number, seed=7), strict=True):
+        files["other"].write(json.dumps(other, separators=(",", ":")) + "\n")
+        for name, event in (("routes", one), ("other routes", other)):
+            line = json.dumps({**event, "route": f"pages/{dice.randrange(200)}/"}, separators=(",", ":"))
+            files[name].write(line + "\n")
     for name, file in files.items():
         file.close()
         Path(file.name).rename(paths[name])

@@ -1,5 +1,5 @@
 """
-How often `diff` calls a percentile different: the tables of docs/reading.md.
+How often `diff` calls a percentile different: the tables of docs/how-to/reading.md.
 
     make simulate-diff
 
