@@ -50,9 +50,9 @@ class Page(HTMLParser):
             self._open.append(tag)
         if tag == "section":
             self._section = attributes["id"] or ""
-        if tag == "tr" and "figure" not in self._open:
+        if tag == "tr" and "details" not in self._open:
             self.tables.setdefault(self._section, []).append([])
-        if tag in {"td", "th"} and "figure" not in self._open:
+        if tag in {"td", "th"} and "details" not in self._open:
             self.tables[self._section][-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
@@ -61,7 +61,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not {"style", "script"} & set(self._open):
             self.text += data
-            if {"td", "th"} & set(self._open) and "figure" not in self._open:
+            if {"td", "th"} & set(self._open) and "details" not in self._open:
                 self.tables[self._section][-1][-1] += data
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
