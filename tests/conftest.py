@@ -21,8 +21,10 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from paths import ROOT
 
-from obs_middleware import failures
+from obs_middleware import counters, failures
+from obs_middleware.logs import quiet
 from obs_middleware.measure.event import current_event
+from obs_middleware.measure.loops import WatchedLoop
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 
@@ -32,6 +34,14 @@ View = Callable[..., Any]
 
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
+
+# A file runs in one process. If one of these came last, the other processes would have nothing left to do.
+LONGEST_FILES = ("tests/servers/", "tests/no_harm/", "tests/test_platforms.py", "tests/read/commands/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files that take longest first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FILES))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +91,7 @@ def _clean_house() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     failures._reported.clear()
+    counters._reset()  # tests of sinks drop lines of requests that were never counted
     # In dev mode it warns about a slow machine.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     current_event.set(None)
@@ -89,6 +100,32 @@ def _clean_house() -> Iterator[None]:
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(autouse=True)
+def _loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write request lines as in production, although tests are running."""
+    monkeypatch.setattr(quiet, "_is_test_run", lambda: False)
+
+
+@pytest.fixture(name="watched")
+def _watched() -> None:
+    """Let the watching thread find blocked event loops."""
+
+
+@pytest.fixture(autouse=True)
+def _unblamed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let the watching thread find no blocked event loop, unless a test asks for it with the fixture `watched`.
+
+    A slow import in any test would otherwise give it a further line.
+    """
+    if "watched" not in request.fixturenames:
+        monkeypatch.setattr(WatchedLoop, "look", _find_nothing)
+
+
+def _find_nothing(*_: object) -> None:
+    """Return that no loop was blocked."""
 
 
 @pytest.fixture(name="mode", params=["sync", "async"])

@@ -136,13 +136,14 @@ def found(text: Text) -> Iterator[Place]:
 
 def pages() -> list[Path]:
     """Return the documentation for users."""
-    return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def markdown() -> list[Path]:
     """Return every page in the repository."""
-    others = [ROOT / "CHANGELOG.md", *(ROOT / "examples").glob("*/README.md"), *(ROOT / "tests").glob("*/README.md")]
-    return pages() + sorted(others)
+    patterns = ("*.md", ".github/*.md", "examples/*/README.md", "tests/*/README.md")
+    others = {file for pattern in patterns for file in ROOT.glob(pattern)}
+    return pages() + sorted(others - {*pages()})
 
 
 def package() -> list[Path]:
@@ -151,8 +152,9 @@ def package() -> list[Path]:
 
 
 def others() -> list[Path]:
-    """Return the other Python files: tests, benchmarks and examples."""
-    return sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
+    """Return the other Python files: tests, benchmarks, examples and the documentation site."""
+    folders = ("tests", "benchmarks", "examples", "docs")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
 def page_prose(file: Path) -> Iterator[Text]:

@@ -59,6 +59,53 @@ def _event(dice: random.Random, number: int) -> Event:
     return event
 
 
+TASKS: Final = (("shop.tasks.charge", "payments", 1.2), ("shop.tasks.mail", "default", 0.05))
+OUTCOMES: Final = ("ok", "ok", "ok", "error", "retry", "timeout", "revoked")
+
+
+def tasks(number: int, seed: int = 9) -> list[Event]:
+    """Return *number* task events in the flat schema, a second apart."""
+    dice = random.Random(seed)
+    return [_task(dice, n) for n in range(number)]
+
+
+def _task(dice: random.Random, number: int) -> Event:
+    task, queue, median = dice.choice(TASKS)
+    outcome = dice.choice(OUTCOMES)
+    return unit(
+        "task",
+        number,
+        round(median * dice.lognormvariate(0, 0.7), 6),
+        outcome,
+        request_id=f"{dice.getrandbits(128):032x}",
+        task=task,
+        task_id=f"{dice.getrandbits(64):016x}",
+        queue=queue,
+        attempt=1 + number % 2,
+        queue_seconds=round(dice.random(), 6),
+        db_queries=number % 3,
+        db_seconds=0.001,
+        **({"error_type": "TimeLimitExceeded", "error_message": "300 s"} if outcome == "timeout" else {}),
+    )
+
+
+def unit(kind: str, number: float, seconds: float, outcome: str, **fields: Any) -> Event:
+    """Return the line of a unit of work of *kind* that ends *number* seconds after `START`."""
+    word = "Connection" if kind == "websocket" else kind.capitalize()
+    moment = (START + dt.timedelta(seconds=number)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    event = {
+        "timestamp": moment,
+        "level": "error" if outcome in {"error", "timeout"} else "info",
+        "logger": "root",
+        "message": f"{word} took {seconds:.4f} seconds",
+        "event_id": f"cc50066b44bef741-{kind}-{number}-{len(fields)}",
+        **({} if kind == "request" else {"kind": kind}),
+        "duration_seconds": seconds,
+        "outcome": outcome,
+    }
+    return event | fields
+
+
 def _as_json(schema: str) -> Callable[[Event], str]:
     table = SCHEMAS[schema]
     translate = None if table is None else Translation(table)

@@ -11,14 +11,15 @@ import duckdb
 import pytest
 from loglines import Event
 
-from obs_middleware.read.answers import SLOW_FIELDS, STATS_FIELDS
+from obs_middleware.read.answers import STATS_FIELDS
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.table import Log
+from obs_middleware.read.kinds import REQUEST
 from obs_middleware.read.where.conditions import Condition
 
 Read = Callable[..., Log]
-FIELDS = {*STATS_FIELDS, *SLOW_FIELDS, "view", "service", "tenant", "error_type", "error_message", "level"}
+FIELDS = {*STATS_FIELDS, *REQUEST.slow_fields, "view", "service", "tenant", "error_type", "error_message", "level"}
 """The fields that `read` keeps."""
 
 
@@ -61,7 +62,9 @@ def assert_as_written(log: Log, written: list[Event]) -> None:
         assert row.durations.p95 == pytest.approx(quantile([one["duration_seconds"] for one in own], 0.95), rel=1e-6)
     assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
     expected = sorted(written, key=lambda event: -event["duration_seconds"])[:5]
-    assert [one.request_id for one in FileRequests(log).slowest(5)] == [event["request_id"] for event in expected]
+    assert [one.fields["request_id"] for one in FileRequests(log).slowest(5)] == [
+        event["request_id"] for event in expected
+    ]
 
 
 ROW = {

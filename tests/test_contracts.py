@@ -6,16 +6,21 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import django
 import pytest
 from complexity import functions
 from paths import ROOT
+from simulated.systems import SIMULATED
 
 import obs_middleware
 from obs_middleware.__main__ import COMMANDS
@@ -27,45 +32,75 @@ MODULES = sorted(
 )
 FOLDERS = {path.parent.name for path in FILES} - {PACKAGE.name}
 
-ENTRY_POINTS = {"apps", "asgi", "checks", "conf", "decorators", "middleware", "redaction", "testing", "__main__"}
-LEAVES = {"counters", "failures", "processes", "threads"}
-WINGS = {"logs", "measure", "read"}
+ENTRY_POINTS = {
+    "apps",
+    "asgi",
+    "checks",
+    "conf",
+    "decorators",
+    "metrics",
+    "middleware",
+    "pytest_plugin",
+    "redaction",
+    "testing",
+    "__main__",
+}
+LEAVES = {"counters", "failures", "platforms", "processes", "threads", "when_imported"}
+WINGS = {"logs", "measure", "read", "work"}
+# Text for people, which `logs` writes and `read` prints in the same form.
+SHARED = "display"
 # The modules of `measure` that `logs` may import: field names, the event that carries the fields, the ids, the cache.
-MEASURED = {"measure.event", "measure.ids", "measure.remembered", "measure.vocabulary"}
+MEASURED = {"measure.event", "measure.ids", "measure.remembered", "measure.told", "measure.vocabulary"}
 # The only import of `read` from another wing: this command prints templates, which `logs` makes from its table of
-# fields so that no field is missing. It reads no lines.
-ELSEWHERE = {"read.commands.elastic_template": {"logs.elastic"}}
+# fields so that no field is missing. It reads no lines. Locks and the writing to the disk differ between systems.
+ELSEWHERE = {
+    "read.commands.elastic_template": {"logs.elastic"},
+    "read.packs.folder": {"platforms"},
+    "read.packs.pack": {"platforms"},
+}
 
 DOCUMENTED = {
     "obs_middleware": {
         "annotate",
         "bind",
+        "carry",
         "get_request_id",
         "in_flight",
         "logging_config",
         "stats",
         "structlog_config",
         "timed",
+        "unbind",
     },
     "obs_middleware.__main__": {"main"},
     "obs_middleware.asgi": {"observed"},
     "obs_middleware.decorators": {"exclude", "quiet", "sample"},
     "obs_middleware.logs.config": {"logging_config", "structlog_config"},
     "obs_middleware.logs.elastic": {"COMPONENT", "component_template", "index_template", "templates"},
-    "obs_middleware.logs.filters": {"FoldDjangoRequests", "RequestContextFilter"},
+    "obs_middleware.logs.filters": {"FoldAccessLines", "FoldDjangoRequests", "QuietInTests", "RequestContextFilter"},
     "obs_middleware.logs.formatters": {
         "ChainFormatter",
         "ConsoleFormatter",
         "JSONFormatter",
         "LogfmtFormatter",
         "TextFormatter",
+        "auto_formatter",
     },
     "obs_middleware.logs.handlers": {"LineFileHandler", "LineStreamHandler", "NonBlockingHandler", "mail_admins"},
+    "obs_middleware.logs.otlp": {"ExportError", "OTLPHandler"},
     "obs_middleware.logs.processors": {"add_exception", "add_request_context", "escape_controls"},
     "obs_middleware.logs.schemas": {"SCHEMAS", "Own", "Schema", "To"},
+    "obs_middleware.metrics": {"metrics"},
     "obs_middleware.middleware": {"TimingMiddleware"},
     "obs_middleware.redaction": {"DEFAULT_NAMES"},
-    "obs_middleware.testing": {"CapturedRequests", "capture_requests", "captured_requests", "parse_line"},
+    "obs_middleware.work.tasks": {"CARRIER", "begin", "end", "enqueued", "running", "sent"},
+    "obs_middleware.testing": {
+        "CapturedRequest",
+        "CapturedRequests",
+        "capture_requests",
+        "captured_requests",
+        "parse_line",
+    },
 }
 """The dotted paths that sites name in their settings, their code and their tests. They never move."""
 
@@ -116,10 +151,10 @@ def wing_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def below(folder: str) -> dict[str, set[str]]:
-    """Return the modules in *folder* with what each imports from elsewhere in the package."""
+def below(folder: str, *allowed: str) -> dict[str, set[str]]:
+    """Return the modules in *folder* with what each imports from the package, but from *folder* and *allowed*."""
     return {
-        name: {other for other in others if not is_below(other, folder)}
+        name: {other for other in others if not any(is_below(other, one) for one in (folder, *allowed))}
         for name, others in GRAPH.items()
         if is_below(name, folder)
     }
@@ -130,12 +165,17 @@ def is_below(name: str, folder: str) -> bool:
 
 
 def test_the_top_level_has_entry_points_leaves_and_wings() -> None:
-    assert {wing_of(name) for name in GRAPH} == ENTRY_POINTS | LEAVES | WINGS
+    assert {wing_of(name) for name in GRAPH} == ENTRY_POINTS | LEAVES | WINGS | {SHARED}
 
 
 def test_leaves_import_only_leaves() -> None:
     for name in LEAVES:
         assert GRAPH[name] <= LEAVES, name
+
+
+def test_display_imports_nothing_of_the_package() -> None:
+    for name, others in below(SHARED).items():
+        assert others <= {"platforms"}, name
 
 
 def test_measure_imports_no_other_wing() -> None:
@@ -144,21 +184,49 @@ def test_measure_imports_no_other_wing() -> None:
 
 
 def test_logs_imports_of_measure_only_four_leaves() -> None:
-    for name, others in below("logs").items():
+    for name, others in below("logs", SHARED).items():
         assert others <= MEASURED | LEAVES | {"conf", "redaction"}, name
 
 
+def test_work_imports_of_the_other_wings_only_measure() -> None:
+    for name, others in below("work").items():
+        assert {one for one in others if wing_of(one) != "measure"} <= {"conf", "redaction"} | LEAVES, name
+
+
+def test_only_entry_points_import_work() -> None:
+    importing = {name for name, others in GRAPH.items() if any(is_below(one, "work") for one in others)}
+    assert {wing_of(name) for name in importing} <= ENTRY_POINTS | {"work"}
+
+
 def test_read_imports_no_other_wing_but_for_the_templates() -> None:
-    for name, others in below("read").items():
+    for name, others in below("read", SHARED).items():
         assert others == ELSEWHERE.get(name, set()), name
 
 
-def test_read_does_not_import_django() -> None:
+SYSTEMS = {"platforms", "logs.sinks.inotify"}
+"""The modules that may differ between systems. The second raises OSError where there is no inotify."""
+
+SYSTEM_MODULES = {"fcntl", "grp", "msvcrt", "pty", "pwd", "resource", "select", "syslog", "termios", "tty", "winreg"}
+
+
+def test_only_two_modules_use_what_some_systems_lack() -> None:
+    lacking = {f"{module}.{name}" for one in SIMULATED.values() for module, lost in one.names.items() for name in lost}
+    lacking |= {"sys.platform", "os.name"}
+    for name, tree in TREES.items():
+        for node in ast.walk(tree) if name not in SYSTEMS else ():
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert SYSTEM_MODULES.isdisjoint(modules), name
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert f"{node.value.id}.{node.attr}" not in lacking, name
+
+
+def test_read_and_display_do_not_import_django() -> None:
     for name, tree in TREES.items():
         for node in ast.walk(tree):
             module = node.module if isinstance(node, ast.ImportFrom) else None
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module or ""]
-            assert wing_of(name) != "read" or not any(is_below(one, "django") for one in names), name
+            assert wing_of(name) not in {"read", SHARED} or not any(is_below(one, "django") for one in names), name
 
 
 def test_the_data_modules_of_read_do_not_import_commands_or_the_presentation() -> None:
@@ -186,7 +254,17 @@ def test_the_presentation_imports_no_backend() -> None:
 
 
 def test_the_console_script_imports_a_command_only_when_it_runs() -> None:
-    assert GRAPH["__main__"] == set()
+    assert GRAPH["__main__"] == {"platforms"}
+
+
+def test_the_console_script_and_a_settings_file_import_little() -> None:
+    """The names of the package are imported when first used."""
+    script = (
+        "import sys; from obs_middleware.__main__ import main; from obs_middleware import logging_config, stats;"
+        "print(*{'asyncio', 'django', 'structlog', 'obs_middleware.measure'} & set(sys.modules))"
+    )
+
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60) == "\n"
 
 
 def test_a_command_is_the_module_of_its_name() -> None:
@@ -226,9 +304,9 @@ def test_no_import_is_renamed_to_a_folder_or_an_entry_point_of_the_package() -> 
 
 
 def test_only_conf_reads_the_settings() -> None:
-    reading = {path.name for path in FILES if "from django.conf import" in path.read_text()}
+    reading = {name_of(path) for path in FILES if "from django.conf import" in path.read_text()}
 
-    assert reading == {"conf.py"}
+    assert reading == {"conf.current"}
 
 
 # Sizes
@@ -245,7 +323,7 @@ REQUEST_PATH = {
     # Once per line, field or value of a line, for the same reason.
     "Cleaner.clean_fields",
     "FoldDjangoRequests.filter",
-    "Shortcut.line",
+    "usual_fields",
     "Translation.__call__",
     "Walk._object",
 }
@@ -341,6 +419,17 @@ def test_public_methods_are_documented(module: ModuleType) -> None:
 # Packaging
 
 
+def test_the_package_has_its_names_before_they_are_used_and_no_others() -> None:
+    script = (
+        "import obs_middleware as package; assert set(package.__all__) <= set(dir(package));"
+        "from obs_middleware import *; assert bind is package.bind is vars(package)['bind'];"
+        "package.bnid"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+
+    assert result.stderr.endswith("AttributeError: module 'obs_middleware' has no attribute 'bnid'\n")
+
+
 def test_the_version_is_the_newest_in_the_changelog() -> None:
     newest = re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
@@ -353,6 +442,34 @@ def test_the_runtime_needs_three_packages() -> None:
     runtime = {re.split(r"[^a-z-]", one)[0] for one in required if "extra ==" not in one}
 
     assert runtime == {"django", "structlog", "python-json-logger"}
+
+
+def test_a_pair_of_the_matrix_has_the_versions_of_its_name() -> None:
+    """If a package for the tests needs an older Django, pip replaces the one of the pair without a word."""
+    pair = re.fullmatch(r"py3(\d+)-django(\d)(\d)", os.environ.get("TOX_ENV_NAME", ""))
+    if pair is None:
+        pytest.skip("only tox has pairs")
+
+    assert (sys.version_info.minor, *django.VERSION[:2]) == tuple(map(int, pair.groups()))
+
+
+def test_every_link_of_the_package_page_leads_into_the_repository(dist: Path) -> None:
+    """A package index shows the README without the files beside it. A picture needs the address of its bytes."""
+    (wheel,) = dist.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    page = archive.read(name).decode()
+    (source,) = re.findall(r"^Project-URL: Source, (.+)$", page, re.MULTILINE)
+    bases = {
+        "": f"{source}/blob/main/",
+        "!": f"{source.replace('github.com', 'raw.githubusercontent.com')}/main/",
+    }
+    links = [link for link in re.findall(r"(!?)\[[^]]*\]\(([^)\s]+)\)", page) if not link[1].startswith("#")]
+
+    assert len([mark for mark, _ in links if mark]) == page.count("![") == 2
+    for mark, target in links:
+        assert target.startswith(bases[mark]), target
+        assert (ROOT / target.removeprefix(bases[mark]).partition("#")[0]).is_file(), target
 
 
 def test_the_wheel_contains_the_package_and_its_types(dist: Path) -> None:

@@ -51,6 +51,14 @@ def greek(number: int) -> str:
     return chr(0x391 + number % 40) + chr(0x391 + number // 40)
 
 
+def check_growth(cost: Callable[[int], int]) -> None:
+    cost(1)
+    few, many = cost(FEW), cost(MANY)
+    if many >= MOST * few:  # something that happens once may be in one of the two
+        few, many = cost(FEW), cost(MANY)
+    assert many < MOST * few
+
+
 # What a client sends
 
 
@@ -92,9 +100,7 @@ def test_twice_as_much_from_a_client_costs_twice_as_much(handler: logging.Handle
     def cost(number: int) -> int:
         return steps(lambda: site.get(search, OBS_MIDDLEWARE=EVERYTHING, **REQUESTS[what](number)))
 
-    cost(1)
-
-    assert cost(MANY) < MOST * cost(FEW)
+    check_growth(cost)
 
 
 # What an application gives
@@ -150,21 +156,21 @@ ACTIONS: dict[str, Callable[[int], object]] = {
 }
 
 
+# Fields and texts are the same under WSGI and under ASGI.
+any_site = Site("sync")
+
+
 @pytest.mark.parametrize("what", ACTIONS)
-def test_twice_as_much_from_the_application_costs_twice_as_much(
-    handler: logging.Handler, site: Site, what: str
-) -> None:
+def test_twice_as_much_from_the_application_costs_twice_as_much(handler: logging.Handler, what: str) -> None:
     def cost(number: int) -> int:
         def view(request: HttpRequest) -> HttpResponse:
             ACTIONS[what](number)
             logger.info("again")
             return HttpResponse("done")
 
-        return steps(lambda: site.get(view))
+        return steps(lambda: any_site.get(view))
 
-    cost(1)
-
-    assert cost(MANY) < MOST * cost(FEW)
+    check_growth(cost)
 
 
 def test_twice_as_many_chunks_cost_twice_as_much(handler: logging.Handler, site: Site) -> None:
@@ -176,9 +182,7 @@ def test_twice_as_many_chunks_cost_twice_as_much(handler: logging.Handler, site:
 
         return steps(lambda: read(number))
 
-    cost(1)
-
-    assert cost(MANY) < MOST * cost(FEW)
+    check_growth(cost)
 
 
 # Long texts
@@ -196,9 +200,7 @@ LONG: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("character", ["x", "é", "\0", "\u2028"], ids=["ascii", "latin", "nul", "hidden"])
 @pytest.mark.parametrize("place", LONG)
-def test_a_long_text_is_cut_before_it_is_encoded(
-    handler: logging.Handler, site: Site, place: str, character: str
-) -> None:
+def test_a_long_text_is_cut_before_it_is_encoded(handler: logging.Handler, place: str, character: str) -> None:
     """The second request counts, for which the name of the field is known."""
     text = character * 3_000_000
 
@@ -207,9 +209,9 @@ def test_a_long_text_is_cut_before_it_is_encoded(
         logger.info("again")
         return HttpResponse("done")
 
-    site.get(view)
+    any_site.get(view)
 
-    assert peak_bytes(lambda: site.get(view)) < 4_000_000
+    assert peak_bytes(lambda: any_site.get(view)) < 4_000_000
 
 
 def test_a_line_of_the_console_is_bounded() -> None:

@@ -13,7 +13,7 @@ import pytest
 from queued import PATIENCE
 
 from obs_middleware import threads
-from obs_middleware.measure.event import RequestEvent, current_event
+from obs_middleware.measure.event import Event, current_event
 
 
 def test_a_thread_does_not_inherit_the_context_of_its_starter() -> None:
@@ -24,7 +24,7 @@ def test_a_thread_does_not_inherit_the_context_of_its_starter() -> None:
         seen.append((current_event.get(), threads.ident(), threading.current_thread().name))
         done.set()
 
-    current_event.set(RequestEvent(0.0, "id", "GET", "/"))
+    current_event.set(Event(0.0, "id", "GET", "/"))
     threads.start(work, "a name")
     assert done.wait(PATIENCE)
 

@@ -19,12 +19,14 @@ from django.views import View
 from obs_middleware import (
     annotate,
     bind,
+    carry,
     get_request_id,
     in_flight,
     logging_config,
     stats,
     structlog_config,
     timed,
+    unbind,
 )
 from obs_middleware.__main__ import COMMANDS, main
 from obs_middleware.asgi import observed
@@ -35,12 +37,17 @@ from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter, Logf
 from obs_middleware.logs.handlers import LineFileHandler, LineStreamHandler, NonBlockingHandler
 from obs_middleware.logs.processors import EventDict, add_exception, add_request_context, escape_controls
 from obs_middleware.middleware import TimingMiddleware
-from obs_middleware.testing import CapturedRequests, capture_requests, parse_line
+from obs_middleware.testing import CapturedRequest, CapturedRequests, capture_requests, parse_line
 
-FOREIGN = logging_config(formatter="python-json-logger")
+FOREIGN = logging_config(formatter="python-json-logger", stream=None, quiet_servers=False, quiet_tests=False)
 LOGGING = logging_config(service="shop", version="1.2", environment="prod", loggers={"noisy": "ERROR"})
+OWN = logging_config(level="debug", processors=["shop.logs.own", lambda _, __, event: event], max_bytes=60_000)
 logging.config.dictConfig(LOGGING)
 structlog.configure(**structlog_config())
+
+
+def abs_of(number: int) -> int:
+    return abs(number)
 
 
 def own_processor(logger: object, method_name: str, event_dict: EventDict) -> EventDict:
@@ -64,13 +71,25 @@ filters: list[logging.Filter] = [RequestContextFilter(), FoldDjangoRequests()]
 
 async def view(request: HttpRequest) -> HttpResponse:
     bind(cart=7, items=["a"])
+    unbind("cart", "items")
     annotate(coupon=None)
     with timed("stripe") as block:
         name: str = block.name
     async with timed(name):
         pass
     request_id: str | None = get_request_id()
+    assert_type(carry(abs_of)(-1), int)
     return HttpResponse(request_id or escape_controls("-"))
+
+
+@timed("bank")
+def pay(cents: int, *, card: str) -> str:
+    return f"{card} {cents}"
+
+
+@timed("bank")
+async def refund(cents: int) -> int:
+    return -cents
 
 
 class Middleware(TimingMiddleware):
@@ -116,6 +135,11 @@ async def test_a_call_returns_what_get_response_returns() -> None:
     assert_type(await Middleware(view)(request), HttpResponse)
 
 
+async def test_a_timed_function_keeps_its_type() -> None:
+    assert_type(pay(7, card="a"), str)
+    assert_type(await refund(7), int)
+
+
 def test_a_decorator_keeps_the_type_of_the_view() -> None:
     assert_type(quiet(decorated)(HttpRequest(), pk=7), JsonResponse)
     assert_type(exclude(sample(0.5)(decorated))(HttpRequest(), 7), JsonResponse)
@@ -128,6 +152,8 @@ response: HttpResponse = health(HttpRequest())
 
 with capture_requests() as captured:
     lines: CapturedRequests = captured
+    only: CapturedRequest = captured.one
+    few: bool = only.db_repeats < 10
     first: dict[str, object] = lines[0]
     others: list[dict[str, object]] = lines.logs
     parsed: dict[str, object] = parse_line("{}")
@@ -135,5 +161,6 @@ with capture_requests() as captured:
 exit_code: int = main(["elastic-template", "--for", "opensearch"])
 summaries: list[str] = list(COMMANDS.values())
 bodies: dict[str, dict[str, object]] = templates("shop", opensearch=True)
+bodies = templates("shop", product="elasticsearch-7")
 bodies[f"_component_template/{COMPONENT}"] = component_template()
 bodies["_index_template/logs-shop"] = index_template("shop", pattern="shop-*", priority=300, plain=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from obs_middleware import bind, get_request_id, logging_config, stats, timed
+from obs_middleware import bind, carry, get_request_id, logging_config, stats, timed, unbind
 from obs_middleware.asgi import observed
 from obs_middleware.decorators import exclude, quiet, sample
 from obs_middleware.logs.formatters import ConsoleFormatter, JSONFormatter
@@ -33,6 +33,10 @@ logging_config(format="jsn")  # type: ignore[arg-type]
 logging_config(stream="sdtout")  # type: ignore[arg-type]
 logging_config(servce="shop")  # type: ignore[call-arg]
 logging_config("flat")  # type: ignore[call-arg]
+logging_config(level=1.5)  # type: ignore[arg-type]
+logging_config(max_bytes="9000")  # type: ignore[arg-type]
+logging_config(processors=[len])  # type: ignore[list-item]
+logging_config(processors=print)  # type: ignore[arg-type]
 logging_config(nonblocking="no")  # type: ignore[arg-type]
 JSONFormatter(schema="ECS")  # type: ignore[arg-type]
 JSONFormatter(stream="out")  # type: ignore[arg-type]
@@ -45,12 +49,18 @@ capture_requests(level="INFO")  # type: ignore[arg-type]
 
 stats()["writen"]  # type: ignore[typeddict-item]
 stats()["written"].upper()  # type: ignore[attr-defined]
+carry(logging_config)(schema=7)  # type: ignore[arg-type]  # the arguments of the function
 request_id: str = get_request_id()  # type: ignore[assignment]  # None outside a request
 
 # What an application calls
 
 bind({"cart": 7})  # type: ignore[call-arg]
+unbind(cart=7)  # type: ignore[call-arg]
+unbind(7)  # type: ignore[arg-type]
 timed()  # type: ignore[call-arg]
+timed(view)  # type: ignore[arg-type]
+timed("stripe")(7)  # type: ignore[type-var]
+timed("stripe")(view)()  # type: ignore[call-arg]
 timed(7)  # type: ignore[arg-type]
 with timed("stripe") as block:
     block.seconds  # type: ignore[attr-defined]
