@@ -51,7 +51,7 @@ def find_stacks(units: Mapping[Event, Any], loops: Iterable[asyncio.AbstractEven
 
 def _stacks(units: Container[Event], loops: Iterable[asyncio.AbstractEventLoop]) -> Iterator[Stack]:
     own = threads.ident()
-    for thread, frame in sys._current_frames().items():  # noqa: SLF001 -- documented, in spite of the underscore
+    for thread, frame in threads.current_frames().items():
         if thread != own:
             yield list(callers(frame))[::-1]
     for loop in loops:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 import traceback
 from asyncio import _get_running_loop
 from itertools import takewhile
@@ -228,7 +227,7 @@ class Watch:
         if PAUSES.longest >= self._blocked:
             self._report_pause()
         tick = max(self._blocked / TICKS, _SHORTEST)
-        frames = sys._current_frames()  # noqa: SLF001 -- documented, in spite of the underscore
+        frames = threads.current_frames()
         for loop in self._loops.copy().values():
             over = loop.look(frames.get(loop.thread), now, self._blocked, tick, paused)
             if over is not None:
