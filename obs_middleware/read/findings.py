@@ -7,7 +7,7 @@ Read. A sentence says only what the lines say: where the time goes, and at which
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from obs_middleware.display.numbers import MISSING, count, duration, number_of
@@ -16,7 +16,7 @@ from obs_middleware.read.bands import PLACES, Place
 from obs_middleware.read.kinds import Kind
 from obs_middleware.read.why import REST, UNCLEAR, Part, Reason
 
-__all__ = ["finding", "gaps_of", "name_of"]
+__all__ = ["finding", "gaps_of", "name_of", "telling_first"]
 
 _WORTH: Final = 0.2
 """A part with a smaller share is not worth a word beside a larger one."""
@@ -48,25 +48,57 @@ def finding(reason: Reason, noun: str = "request") -> str:
     return "; ".join((*_where_time_goes(reason, noun), *_where_in_the_code(reason, noun)))
 
 
+def telling_first(reasons: Iterable[Reason]) -> tuple[list[Reason], list[Reason]]:
+    """
+    Return the groups that tell something, those with a place in the code first, and the groups that tell nothing.
+
+    A group tells nothing if its lines name no place, no part but the rest is worth a word, and the rest may be larger
+    in slow requests by chance alone.
+    """
+    ordered = sorted(reasons, key=lambda reason: not _names_place(reason))
+    telling = [reason for reason in ordered if _tells(reason)]
+    return telling, [reason for reason in ordered if reason not in telling]
+
+
+def _tells(reason: Reason) -> bool:
+    told = ((but, part) for but, parts, _ in _time_goes_to(reason, "request") for part, _ in parts)
+    return _names_place(reason) or _waits(reason) or any(not but or part.name != REST for but, part in told)
+
+
+def _names_place(reason: Reason) -> bool:
+    return any(reason.places[name].rows for name in PLACES)
+
+
 def _where_time_goes(reason: Reason, noun: str) -> Iterator[str]:
+    for but, parts, of in _time_goes_to(reason, noun):
+        yield but + _listed(parts, of)
+    if _waits(reason):
+        yield f"slow {noun}s waited {duration(reason.slow.means['queue_seconds'])} before they began"
+
+
+def _time_goes_to(reason: Reason, noun: str) -> Iterator[tuple[str, list[tuple[Part, float]], str]]:
+    """Yield parts with their shares; before them what limits what they say, after them what they are shares of."""
     slow, ordinary = reason.slow, reason.ordinary
-    more = _largest(reason.parts, lambda part: part.share) if reason.compared else []
     everything = slow.seconds * slow.n + ordinary.seconds * ordinary.n
-    if 0 < everything < math.inf:  # damaged lines may claim any duration
-        of = f"of the time of {number_of(slow.n + ordinary.n, noun)}"
-        all_of = _largest(reason.parts, lambda part: _together(part, reason) / everything)
-        if more and not more[0][0].chance:
-            sure = [one for one in more if not one[0].chance]
-            yield _listed(sure, "of the time above p50")
-            # What makes some requests slow may not be measured, or be small beside what makes all of them slow.
-            named = {REST, UNCLEAR, *(part.name for part, _ in sure)}
-            also = [one for one in all_of if one[0].name not in named and one[1] >= _WORTH]
-            yield from (_listed([one], of) for one in also[:1])
-        else:
-            yield f"{_why_of_all(reason, noun, differs=bool(more))}: {_listed(all_of, of)}"
-    waited = slow.means.get("queue_seconds", 0.0)
-    if waited >= _WORTH * slow.seconds > 0:
-        yield f"slow {noun}s waited {duration(waited)} before they began"
+    if not 0 < everything < math.inf:  # damaged lines may claim any duration
+        return
+    more = _largest(reason.parts, lambda part: part.share) if reason.compared else []
+    all_of = _largest(reason.parts, lambda part: _together(part, reason) / everything)
+    of = f"of the time of {number_of(slow.n + ordinary.n, noun)}"
+    if more and not more[0][0].chance:
+        sure = [one for one in more if not one[0].chance]
+        yield "", sure, "of the time above p50"
+        # What makes some requests slow may not be measured, or be small beside what makes all of them slow.
+        named = {REST, UNCLEAR, *(part.name for part, _ in sure)}
+        also = [one for one in all_of if one[0].name not in named and one[1] >= _WORTH]
+        yield from (("", [one], of) for one in also[:1])
+    else:
+        yield f"{_why_of_all(reason, noun, differs=bool(more))}: ", all_of, of
+
+
+def _waits(reason: Reason) -> bool:
+    """Return whether a good part of the time passed before the slow requests began."""
+    return reason.slow.means.get("queue_seconds", 0.0) >= _WORTH * reason.slow.seconds > 0
 
 
 def _why_of_all(reason: Reason, noun: str, *, differs: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from obs_middleware.read.bands import PLACES, Band, Bands, Place, Places
-from obs_middleware.read.findings import finding, gaps_of, name_of
+from obs_middleware.read.findings import finding, gaps_of, name_of, telling_first
 from obs_middleware.read.kinds import REQUEST
 from obs_middleware.read.why import Part, Reason
 
@@ -92,3 +92,16 @@ def test_a_request_that_blocks_the_loop_makes_others_wait() -> None:
 
 def test_the_root_and_an_unknown_route_have_a_name() -> None:
     assert (name_of(("GET", "")), name_of(("GET", None))) == ('GET ""', "GET -")
+
+
+def test_groups_with_a_place_come_first_and_those_that_tell_nothing_are_apart() -> None:
+    place = Places((Place("shop/views.py:60 in draw_invoice", 7, 0.1, 0.2),))
+    by_chance = reason(Part("the rest", None, 0.5, 0.1, 1.0, chance=True), n=2)
+    alike, waiting = reason(REST, compared=False), reason(REST, compared=False, waited=0.4)
+    sure, part, named = reason(REST), reason(OUTGOING, REST, compared=False), reason(REST, blocked_at=place)
+    empty = reason(Part("the rest", None, 0.0, 0.0), compared=False)
+
+    telling, silent = telling_first([by_chance, alike, waiting, sure, part, named, empty])
+
+    assert telling == [named, waiting, sure, part]
+    assert silent == [by_chance, alike, empty]

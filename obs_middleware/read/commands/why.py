@@ -17,7 +17,7 @@ from obs_middleware.read.bands import PLACES, WHY_FIELDS
 from obs_middleware.read.commands._arguments import add_files, add_format, add_kind, add_limit
 from obs_middleware.read.commands._common import Session, answered, source_data, zone_in
 from obs_middleware.read.commands._overview import head_of, notes_of
-from obs_middleware.read.findings import finding, gaps_of, name_of
+from obs_middleware.read.findings import finding, gaps_of, name_of, telling_first
 from obs_middleware.read.kinds import Kind
 from obs_middleware.read.show.text import BLANK, Answer, Column, Table, plain, route, show
 from obs_middleware.read.why import Part, Reason, explain
@@ -136,7 +136,11 @@ def _place_tables(reasons: Sequence[Reason], kind: Kind) -> Iterator[Table]:
 
 
 def _findings(reasons: Sequence[Reason], kind: Kind) -> Table:
-    rows = [(f"{name_of(reason.keys)}: {text}",) for reason in reasons if (text := finding(reason, kind.name))]
+    telling, silent = telling_first(reasons)
+    rows = [(f"{name_of(reason.keys)}: {text}",) for reason in telling if (text := finding(reason, kind.name))]
+    if silent:
+        groups = number_of(len(silent), f"{'other ' if telling else ''}{kind.by[-1]}")
+        rows.append((f"{groups}: no measured part stands out, and no line names a place",))
     return Table("In short", (Column("", "finding", plain, right=False, whole=True),), tuple(rows))
 
 

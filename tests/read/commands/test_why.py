@@ -46,6 +46,21 @@ def test_each_route_is_explained_by_its_planted_fault(run: Run, faults: Path) ->
         assert line in shown.replace("\n", " ").replace("  ", " "), line
 
 
+def test_routes_that_tell_nothing_share_one_sentence_at_the_end(run: Run, tmp_path: Path, faults: Path) -> None:
+    plain = [one for one in faulty(3) if one["route"] == "plain/"]
+    few = [one | {"route": f"rare/{number}", "event_id": f"rare-{number}"} for number, one in enumerate(plain)]
+    rare = write(tmp_path / "rare.log", [FORMATS["flat"](event) for event in few])
+
+    both, alone = (run("why", *files)[1] for files in ((faults, rare), (rare,)))
+
+    sentence = "no measured part stands out, and no line names a place"
+    assert f"3 other routes: {sentence}" in both
+    assert f"3 routes: {sentence}" in alone
+    findings = both[both.index("In short") :]
+    assert "GET rare" not in findings
+    assert findings.index("GET checkout/:") < findings.index("GET plain/:") < findings.index(sentence)
+
+
 @pytest.mark.parametrize("schema", [*FORMATS])
 def test_every_schema_gives_the_same_reasons(schema: str, run: Run, tmp_path: Path, faults: Path) -> None:
     other = write(tmp_path / "other.log", [FORMATS[schema](event) for event in faulty()])
