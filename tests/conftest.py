@@ -24,6 +24,7 @@ from paths import ROOT
 from obs_middleware import counters, failures
 from obs_middleware.logs import quiet
 from obs_middleware.measure.event import current_event
+from obs_middleware.measure.garbage import PAUSES
 from obs_middleware.measure.loops import WatchedLoop
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
@@ -118,10 +119,12 @@ def _unblamed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """
     Let the watching thread find no blocked event loop, unless a test asks for it with the fixture `watched`.
 
-    A slow import in any test would otherwise give it a further line.
+    A slow import in any test, or a garbage collection of all that a run has made, would otherwise give it a further
+    line.
     """
     if "watched" not in request.fixturenames:
         monkeypatch.setattr(WatchedLoop, "look", _find_nothing)
+        monkeypatch.setattr(PAUSES, "watch", _find_nothing)
 
 
 def _find_nothing(*_: object) -> None:
