@@ -22,6 +22,7 @@ from obs_middleware.read.commands._arguments import add_files, add_kind
 from obs_middleware.read.commands._common import BAD, Session, answered
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.sources import stats_of
+from obs_middleware.read.findings import telling_first
 from obs_middleware.read.kinds import Kind
 from obs_middleware.read.link import add_link
 from obs_middleware.read.questions import Requests
@@ -127,6 +128,7 @@ def page_data(
     routes = requests.groups(by, _ROUTES)
     broken, kinds = requests.failures(_FAILURES)
     reasons, explained = explain(requests, blocks, _REASONS)
+    telling, silent = telling_first(reasons)
     span = 0.0
     if everything.first is not None and everything.last is not None:
         span = (everything.last - everything.first).total_seconds()
@@ -156,7 +158,7 @@ def page_data(
         slowest=requests.slowest(_SLOWEST),
         failures=broken,
         failures_total=kinds,
-        reasons=reasons,
+        reasons=(*telling, *silent),
         reasons_total=explained,
         kind=requests.kind,
     )

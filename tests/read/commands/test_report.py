@@ -37,6 +37,9 @@ def test_the_page_says_why_routes_are_slow(run: Run, tmp_path: Path) -> None:
 
     assert f"40 of 43 queries are one statement, run at {N_PLUS_ONE}" in page
     assert '<rect class="part-block"' in page
+    # In the log, queued/ takes the second most time. Its lines name no place.
+    reasons = page[page.index('id="why"') :]
+    assert reasons.index("thumbnail/") < reasons.index("queued/")
 
 
 def test_simultaneous_requests_do_not_give_a_rate_of_thousands(run: Run, tmp_path: Path, written: list[Event]) -> None:

@@ -43,7 +43,7 @@ class ReportData:
         routes_total: The number of all such groups; None if *routes* has all of them.
         slowest: Single requests, the slowest first.
         failures: Failed requests in groups, the most frequent first.
-        reasons: Why groups are slow, those with the largest share first.
+        reasons: Why groups are slow, those first whose lines name a place in the code.
         reasons_total: The number of all groups.
         failures_total: The number of all such groups; None if *failures* has all of them.
         kind: The kind of the units of work. Above, requests mean units of this kind.

@@ -19,7 +19,6 @@ from typing import Final
 
 from obs_middleware.display.numbers import count, duration, moment, number_of, percent, rate, span
 from obs_middleware.read.answers import FEW
-from obs_middleware.read.findings import telling_first
 from obs_middleware.read.show.page import charts
 from obs_middleware.read.show.page.data import ReportData
 from obs_middleware.read.show.page.inline import stacked
@@ -123,20 +122,18 @@ def _why(data: ReportData) -> list[tuple[str, str, Markup]]:
     """Return the sections with the reasons of slow requests; none if the page has no reasons."""
     if not data.reasons:
         return []
-    telling, silent = telling_first(data.reasons)
-    reasons = [*telling, *silent]
     section = _rows(
         "why",
         f"Why {data.kind.plural} are slow",
-        table_of_reasons(reasons, data.kind),
-        len(reasons),
+        table_of_reasons(data.reasons, data.kind),
+        len(data.reasons),
         data.reasons_total,
-        notes_on_reasons(reasons, data.kind),
-        above=legend_of_parts(reasons),
-        below=numbers_of_parts(reasons),
+        notes_on_reasons(data.reasons, data.kind),
+        above=legend_of_parts(data.reasons),
+        below=numbers_of_parts(data.reasons),
     )
     found = [("why", "Why", section)]
-    if places := places_of(reasons):
+    if places := places_of(data.reasons):
         table = table_of_places(places, data.kind)
         found.append(("places", "Places", _rows("places", "Places in the code", table, len(places), None)))
     return found
