@@ -1,4 +1,8 @@
-"""Draw docs/images/reasons.png: the reasons in a report, from a real run of the shop. Needs Chromium and its driver."""
+"""
+Draw docs/images/reasons.png: the reasons in a report, from a real run of the shop. Needs Chromium and its driver.
+
+The picture ends below the last route whose line of code is known.
+"""
 
 import base64
 import shutil
@@ -11,8 +15,8 @@ import demo
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-VISITORS = 2
-SECONDS = 30
+VISITORS = 1  # a blocked event loop would let the requests of others wait
+SECONDS = 40
 WIDTH = 1000
 SECTION = "why"
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
@@ -40,8 +44,11 @@ def taken(page: Path, profile: Path) -> bytes:
     browser = Chrome(options, Service(driver))
     try:
         browser.get(page.as_uri())
-        box = browser.find_element("id", SECTION).rect
-        clip = {"x": 0, "y": box["y"] - MARGIN, "width": WIDTH, "height": box["height"] + 2 * MARGIN, "scale": 1}
+        section = browser.find_element("id", SECTION)
+        routes = [row for row in section.find_elements("css selector", "tbody tr") if " at shop/" in row.text]
+        top = section.rect["y"] - MARGIN
+        bottom = max(row.rect["y"] + row.rect["height"] for row in routes)
+        clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top, "scale": 1}
         shot: dict[str, Any] = browser.execute_cdp_cmd(
             "Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True}
         )
