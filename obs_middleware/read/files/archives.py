@@ -25,6 +25,7 @@ __all__ = [
     "FOR_DUCKDB",
     "MOST_BYTES_OF_A_LINE",
     "PACK",
+    "beginning",
     "compression_of",
     "head_of",
     "line_reader",
@@ -72,8 +73,14 @@ def opened(path: Path, compression: str) -> IO[bytes]:
     return cast("IO[bytes]", _OPENERS[compression](path))
 
 
+def beginning(file: IO[bytes], size: int) -> bytes:
+    """Return the first *size* bytes of *file*, and the rest of its first line if it is not too long."""
+    head = file.read(size)
+    return head if len(head) < size or b"\n" in head else head + file.readline(MOST_BYTES_OF_A_LINE - size)
+
+
 def head_of(path: Path, compression: str, size: int) -> bytes:
-    """Return the first *size* bytes of the content; empty for a pack, and if the archive is damaged."""
+    """Return the beginning of the content, as `beginning` does; empty for a pack, and if the archive is damaged."""
     if compression == PACK:
         return b""
     try:
@@ -82,7 +89,7 @@ def head_of(path: Path, compression: str, size: int) -> bytes:
                 rows = connection.execute(f"SELECT line FROM {line_reader(literal(str(path)), 'zstd')} LIMIT 50")
                 return b"".join((line or "").encode() + b"\n" for (line,) in rows.fetchall())
         with opened(path, compression) as file:
-            return file.read(size)
+            return beginning(file, size)
     except (*DAMAGE, duckdb.Error):
         return b""
 

@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 import duckdb
 
 from obs_middleware.read.errors import SourceError, UnreadableError
-from obs_middleware.read.files.archives import FOR_DUCKDB, PACK, compression_of, head_of, opened, unpack
+from obs_middleware.read.files.archives import FOR_DUCKDB, PACK, beginning, compression_of, head_of, opened, unpack
 from obs_middleware.read.files.copies import PLAIN, Shape, copy_lines, shape_of
 from obs_middleware.read.packs.layout import Layout
 from obs_middleware.read.packs.objects import schemas_in
@@ -217,7 +217,7 @@ def _packed(name: str, path: Path, scratch: Path) -> Source | None:
 
 def _described(name: str, path: Path) -> Source:
     with path.open("rb") as file:
-        head = file.read(_SAMPLE_BYTES)
+        head = beginning(file, _SAMPLE_BYTES)
         compression = compression_of(head)
         if compression != "none":
             # Damage of an archive is noticed later, when it is read.
@@ -226,8 +226,8 @@ def _described(name: str, path: Path) -> Source:
             return Source(name, path, compression, schemas, shape=_shape([head], path, compression))
         size = file.seek(0, os.SEEK_END)
         samples = [head]
-        for start in (size // 2, size - _SAMPLE_BYTES):
-            if start > _SAMPLE_BYTES:
+        for start in (size // 2, max(size - _SAMPLE_BYTES, len(head))):
+            if len(head) <= start < size:
                 file.seek(start)
                 samples.append(file.read(_SAMPLE_BYTES).partition(b"\n")[2])
     last = samples[-1].rpartition(b"\n")[2].lstrip()

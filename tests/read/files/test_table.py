@@ -301,6 +301,39 @@ def test_a_line_of_100_mb_costs_only_itself(read: Read, tmp_path: Path) -> None:
     assert log.skipped == 1
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("size", [70, 100, 127, 129, 200, 900])
+@pytest.mark.parametrize("place", [0, 20, 40])
+def test_a_line_of_many_kilobytes_is_whole(
+    place: int, size: int, pack: Callable[[bytes], bytes], read: Read, tmp_path: Path
+) -> None:
+    """Neither is it taken for one that is being written, nor for a document if it is first; other lines count too."""
+    written = events(40)
+    lines = [FORMATS["flat"](event) for event in written]
+    lines[30] = BARE["text"](written[30])
+    lines.insert(place, json.dumps(json.loads(OTHER) | {"x": "y" * (size << 10)}))
+    path = tmp_path / "a.log"
+    path.write_bytes(pack("\n".join([*lines, ""]).encode()))
+
+    log = read(path)
+
+    assert (log.requests, log.others, log.skipped) == (40, 1, 0)
+
+
+@pytest.mark.parametrize("number", [200, 300])
+def test_the_end_of_a_sample_is_no_line_that_is_cut(number: int, read: Read, tmp_path: Path) -> None:
+    """In a file that is longer than one sample and shorter than two."""
+    written = events(number)
+    lines = [FORMATS["flat"](event) for event in written]
+    lines[20] = BARE["text"](written[20])
+    path = write(tmp_path / "a.log", lines)
+    assert 1 << 16 < path.stat().st_size < 1 << 17
+
+    log = read(path)
+
+    assert (log.requests, log.skipped) == (number, 0)
+
+
 def test_a_value_of_the_wrong_type_is_null_and_its_line_counts(read: Read, tmp_path: Path) -> None:
     event = events(1)[0] | {"status": "teapot", "path": {"a": 1}, "db_queries": [], "http": "text", "obs": 5}
     log = read(write(tmp_path / "a.log", [FORMATS["flat"](event)]))
