@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from servers.harness import COMMANDS, Answer, Call, running, send_all
 
+from obs_middleware.measure.alarm import warn
 from obs_middleware.testing import capture_requests
 
 
@@ -144,14 +145,17 @@ def test_nothing_else_is_on_stdout(traffic: Traffic) -> None:
 
 
 def is_about_slowness(line: Mapping[str, Any]) -> bool:
-    """Return whether asyncio warns about a slow machine, as it does in dev mode."""
-    return (
-        line["logger"] == "asyncio" and re.fullmatch(r"Executing .* took \d+\.\d+ seconds", line["message"]) is not None
-    )
+    """Return whether asyncio, in dev mode, or the watching thread warns about what took long on a slow machine."""
+    took_long = {
+        "asyncio": r"Executing .* took \d+\.\d+ seconds",
+        "obs_middleware": r"Event loop blocked for .* seconds.*",
+    }
+    pattern = took_long.get(line["logger"])
+    return pattern is not None and re.fullmatch(pattern, line["message"]) is not None
 
 
-def test_warnings_of_asyncio_about_a_slow_machine_are_recognised() -> None:
-    """The warning comes from asyncio itself, as under a server with much load."""
+def test_warnings_about_a_slow_machine_are_recognised() -> None:
+    """The warnings come from asyncio and the watching thread themselves, as under a server with much load."""
     with capture_requests() as lines:
 
         async def block() -> None:
@@ -159,10 +163,11 @@ def test_warnings_of_asyncio_about_a_slow_machine_are_recognised() -> None:
 
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         asyncio.run(block(), debug=True)
+        warn("Event loop blocked for 0.83 seconds", None, None, {}, "blocked")
         logging.getLogger("asyncio").warning("Executing nothing of the kind")
 
     assert [is_about_slowness(line) for line in lines.logs] == [*[True] * (len(lines.logs) - 1), False]
-    assert len(lines.logs) > 1
+    assert len(lines.logs) > 2
 
 
 def test_nothing_about_a_request_is_on_stderr(traffic: Traffic) -> None:
