@@ -49,6 +49,7 @@ TARGETS = [
     Target("stats, one in twenty damaged", "stats, flat", 1.5),
     Target("grep, one line", "request", 1.5),
     Target("stats, packed", "stats, flat", 1 / 10),
+    Target(f"stats, {lines.FILES:,} files", "stats, flat", 2),
     Target("diff", "stats, flat", 2.5),
     Target("diff, 200 routes", "stats, 200 routes", 2.5),
 ]
@@ -72,6 +73,7 @@ def _ours(paths: dict[str, Path], one: Path, few: Path) -> list[Contest]:
     )
     request = json.loads(one.read_text())["request_id"]
     all_routes = ["--by", "route", "--limit", "0"]
+    many = lines.write_many(paths["flat"])
     # The name begins with the command. What follows a comma says what it reads.
     packs = one.parent / "packs"
     rows: list[tuple[str, list[str]]] = [
@@ -81,6 +83,7 @@ def _ours(paths: dict[str, Path], one: Path, few: Path) -> list[Contest]:
         ("stats, one in twenty damaged", [damaged]),
         ("stats, one line", [str(one)]),
         ("stats, packed", [str(packs)]),
+        (f"stats, {lines.FILES:,} files", [str(many / "*.log")]),
         ("stats, 200 routes", [routes, *all_routes]),
         ("why", [flat]),
         ("slow", [flat]),

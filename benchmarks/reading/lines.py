@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +25,8 @@ ROUTES = [
     ("PATCH", "api/v1/items/<int:pk>/", "api:item", 0.025),
     ("GET", "export.csv", "export", 0.900),
 ]
+FILES = 4_000
+"""The number of the files of `write_many`."""
 
 
 def events(number: int, seed: int = 8) -> Iterator[dict[str, Any]]:
@@ -105,3 +108,18 @@ def write_others(folder: Path, number: int) -> dict[str, Path]:
         file.close()
         Path(file.name).rename(paths[name])
     return paths
+
+
+def write_many(log: Path) -> Path:
+    """Write the lines of *log* to `FILES` files of one size, and return their folder."""
+    folder = log.with_suffix(".many")
+    if folder.exists():
+        return folder
+    with tempfile.TemporaryDirectory(dir=log.parent) as name, log.open() as file:
+        part = Path(name, folder.name)
+        part.mkdir()
+        lines = file.readlines()
+        for n in range(FILES):
+            ends = (len(lines) * one // FILES for one in (n, n + 1))
+            (part / f"{n:04}.log").write_text("".join(lines[slice(*ends)]))
+        return part.rename(folder)

@@ -77,33 +77,26 @@ def shape_of(samples: Sequence[bytes], whole: int, contents: Callable[[], IO[byt
             wrapped |= any(not is_docker(one) and (one is not value or program_of(one)) for one in records_in(value))
         else:
             from_container |= _CRI.match(line) is not None
-    hole = any(_HOLE in sample for sample in samples)
+    hole = any(0 in sample and _HOLE in sample for sample in samples)
     split = from_container and (contents is None or _has_parts(contents))
     return Shape(wrapped=bool(wrapped), split=split, hole=hole)
 
 
-_TIME_BYTES: Final = len("2026-11-02T10:00:00.000000Z")
-_OPENINGS: Final = tuple(
-    (before.encode(), len(before) + _TIME_BYTES, behind.encode())
-    for before, behind in (SCHEMAS[name].opening for name in ("flat", "ecs", "otel"))
+_OPENING: Final = re.compile(
+    b"|".join(
+        re.escape(before.encode()) + b".{%d}" % len("2026-11-02T10:00:00.000000Z") + re.escape(behind.encode())
+        for before, behind in (SCHEMAS[name].opening for name in ("flat", "ecs", "otel"))
+    )
 )
-"""The schemas whose second key no wrapper has: the text before the time, and the place of the text after it."""
+"""The beginning of a line in one of the schemas whose second key no wrapper has."""
 
 
 def _to_look_at(samples: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield the first lines of each sample, except those that are surely no wrapper."""
+    """Yield the first lines of each sample, except those that are surely no wrapper: to parse them takes long."""
     for sample in samples:
         for line in sample.split(b"\n", _LOOKED_AT)[:_LOOKED_AT]:
-            bare = line.lstrip(b"\0\xef\xbb\xbf ")
-            if not _opens_like_ours(bare):
-                yield bare
-
-
-def _opens_like_ours(line: bytes) -> bool:
-    """Return whether *line* is surely no wrapper. It saves parsing, which is most of the cost of a small file."""
-    return b'"stream"' not in line and any(
-        line.startswith(before) and line.startswith(behind, at) for before, at, behind in _OPENINGS
-    )
+            if b'"stream"' in line or not _OPENING.match(line):
+                yield line.lstrip(b"\0\xef\xbb\xbf ")
 
 
 def _is_document(head: bytes, whole: int) -> bool:

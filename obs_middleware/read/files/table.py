@@ -31,6 +31,7 @@ from obs_middleware.read.files.lines import (
 )
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, copy_of
+from obs_middleware.read.files.together import together
 from obs_middleware.read.kinds import KINDS, REQUEST, Kind
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS
@@ -232,7 +233,8 @@ class _Reading:
     def _read(self, group: list[Source]) -> None:
         """Read sources of one kind together. If that fails, read them one by one, and the damaged one as a copy."""
         try:
-            self._read_whole(group)
+            with together(group, self._scratch) as files:
+                self._read_whole(group, files)
         except duckdb.Error as error:
             raise_if_out_of_memory(error)
             if len(group) > 1:
@@ -248,31 +250,32 @@ class _Reading:
         copy = copy_of(source, self._scratch, self._remarks)
         self.left_out += copy.left_out - source.left_out
         try:
-            self._read_whole([copy])
+            self._read_whole([copy], [copy])
         except duckdb.Error as error:
             raise_if_out_of_memory(error)
             raise UnreadableError(f"{copy.name}: {str(error).splitlines()[0]}") from error
 
-    def _read_whole(self, group: list[Source]) -> None:
+    def _read_whole(self, group: list[Source], files: list[Source]) -> None:
+        """Read *files*, which have the lines of *group*."""
         name = f"{self._table}_part_{next(self._numbers)}"
         if not group[0].schemas:
-            self._parts[name] = self._insert(name, line_rows(self._inside, lines_of(group)))
+            self._parts[name] = self._insert(name, line_rows(self._inside, lines_of(files)))
             return
         schemas = tuple(schema for schema in ALL_SCHEMAS if any(schema in source.schemas for source in group))
         cut = sum(source.is_cut for source in group)
         packed = group[0].layout is not None
-        counts = self._insert(name, json_rows(self._inside, group, schemas), packed=packed)
+        counts = self._insert(name, json_rows(self._inside, files, schemas), packed=packed)
         if _UNCLEAR in counts:
             # There is a schema that was in no sample.
             schemas = ALL_SCHEMAS
-            counts = self._insert(name, json_rows(self._inside, group, schemas), packed=packed)
+            counts = self._insert(name, json_rows(self._inside, files, schemas), packed=packed)
         if counts[_UNKNOWN] > cut:
             # There are lines that are not JSON, or JSON without even a message.
             rest = f"{name}_rest"
             if packed:
-                lines = line_rows(self._inside, kept_lines_of(group))
+                lines = line_rows(self._inside, kept_lines_of(files))
             else:
-                lines = line_rows(self._inside, lines_of(group, not_opening_like(schemas)), unless_known_as=schemas)
+                lines = line_rows(self._inside, lines_of(files, not_opening_like(schemas)), unless_known_as=schemas)
             found = self._insert(rest, lines)
             self._connection.execute(f"DELETE FROM {rest} WHERE _obs_class = {_UNKNOWN}")
             del found[_UNKNOWN]
