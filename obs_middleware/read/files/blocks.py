@@ -15,6 +15,7 @@ from obs_middleware.read.errors import UnreadableError
 from obs_middleware.read.files.columns import literal
 from obs_middleware.read.files.lines import lines_of, raise_if_out_of_memory
 from obs_middleware.read.files.sources import Source, copy_of
+from obs_middleware.read.files.together import together
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import TYPES
 
@@ -37,10 +38,11 @@ def block_fields(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source
     into pieces, because a regular expression for each line takes three times as long.
     """
     counts: Counter[str] = Counter()
-    for source in sources:
-        for word, n in _words(connection, source, scratch):
-            if match := _NAME.fullmatch(word):
-                counts[match[1] + _END] += n
+    with together(sources, scratch) as files:
+        for source in files:
+            for word, n in _words(connection, source, scratch):
+                if match := _NAME.fullmatch(word):
+                    counts[match[1] + _END] += n
     return _most_frequent(counts)
 
 

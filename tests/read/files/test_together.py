@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+from unittest.mock import Mock
 
 import duckdb
 import pytest
@@ -15,6 +16,7 @@ from loglines import BARE, FORMATS, events
 from tables import FIELDS, Read, assert_as_written, write
 
 from obs_middleware.read.files import together as module
+from obs_middleware.read.files.blocks import block_fields
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, find_sources
 from obs_middleware.read.files.table import Log, read_log
@@ -105,6 +107,18 @@ def test_a_file_that_vanishes_is_named(sources: Give, tmp_path: Path, connection
     assert (log.requests, log.skipped) == (59, 0)
     (fault,) = remarks.faults
     assert some[7].name in fault
+
+
+def test_the_blocks_of_many_files_are_one_question(
+    sources: Give, tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    some = sources(60)
+    some[7].path.write_text('{"bank_seconds":0.5,"level":"info"}')
+    some[8].path.write_text('{"mail_seconds":0.5,"bank_seconds":0.5,"level":"info"}')
+    asked = Mock(wraps=connection)
+
+    assert block_fields(asked, some, tmp_path / "scratch") == ["bank_seconds", "mail_seconds"]
+    assert asked.execute.call_count == 1
 
 
 def _file(lines: list[bytes], last: bytes, dice: random.Random) -> bytes:
