@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from obs_middleware.logs.line.bound import VARIABLES, bound_contextvars
@@ -24,7 +25,7 @@ __all__ = ["usual_fields"]
 _NOTHING: Final[Mapping[str, Any]] = {}
 _LAST: Final = STANDARD[-1]
 _OF_STRUCTLOG: Final = frozenset({"_logger", "_name"})
-_AS_STRUCTLOG_ADDS: Final = (_LAST, "_logger", "_name")
+_AS_STRUCTLOG_ADDS: Final = ("_name", "_logger", _LAST)
 _UNUSUAL: Final = (NOT_EXTRA | frozenset(FIELDS) | {"event", "exc_info", "stack"}) | {
     # of Django and uvicorn, and left out on some records only
     "request",
@@ -63,7 +64,8 @@ def usual_fields(  # noqa: C901, PLR0911, PLR0912, PLR0915 -- done for each line
     own: Mapping[str, Any] = _NOTHING
     if type(message) is dict:
         # A new record of structlog has these two attributes more, and nothing else that `_added` would look for.
-        if tuple(attributes)[RECORD_SIZE - 1 :] == _AS_STRUCTLOG_ADDS:
+        names = reversed(attributes)
+        if (next(names), next(names), next(names)) == _AS_STRUCTLOG_ADDS and len(attributes) == RECORD_SIZE + 2:
             attributes["event_id"] = new_event_id()
         elif (added := _added(attributes)) is None or added.keys() != _OF_STRUCTLOG:
             return None
@@ -72,7 +74,7 @@ def usual_fields(  # noqa: C901, PLR0911, PLR0912, PLR0915 -- done for each line
         if added is None:
             return None
         own = added
-    elif [*attributes][-1] != _LAST:  # a filter took a standard one away, and something was added
+    elif next(reversed(attributes)) != _LAST:  # a filter took a standard one away, and something was added
         return None
     else:
         attributes["event_id"] = new_event_id()
@@ -99,10 +101,10 @@ def usual_fields(  # noqa: C901, PLR0911, PLR0912, PLR0915 -- done for each line
             depth = THREAD.depth
             THREAD.depth = 1  # an argument's own code may log; `Formatting` would cost six calls
             try:
-                message = record.getMessage()
+                message %= record.args  # as record.getMessage() does, which would be a call
             finally:
                 THREAD.depth = depth
-        if len(message) > SHORT_TEXT or (own and not own.keys().isdisjoint(_UNUSUAL)):
+        if len(message) > SHORT_TEXT or (own and not _UNUSUAL.isdisjoint(own)):
             return None
         has_own = bool(own)
         if event is not None:
@@ -118,7 +120,7 @@ def usual_fields(  # noqa: C901, PLR0911, PLR0912, PLR0915 -- done for each line
         elif own:
             fields = own
     if VARIABLES and (bound := bound_contextvars()):
-        if not bound.keys().isdisjoint(_UNUSUAL):
+        if not _UNUSUAL.isdisjoint(bound):
             return None
         fields = {**fields, **bound, **fields}
         has_own = True
@@ -132,11 +134,12 @@ def _added(attributes: dict[str, Any]) -> dict[str, Any] | None:
     Return None if the record is not like one that was just made.
     """
     # Attributes keep their order, so the added ones come after the last one that every record has.
-    names = tuple(attributes)[RECORD_SIZE - 1 :]  # costs less than an iterator that skips the others
-    if not names or names[0] != _LAST:
+    names = [*islice(reversed(attributes), len(attributes) - RECORD_SIZE + 1)]
+    if not names or names.pop() != _LAST:
         return None
+    names.reverse()
     added = {}
-    for name in names[1:]:
+    for name in names:
         added[name] = attributes[name]
     if "message" in added:  # set by the formatter of another handler
         del added["message"]
