@@ -25,6 +25,7 @@ from obs_middleware.logs.line.record import LEVELS
 from obs_middleware.logs.line.render import render_logfmt, render_row, render_text
 from obs_middleware.logs.line.shapes import Shapes
 from obs_middleware.logs.line.shortcut import Shortcut
+from obs_middleware.logs.line.source import Frame
 from obs_middleware.logs.line.usual import usual_fields
 from obs_middleware.logs.options import OutputName, SchemaName
 from obs_middleware.logs.processors import EventDict, add_exception
@@ -97,11 +98,18 @@ class JSONFormatter(ChainFormatter):
             type(text) is str and len(text) <= SHORT_TEXT for text in self._constants.values()
         ):
             return
-        make = None if self._translate is None else self._translate.plan
+        make = plan_flat if self._translate is None else self._translate.plan
         if self._processors:
-            self._shapes = Shapes(make or plan_flat, self._cleaner, self._most_bytes)
+            self._shapes = Shapes(make, self._cleaner, Frame(self._most_bytes))
         else:
-            self._shortcut = Shortcut(self._constants, make, self._cleaner, self._most_bytes, self._timestamps)
+            self._shortcut = Shortcut(
+                constants=self._constants,
+                make=make,
+                is_flat=self._translate is None,
+                cleaner=self._cleaner,
+                most_bytes=self._most_bytes,
+                timestamps=self._timestamps,
+            )
 
     def end(self) -> tuple[Processor, ...]:
         """Translate into the schema and render."""

@@ -115,14 +115,14 @@ SILENT = {
     "Shortcut.line",
     "_added",
     "_encode_name",
-    "encode_whole",
     "usual_fields",
     "Remembered.__missing__",
     "Remembered.remember",
     "Cleaner.is_plain",
     "_encode_orjson",
-    "_encode_stdlib",
-    "_check_integers",
+    "encode_float",
+    "encode_integer",
+    "as_whole",
     "encode_text",
     "is_whole",
     # If they fail, the line shows the type of the value instead.
@@ -360,7 +360,8 @@ def test_a_failure_anywhere_in_observed_does_not_change_the_response(
         return visit.status, visit.content, type(visit.raised)
 
     with site(_view(world, kind), world.chain(judged=True), OBS_MIDDLEWARE={"ENRICH": enrich, "LEVEL": level}):
-        expected = ask()
+        for _ in range(3):
+            expected = ask()  # from the fourth on, a plan writes the line
         built = _functions(lambda: observed(ASGIHandler()))
         functions = [name for name in _functions(ask) if name not in built]
         for name in functions:

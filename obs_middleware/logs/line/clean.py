@@ -62,8 +62,8 @@ class Cleaner:
         Return whether the keys of *event_dict*, *most* of them, need no cleaning and its values are scalars.
 
         A text that may have to be cut needs cleaning too, so that it is cut before it is encoded. All else about the
-        scalars is checked by `encode_scalars` and `is_whole`. A key is known to need no cleaning after it has been
-        cleaned once.
+        scalars is checked by a plan, or by `encode_known` and `is_whole`. A key is known to need no cleaning after it
+        has been cleaned once.
         """
         if len(event_dict) > most or not event_dict.keys() <= self._known:
             return False

@@ -1,14 +1,14 @@
 """
 Encode clean values as JSON: with orjson if it is installed, otherwise with the standard library.
 
-Write. Both encoders give lines that parse to the same values. `encode_scalars` and `is_whole` are for the shortcut,
-which skips the cleaning and therefore has to notice when a value needed it.
+Write. Both encoders give lines that parse to the same values. All but `dumps` is for the shortcut, which skips the
+cleaning and therefore has to notice when a value needed it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, Final
 
 from obs_middleware.display.escape import escape_json, has_hidden
@@ -21,7 +21,17 @@ except ModuleNotFoundError:
 else:
     _HAS_ORJSON = True
 
-__all__ = ["INT64", "dumps", "encode_scalars", "encode_text", "encode_whole", "is_whole"]
+__all__ = [
+    "INT64",
+    "as_whole",
+    "dumps",
+    "encode_float",
+    "encode_integer",
+    "encode_known",
+    "encode_text",
+    "encoded",
+    "is_whole",
+]
 
 INT64: Final = 2**63
 """Integers from ``-INT64`` up to, but without, ``INT64`` are written as numbers, all others as text."""
@@ -29,52 +39,55 @@ INT64: Final = 2**63
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def _encode_stdlib(fields: Mapping[str, Any]) -> str:
-    """Return scalars as JSON, by the standard library."""
-    _check_integers(fields)
-    return _encode(fields)
+encoded: Callable[[str], Sized] = orjson.dumps if _HAS_ORJSON else json.encoder.encode_basestring_ascii
+"""
+Return a text as JSON, as bytes or text. If it is two longer than the text, nothing but DEL had to be escaped.
 
-
-def _check_integers(fields: Mapping[str, Any]) -> None:
-    for value in fields.values():
-        if type(value) is int and not -INT64 <= value < INT64:
-            raise ValueError("an integer beyond 64 bits")
-        if type(value) is dict:
-            _check_integers(value)
+Raises:
+    TypeError: The text has a lone surrogate. Not every encoder raises it.
+"""
 
 
 def _encode_orjson(fields: Mapping[str, Any]) -> str:
-    """Return scalars as JSON, by orjson."""
+    """
+    Return scalars as JSON. Ask `is_whole` before you use the result.
+
+    Raises:
+        TypeError: A value has a lone surrogate, or is a large integer.
+    """
     # OPT_STRICT_INTEGER refuses integers beyond 53 bits. Those beyond 64 bits must be refused; the others are rare.
     return orjson.dumps(fields, None, orjson.OPT_STRICT_INTEGER).decode()
 
 
-encode_scalars = _encode_orjson if _HAS_ORJSON else _encode_stdlib
-"""
-Return a mapping of scalars, or of mappings of scalars, as JSON. Ask `is_whole` before you use the result.
-
-Raises:
-    ValueError: A value is NaN, has a lone surrogate, or is a large integer.
-    TypeError: The same, depending on the encoder.
-"""
+encode_known = _encode_orjson if _HAS_ORJSON else None
+"""Encodes a mapping of scalars, or of mappings of scalars; None if the encoder is no faster than a plan."""
 
 
 def encode_text(text: str) -> str:
-    """Return a text as JSON; raises the same exceptions as `encode_scalars`."""
+    """Return a text as JSON; raises the same exception as `encoded`."""
     return orjson.dumps(text).decode() if _HAS_ORJSON else json.encoder.encode_basestring(text)
+
+
+def encode_float(number: float) -> str:
+    """Return a finite number as JSON."""
+    return orjson.dumps(number).decode() if _HAS_ORJSON else float.__repr__(number)
+
+
+def encode_integer(number: int) -> str:
+    """Return an integer as JSON; raises ValueError if it is written as a text."""
+    if -INT64 <= number < INT64:
+        return str(number)
+    raise ValueError("an integer beyond 64 bits")
 
 
 def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
     """
-    Return whether *line*, the result of `encode_scalars`, is the same as if *fields* had been cleaned first.
+    Return whether *line*, of `encode_known`, is the same as if *fields* had been cleaned first.
 
     Args:
-        line: The line in any schema, without its line feed.
-        fields: The event in the flat schema.
+        line: The line, without its line feed.
+        fields: The event.
         most_bytes: The limit of the line in bytes of UTF-8.
-
-    Raises:
-        UnicodeEncodeError: *line* has a lone surrogate; treat this as False.
     """
     size = len(line) if line.isascii() else len(line.encode())
     if size > most_bytes or "\\u0000" in line or has_hidden(line):
@@ -85,27 +98,25 @@ def is_whole(line: str, fields: Mapping[str, Any], most_bytes: int) -> bool:
     )
 
 
-def encode_whole(line: Mapping[str, Any], most_bytes: int) -> str | None:
+def as_whole(line: str, most_bytes: int) -> str:
     """
-    Return a line in any schema as JSON, or None if the event should have been cleaned first.
+    Return a line of texts by `encode_text` as `dumps` would write it.
 
-    Args:
-        line: The line. No text of the event has more than `SHORT_TEXT` characters.
-        most_bytes: The limit of the line in bytes of UTF-8.
+    Return an empty text if it has more than *most_bytes* bytes, or has NUL, which is written as another character.
 
     Raises:
-        Exception: Treat it as None. The causes are those of `encode_scalars`.
+        UnicodeEncodeError: The line has a lone surrogate.
     """
-    text = encode_scalars(line)
-    # Decides most lines without calling is_whole(), which checks the same.
-    if len(text) <= most_bytes and "\\" not in text and "\x7f" not in text and text.isascii():
-        return text
-    return text if is_whole(text, {}, most_bytes) else None
+    if "\\u0000" in line:
+        return ""
+    if has_hidden(line):
+        line = escape_json(line)
+    return line if len(line.encode()) <= most_bytes else ""
 
 
-def dumps(event_dict: dict[str, Any], **_: Any) -> str:
+def dumps(event_dict: Any, **_: Any) -> str:
     """
-    Return an event that a `Cleaner` has cleaned as one line of strict JSON, without a line feed.
+    Return an event that a `Cleaner` has cleaned, or a part of one, as one line of strict JSON, without a line feed.
 
     This is a serializer for `structlog.processors.JSONRenderer`; the keyword arguments that it passes are ignored.
     """

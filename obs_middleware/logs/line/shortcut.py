@@ -11,11 +11,13 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from obs_middleware.logs.line import encode
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.encode import encode_scalars, encode_text, is_whole
-from obs_middleware.logs.line.limits import MAX_KEYS, MAX_TEXT, SHORT_TEXT
+from obs_middleware.logs.line.encode import encode_text, is_whole
+from obs_middleware.logs.line.limits import MAX_TEXT, SHORT_TEXT
 from obs_middleware.logs.line.record import LEVELS
 from obs_middleware.logs.line.shapes import Make, Shapes
+from obs_middleware.logs.line.source import Frame
 from obs_middleware.logs.line.timestamps import Timestamps
 from obs_middleware.logs.line.usual import usual_fields
 from obs_middleware.logs.line.values import clean_text
@@ -26,35 +28,41 @@ __all__ = ["Shortcut"]
 _HEAD: Final = ("timestamp", "level", "logger", "message", "event_id")
 """The fields that every line has before its constants."""
 
+_OURS: Final = frozenset({"timestamp", "level", "event_id", "request_id", "outcome"})
+"""Fields with a text of this package: checked before, or one of a few words."""
+
 
 class Shortcut:
     """
     A fast way to write a record, for a formatter without processors of the application.
 
     It takes the records that `usual_fields` takes, if the application's fields have plain types and known names, and
-    nothing on the line has to be cut.
+    nothing on the line has to be cut. A flat line without fields of the application needs no plan if orjson is
+    installed, which encodes a dict in less time than a plan takes.
 
     Args:
         constants: The fields that are the same on every line; short texts.
-        make: Returns a plan of the schema; None for ``flat``, which needs none. See `Shapes`.
+        make: Makes the plans of the schema. See `Shapes`.
+        is_flat: The schema is ``flat``.
         cleaner: The cleaner of the chain, which knows the names of the fields.
         most_bytes: The limit of a line in bytes, without its line feed.
         timestamps: Formats the timestamps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- keyword-only
         self,
+        *,
         constants: Mapping[str, str],
-        make: Make | None,
+        make: Make,
+        is_flat: bool,
         cleaner: Cleaner,
         most_bytes: int,
         timestamps: Timestamps,
     ) -> None:
-        self._constants = tuple(constants.values())
-        self._constant_text = "".join(f',"{name}":{encode_text(clean_text(text))}' for name, text in constants.items())
-        self._cleaner = cleaner
-        self._shapes = None if make is None else Shapes(make, cleaner, most_bytes, (*_HEAD, *constants))
-        self._most_fields = MAX_KEYS - len(_HEAD) - len(constants)
+        constants = {name: clean_text(text) for name, text in constants.items()}
+        self._planned = Shapes(make, cleaner, Frame(most_bytes, _HEAD, constants, _OURS)).line
+        self._encode = encode.encode_known if is_flat else None
+        self._constants = "".join(f',"{name}":{encode_text(text)}' for name, text in constants.items())
         self._most_bytes = most_bytes
         self._short_bytes = min(most_bytes, MAX_TEXT)
         self._timestamp = timestamps.text
@@ -74,22 +82,17 @@ class Shortcut:
         if usual is None:
             return None
         message, is_line, fields, has_own = usual
+        timestamp = self._timestamp(record.created)
         level = LEVELS[record.levelno]
-        name = record.name
         event_id: str = record.event_id  # type: ignore[attr-defined]  # usual_fields() has set it
-        if self._shapes is not None:
-            if len(name) > SHORT_TEXT:
-                return None
-            head = (self._timestamp(record.created), level, name, message, event_id, *self._constants)
-            return self._shapes.line(fields, head)
-        if has_own and not self._cleaner.is_plain(fields, self._most_fields):
-            return None
+        encode_known = self._encode
+        if encode_known is None or has_own:
+            return self._planned(fields, (timestamp, level, record.name, message, event_id))
         text = f'"{message}"' if is_line else encode_text(message)  # the line of a unit has nothing to escape
         line = (
-            f'{{"timestamp":"{self._timestamp(record.created)}","level":"{level}",'
-            f'"logger":{self._names[name]},'
-            f'"message":{text},"event_id":"{event_id}"{self._constant_text}'
-            f"{f',{encode_scalars(fields)[1:]}' if fields else '}'}"
+            f'{{"timestamp":"{timestamp}","level":"{level}","logger":{self._names[record.name]},'
+            f'"message":{text},"event_id":"{event_id}"{self._constants}'
+            f"{f',{encode_known(fields)[1:]}' if fields else '}'}"
         )
         # Decides most lines without calling is_whole(), which checks the same.
         if (

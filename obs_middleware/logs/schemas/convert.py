@@ -8,12 +8,14 @@ on a value that makes no sense: the field is then written under the name ``app_<
 from __future__ import annotations
 
 import ipaddress
+from types import MappingProxyType
 from typing import Any, Final
 
 from obs_middleware.logs.schemas.translation import Event
 from obs_middleware.measure.remembered import Remembered
 
 __all__ = [
+    "OfText",
     "address",
     "coarse",
     "domain",
@@ -32,14 +34,32 @@ _MOST_SECONDS: Final = 2**63 / 1_000_000_000
 """292 years: the nanoseconds of a longer duration do not fit into 64 bits."""
 
 
+class OfText(Remembered[Any]):
+    """
+    A conversion that depends on nothing but the text, whose results are remembered. Decorates the function.
+
+    ``conversion[text]`` costs no call for a text that is known.
+    """
+
+    def __call__(self, text: str, _: Event = MappingProxyType({})) -> Any:
+        """Return the value for *text*."""
+        return self[text]
+
+
 def nanoseconds(seconds: float, _: Event) -> int:
     """Return a duration in nanoseconds, as an integer."""
-    return round(_plausible(seconds) * 1_000_000_000)
+    if 0 <= seconds < _MOST_SECONDS:
+        return round(seconds * 1_000_000_000)
+    raise _implausible(seconds)
 
 
 def latency(seconds: float, event: Event) -> str | None:
     """Return the duration of a request as text in seconds, ``0.123456s``; None for other work."""
-    return None if "kind" in event else f"{_plausible(seconds):.6f}s"
+    if "kind" in event:
+        return None
+    if 0 <= seconds < _MOST_SECONDS:
+        return f"{seconds:.6f}s"
+    raise _implausible(seconds)
 
 
 def of_request(value: Any, event: Event) -> Any:
@@ -52,10 +72,8 @@ def of_other_work(value: Any, event: Event) -> Any:
     return value if "kind" in event else None
 
 
-def _plausible(seconds: float) -> float:
-    if not 0 <= seconds < _MOST_SECONDS:
-        raise ValueError(f"duration_seconds is {seconds}: expected between 0 and {_MOST_SECONDS:.0f}")
-    return seconds
+def _implausible(seconds: float) -> ValueError:
+    return ValueError(f"duration_seconds is {seconds}: expected between 0 and {_MOST_SECONDS:.0f}")
 
 
 _COARSE: Final = {
@@ -64,7 +82,8 @@ _COARSE: Final = {
 }
 
 
-def coarse(outcome: str, _: Event) -> str:
+@OfText
+def coarse(outcome: str) -> str:
     """Return ``success``, ``failure`` or ``unknown`` for an outcome."""
     return _COARSE.get(outcome, "unknown")
 
@@ -87,12 +106,14 @@ def _is_address(text: str) -> bool:
 _ADDRESSES: Final = Remembered(_is_address)
 
 
-def address(text: str, _: Event) -> str | None:
+@OfText
+def address(text: str) -> str | None:
     """Return *text* if it is an IP address, otherwise None."""
     return text if _ADDRESSES[text] else None
 
 
-def no_address(text: str, _: Event) -> str | None:
+@OfText
+def no_address(text: str) -> str | None:
     """Return *text* if it is not an IP address, otherwise None."""
     return None if _ADDRESSES[text] else text
 
@@ -107,28 +128,27 @@ def _host_and_port(host: str) -> tuple[str, int | None]:
 _HOSTS: Final = Remembered(_host_and_port)
 
 
-def domain(host: str, _: Event) -> str:
+@OfText
+def domain(host: str) -> str:
     """Return the host without its port."""
     return _HOSTS[host][0]
 
 
-def port(host: str, _: Event) -> int | None:
+@OfText
+def port(host: str) -> int | None:
     """Return the port of the host; None if it has none."""
     return _HOSTS[host][1]
 
 
 def url(_: Any, event: Event) -> str:
     """Return the known parts of the URL; scheme and host only if both are known."""
-    scheme, host, path, query = (_known_text(event, name) for name in ("scheme", "host", "path", "query"))
-    origin = f"{scheme}://{host}" if scheme and host else ""
-    return f"{origin}{path}?{query}" if query else f"{origin}{path}"
+    path, query, host, scheme = event.get("path"), event.get("query"), event.get("host"), event.get("scheme")
+    known = path if type(path) is str else ""
+    if type(query) is str and query:
+        known = f"{known}?{query}"
+    return f"{scheme}://{host}{known}" if type(host) is str is type(scheme) and host and scheme else known
 
 
 def full_url(_: Any, event: Event) -> str | None:
     """Return the URL if its scheme and host are known, otherwise None."""
     return url(_, event) if "host" in event and "scheme" in event else None
-
-
-def _known_text(event: Event, name: str) -> str:
-    value = event.get(name)
-    return value if type(value) is str else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from obs_middleware.logs.schemas.convert import latency, of_other_work, url
+from obs_middleware.logs.schemas.convert import OfText, latency, of_other_work, url
 from obs_middleware.logs.schemas.translation import Event, Own, Schema, same, to, under
 
 __all__ = ["GCP"]
@@ -26,7 +26,8 @@ def _text(value: Any, _: Event) -> str:
 _GOOGLE_SEVERITIES: Final = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"})
 
 
-def _google_severity(level: str, _: Event) -> str:
+@OfText
+def _google_severity(level: str) -> str:
     severity = level.upper()
     return severity if severity in _GOOGLE_SEVERITIES else "DEFAULT"
 
@@ -36,7 +37,8 @@ def _google_trace(trace_id: str, _: Event) -> str:
     return f"projects/{project}/traces/{trace_id}" if project else trace_id
 
 
-def _protocol(version: str, _: Event) -> str:
+@OfText
+def _protocol(version: str) -> str:
     return f"HTTP/{version}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from obs_middleware.logs.schemas.convert import domain, error_type, of_other_work, of_request, port
+from obs_middleware.logs.schemas.convert import OfText, domain, error_type, of_other_work, of_request, port
 from obs_middleware.logs.schemas.translation import REQUEST, Event, Own, Schema, To, same, to, under
 
 __all__ = ["OTEL"]
@@ -31,11 +31,13 @@ def _header_attributes(headers: Mapping[str, Any], _: Event) -> dict[str, Any]:
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"})
 
 
-def _known_method(method: str, _: Event) -> str:
+@OfText
+def _known_method(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def _unknown_method(method: str, _: Event) -> str | None:
+@OfText
+def _unknown_method(method: str) -> str | None:
     return None if method in _METHODS else method
 
 
@@ -43,11 +45,13 @@ def _unknown_method(method: str, _: Event) -> str | None:
 _SEVERITY_NUMBERS: Final = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 
 
-def _severity_number(level: str, _: Event) -> int | None:
+@OfText
+def _severity_number(level: str) -> int | None:
     return _SEVERITY_NUMBERS.get(level)
 
 
-def _upper(level: str, _: Event) -> str:
+@OfText
+def _upper(level: str) -> str:
     return level.upper()
 
 

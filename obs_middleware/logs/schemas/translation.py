@@ -176,7 +176,9 @@ class Translation:
         numbered = [(self._number(to.path[:-1]), to.path[-1], to.convert) for to in places]
         number, key = next(((number, key) for number, key, convert in numbered if convert is None), (None, ""))
         others = tuple(
-            (other, there, convert or same) for other, there, convert in numbered if (other, there) != (number, key)
+            (other, there, same if convert is None else convert)
+            for other, there, convert in numbered
+            if (other, there) != (number, key)
         )
         return _Step(types[0], types, number, key, others)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from obs_middleware.logs.line import shapes
 from obs_middleware.logs.line.clean import Cleaner
-from obs_middleware.logs.line.shapes import Plan, Shapes
+from obs_middleware.logs.line.shapes import Shapes
+from obs_middleware.logs.line.source import Frame, Plan, Source
 from obs_middleware.logs.schemas import SCHEMAS
 from obs_middleware.logs.schemas.plans import Planner, plan_flat
 from obs_middleware.redaction import DEFAULT_NAMES, Secrets
@@ -21,9 +21,9 @@ class Made:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, names: Sequence[str], values: Sequence[Any]) -> Plan:
+    def __call__(self, source: Source) -> Plan:
         self.count += 1
-        return plan_flat(names, values)
+        return plan_flat(source)
 
 
 def known(*names: str) -> Cleaner:
@@ -39,7 +39,7 @@ def _made() -> Made:
 
 
 def test_a_plan_is_made_at_the_second_event_of_a_shape(made: Made) -> None:
-    shapes = Shapes(made, known("a"), 1_000)
+    shapes = Shapes(made, known("a"), Frame(1_000))
 
     lines = [shapes.line({"event": "x", "a": number}) for number in range(4)]
 
@@ -49,7 +49,7 @@ def test_a_plan_is_made_at_the_second_event_of_a_shape(made: Made) -> None:
 
 @pytest.mark.parametrize("value", ["x" * 600, float("nan"), float("-inf"), 2**70, "\0", "\ud800", [1], b"x"], ids=ascii)
 def test_a_value_that_may_have_to_be_cleaned_is_left_to_the_chain(value: Any, made: Made) -> None:
-    shapes = Shapes(made, known("a"), 1_000)
+    shapes = Shapes(made, known("a"), Frame(1_000))
     for usual in ("x", 0.5, 1) * 2:
         shapes.line({"a": usual})
 
@@ -62,7 +62,7 @@ def test_a_value_that_may_have_to_be_cleaned_is_left_to_the_chain(value: Any, ma
 
 
 def test_a_line_beyond_the_limit_is_left_to_the_chain(made: Made) -> None:
-    shapes = Shapes(made, known("a"), 100)
+    shapes = Shapes(made, known("a"), Frame(100))
 
     lines = [shapes.line({"a": "x" * length}) for length in (1, 1, 92, 93)]
 
@@ -70,7 +70,7 @@ def test_a_line_beyond_the_limit_is_left_to_the_chain(made: Made) -> None:
 
 
 def test_a_name_that_needs_cleaning_or_is_secret_has_no_plan(made: Made) -> None:
-    shapes = Shapes(made, known("a.b", "password"), 1_000)
+    shapes = Shapes(made, known("a.b", "password"), Frame(1_000))
 
     for name in ("a.b", "password", "unseen"):
         assert [shapes.line({name: 1}) for _ in range(4)] == [None] * 4
@@ -88,7 +88,7 @@ class Name(str):
 
 def test_a_name_of_another_type_and_a_trace_have_no_plan(made: Made) -> None:
     """A trace has a limit in bytes, which 512 characters may exceed."""
-    shapes = Shapes(made, known("a"), 4_000)
+    shapes = Shapes(made, known("a"), Frame(4_000))
 
     for name in (Name("a"), "stack_trace", "stack_info"):
         assert [shapes.line({name: "\U0001f600" * 512}) for _ in range(4)] == [None] * 4
@@ -99,11 +99,40 @@ def test_a_name_of_another_type_and_a_trace_have_no_plan(made: Made) -> None:
 def test_an_integer_beyond_64_bits_is_left_to_the_chain_if_its_place_takes_text(value: int) -> None:
     table = SCHEMAS["gcp"]
     assert table is not None
-    planned = Shapes(Planner(table).plan, known(), 1_000)
+    planned = Shapes(Planner(table).plan, known(), Frame(1_000))
 
     lines = [planned.line({"response_bytes": size}) for size in (1, 2, 3, value)]
 
     assert lines[2:] == ['{"httpRequest":{"responseSize":"3"}}', None]
+
+
+def test_values_of_other_types_get_another_plan(made: Made) -> None:
+    """The names are the same, so a plan must not take 1, 1.0, true and a text for each other."""
+    shapes = Shapes(made, known("a"), Frame(1_000))
+    for value in (1, 1, 1.0, True, "1", None):
+        shapes.line({"a": value})
+
+    lines = [shapes.line({"a": value}) for value in (1, 1.0, True, "1", None)]
+
+    assert lines == ['{"a":1}', '{"a":1.0}', '{"a":true}', '{"a":"1"}', '{"a":null}']
+    assert made.count == 5
+
+
+class Loud(str):
+    """A text whose parts are the application's code."""
+
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        raise AssertionError("called")
+
+    __str__ = __repr__ = __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_text_of_another_type_is_left_to_the_chain(made: Made) -> None:
+    shapes = Shapes(made, known("a"), Frame(1_000))
+
+    assert [shapes.line({"a": value}) for value in ("x", "x", "x", Loud("x"))] == [None, None, '{"a":"x"}', None]
 
 
 class Changing(dict[str, Any]):
@@ -116,7 +145,7 @@ class Changing(dict[str, Any]):
 
 
 def test_an_event_that_changes_meanwhile_is_read_once(made: Made) -> None:
-    shapes = Shapes(made, known("a"), 1_000)
+    shapes = Shapes(made, known("a"), Frame(1_000))
 
     lines = [shapes.line(Changing(a="x")) for _ in range(4)]
 
@@ -124,15 +153,15 @@ def test_an_event_that_changes_meanwhile_is_read_once(made: Made) -> None:
 
 
 def test_a_message_that_is_no_text_has_no_plan(made: Made) -> None:
-    shapes = Shapes(made, known(), 1_000)
+    shapes = Shapes(made, known(), Frame(1_000))
 
     assert [shapes.line({"event": 7}) for _ in range(4)] == [None] * 4
 
 
 def test_the_oldest_plans_are_forgotten_and_new_ones_made_rarely(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes, "MOST_SHAPES", 10)
+    monkeypatch.setattr(shapes, "MOST_PLANS", 10)
     names = [f"a{number}" for number in range(20)]
-    planned = Shapes(made, known(*names), 1_000)
+    planned = Shapes(made, known(*names), Frame(1_000))
 
     for name in names:
         for _ in range(3):
@@ -151,7 +180,7 @@ def test_a_shape_has_a_plan_for_each_place_that_a_value_may_have() -> None:
     """An address and another text have two places in ECS, and the first event does not decide for both."""
     table = SCHEMAS["ecs"]
     assert table is not None
-    planned = Shapes(Planner(table).plan, known(), 1_000)
+    planned = Shapes(Planner(table).plan, known(), Frame(1_000))
 
     for client in ("192.0.2.1", "unix") * 3:
         planned.line({"client_ip": client})
@@ -164,7 +193,7 @@ def test_a_shape_has_a_plan_for_each_place_that_a_value_may_have() -> None:
 def test_a_plan_is_for_one_kind_of_work(kind: str) -> None:
     table = SCHEMAS["ecs"]
     assert table is not None
-    planned = Shapes(Planner(table).plan, known(), 1_000)
+    planned = Shapes(Planner(table).plan, known(), Frame(1_000))
     for _ in range(3):
         planned.line({"kind": "task", "outcome": "ok"})
 
@@ -173,11 +202,12 @@ def test_a_plan_is_for_one_kind_of_work(kind: str) -> None:
     assert f'"action":"{kind}"' in (lines[-1] or "")
 
 
-def test_a_usual_event_gets_a_plan_after_many_odd_ones_of_its_shape() -> None:
+def test_a_usual_event_gets_a_plan_after_many_odd_ones_of_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client chooses the method and the port, so it could otherwise keep all later requests from the plans."""
+    monkeypatch.setattr(shapes, "_VARIANTS", 4)
     table = SCHEMAS["otel"]
     assert table is not None
-    planned = Shapes(Planner(table).plan, known(), 1_000)
+    planned = Shapes(Planner(table).plan, known(), Frame(1_000))
     odd = [("PROPFIND", "a:1", "ok"), ("PROPFIND", "a:1", "error"), ("GET", "a:1", "ok"), ("GET", "a:1", "error")]
     for method, host, outcome in odd * 3:
         planned.line({"method": method, "host": host, "outcome": outcome})
