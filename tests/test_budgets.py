@@ -47,7 +47,7 @@ CALLS: Final = {
     ("ASGI handler", "ours"): 118 + (17 if django.VERSION >= (6, 1) else 0) + _ENTERED,
     ("WSGI handler", "ours"): 110 + _NEWER,
     # A plan looks at the type of each value.
-    ("sync chain", "ours-ecs"): 106 + _NEWER,
+    ("sync chain", "ours-ecs"): 107 + _NEWER,
     ("sync chain", "ours-processor"): 115 + _NEWER,
     ("line with extra", "ours"): 78 + _NEWER,
     ("structlog line", "ours"): 93 + _NEWER + _FRAMES,

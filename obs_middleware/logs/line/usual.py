@@ -26,6 +26,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 _LAST: Final = STANDARD[-1]
 _OF_STRUCTLOG: Final = frozenset({"_logger", "_name"})
 _AS_STRUCTLOG_ADDS: Final = ("_name", "_logger", _LAST)
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _UNUSUAL: Final = (NOT_EXTRA | frozenset(FIELDS) | {"event", "exc_info", "stack"}) | {
     # of Django and uvicorn, and left out on some records only
     "request",
@@ -98,12 +99,18 @@ def usual_fields(  # noqa: C901, PLR0911, PLR0912, PLR0915 -- done for each line
         elif kind is not str:
             return None
         elif record.args:
-            depth = THREAD.depth
-            THREAD.depth = 1  # an argument's own code may log; `Formatting` would cost six calls
-            try:
-                message %= record.args  # as record.getMessage() does, which would be a call
-            finally:
-                THREAD.depth = depth
+            arguments = record.args
+            for argument in arguments if type(arguments) is tuple else (arguments,):
+                if type(argument) not in _PLAIN:
+                    depth = THREAD.depth
+                    THREAD.depth = 1  # the argument's own code may log; `Formatting` would cost six calls
+                    try:
+                        message %= arguments
+                    finally:
+                        THREAD.depth = depth
+                    break
+            else:
+                message %= arguments  # as record.getMessage() does, which would be a call
         if len(message) > SHORT_TEXT or (own and not _UNUSUAL.isdisjoint(own)):
             return None
         has_own = bool(own)
