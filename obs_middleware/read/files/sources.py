@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -99,8 +99,11 @@ def find_sources(
         if stdin is None and sys.stdin is not None and sys.stdin.isatty():
             raise SourceError("no log file: name one, or pipe one in")
         wanted = ["-"]
-    for name in wanted:
-        search.add(name)
+    try:
+        for name in wanted:
+            search.add(name)
+    finally:
+        search.close()
     return search.found()
 
 
@@ -112,6 +115,15 @@ class _Search:
         self._found: list[Source] = []
         self._faults: list[str] = []
         self._seen: dict[tuple[int, int], str] = {}
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection to look into packs. To open one takes ten times as long as to look into one of them."""
+        return duckdb.connect()
+
+    def close(self) -> None:
+        if "_connection" in vars(self):
+            self._connection.close()
 
     def found(self) -> list[Source]:
         if self._faults and not self._found:
@@ -167,12 +179,26 @@ class _Search:
 
     def _add(self, name: str, path: Path) -> None:
         """Add a file, or a copy that DuckDB can read."""
-        source = _packed(name, path, self._scratch) or _described(name, path)
+        source = self._packed(name, path) or _described(name, path)
         while source.shape or source.compression not in FOR_DUCKDB:
             before, source = source.path, copy_of(source, self._scratch, self._remarks)
             if before.parent == self._scratch:
                 before.unlink()
         self._found.append(source)
+
+    def _packed(self, name: str, path: Path) -> Source | None:
+        """Return a pack, or a copy of its lines if DuckDB cannot read these as they are; None for no pack."""
+        layout = layout_of(self._connection, path) if _is_parquet(path) else None
+        if layout is None:
+            return None
+        if sample := kept_lines(self._connection, path):
+            text = b"\n".join(map(bytes_of, sample))
+            if any(line.startswith(ODD) for line in sample) or shape_of([text], len(text) + 1, None):
+                descriptor, copy = tempfile.mkstemp(dir=self._scratch)
+                with os.fdopen(descriptor, "wb") as target:
+                    target.writelines(bytes_of(line) + b"\n" for line in lines_in(self._connection, path, layout))
+                return _described(name, Path(copy))
+        return Source(name, path, PACK, schemas_in(layout), layout=layout)
 
 
 def stats_of(name: str) -> list[os.stat_result]:
@@ -199,23 +225,9 @@ def expand(name: str) -> list[str]:
     return [name]
 
 
-def _packed(name: str, path: Path, scratch: Path) -> Source | None:
-    """Return a pack, or a copy of its lines if DuckDB cannot read these as they are; None for any other file."""
+def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
-        if file.read(len(PARQUET)) != PARQUET:
-            return None
-    with duckdb.connect() as connection:
-        layout = layout_of(connection, path)
-        if layout is None:
-            return None
-        if sample := kept_lines(connection, path):
-            text = b"\n".join(map(bytes_of, sample))
-            if any(line.startswith(ODD) for line in sample) or shape_of([text], len(text) + 1, None):
-                descriptor, copy = tempfile.mkstemp(dir=scratch)
-                with os.fdopen(descriptor, "wb") as target:
-                    target.writelines(bytes_of(line) + b"\n" for line in lines_in(connection, path, layout))
-                return _described(name, Path(copy))
-    return Source(name, path, PACK, schemas_in(layout), layout=layout)
+        return file.read(len(PARQUET)) == PARQUET
 
 
 def _described(name: str, path: Path) -> Source:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import duckdb
 import pytest
@@ -14,6 +15,7 @@ from loglines import BARE, FORMATS, events, tasks
 from mixed import everything
 from packed import Pack
 
+from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.packs.rows import layout_of
 
 QUESTIONS = [
@@ -163,6 +165,18 @@ def test_packs_with_different_columns(pack: Pack, run: Run, tmp_path: Path) -> N
         asked(run, "stats", tmp_path / "packs")["overview"]["requests"]
         == asked(run, "stats", *logs)["overview"]["requests"]
     )
+
+
+def test_many_packs_are_found_with_one_connection(pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in events(5)]))
+    (path,) = (tmp_path / "packs").rglob("*.parquet")
+    for number in range(5):
+        (path.parent / f"{number}.parquet").write_bytes(path.read_bytes())
+    connect = Mock(side_effect=duckdb.connect)
+    monkeypatch.setattr(duckdb, "connect", connect)
+
+    assert len(find_sources([str(tmp_path / "packs")], tmp_path)) == 6
+    assert connect.call_count == 1
 
 
 def test_a_damaged_pack_is_reported(pack: Pack, run: Run, tmp_path: Path) -> None:
