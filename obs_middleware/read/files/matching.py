@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from obs_middleware.read.files.columns import literal, quoted
 from obs_middleware.read.files.lines import containing_sql, line_rows, lines_of, packed_lines, raise_if_out_of_memory
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, copy_of
+from obs_middleware.read.files.together import is_small, together
 from obs_middleware.read.kinds import KINDS, REQUEST
 from obs_middleware.read.parsed_line import ParsedLine
 from obs_middleware.read.remarks import Remarks
@@ -110,11 +111,13 @@ def _of_all(  # noqa: PLR0913 -- each is needed
     remarks = Remarks() if remarks is None else remarks
     rows = _Rows(connection, predicate, scratch, remarks, fields, containing, others)
     faults: list[str] = []
-    for source in sources:
-        try:
-            yield from rows.of(source)
-        except UnreadableError as error:
-            faults.append(str(error))
+    for _, neighbours in groupby(sources, is_small):  # the order of the files is that of the lines
+        with together([*neighbours], scratch) as files:
+            for source in files:
+                try:
+                    yield from rows.of(source)
+                except UnreadableError as error:
+                    faults.append(str(error))
     if faults and len(faults) == len(sources):
         raise UnreadableError("; ".join(faults))
     remarks.faults.extend(faults)

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from obs_middleware.read.files.sources import Source
 
-__all__ = ["together"]
+__all__ = ["is_small", "together"]
 
 _MANY: Final = 50
 _SMALL_BYTES: Final = 1 << 20
@@ -35,7 +35,7 @@ def together(group: Sequence[Source], scratch: Path) -> Iterator[list[Source]]:
         group: Sources of one compression.
         scratch: Folder for the copy. If it is full, *group* is yielded as it is.
     """
-    small = [source for source in group if source.compression == "none" and _is_small(source.path)]
+    small = [source for source in group if is_small(source)]
     if len(small) < _MANY:
         yield [*group]
         return
@@ -50,9 +50,10 @@ def together(group: Sequence[Source], scratch: Path) -> Iterator[list[Source]]:
             copy.unlink()
 
 
-def _is_small(path: Path) -> bool:
+def is_small(source: Source) -> bool:
+    """Return whether to open a file takes longer than to read it."""
     try:
-        return path.stat().st_size <= _SMALL_BYTES
+        return source.compression == "none" and source.path.stat().st_size <= _SMALL_BYTES
     except OSError:
         return False  # reading reports it
 

@@ -17,6 +17,7 @@ from tables import FIELDS, Read, assert_as_written, write
 
 from obs_middleware.read.files import together as module
 from obs_middleware.read.files.blocks import block_fields
+from obs_middleware.read.files.matching import matching_lines
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import Source, find_sources
 from obs_middleware.read.files.table import Log, read_log
@@ -119,6 +120,21 @@ def test_the_blocks_of_many_files_are_one_question(
 
     assert block_fields(asked, some, tmp_path / "scratch") == ["bank_seconds", "mail_seconds"]
     assert asked.execute.call_count == 1
+
+
+def test_the_lines_of_many_files_are_found_in_their_order(
+    sources: Give, tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Also of a large file among them. Each run of small ones is one question."""
+    some = sources(120)
+    with some[60].path.open("a") as file:
+        file.write("\n" * (1 << 20))
+    asked = Mock(wraps=connection)
+
+    found = matching_lines(asked, some, Predicate(), tmp_path / "scratch")
+
+    assert [*found] == [source.path.read_text().strip() for source in some]
+    assert sum("read_csv" in call.args[0] for call in asked.execute.call_args_list) == 3
 
 
 def _file(lines: list[bytes], last: bytes, dice: random.Random) -> bytes:
