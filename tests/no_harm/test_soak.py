@@ -232,8 +232,9 @@ def test_after_thousands_of_requests_nothing_has_grown_and_every_count_is_right(
     assert after[0] == before[0]
     # A few dozen for any number of requests, because some caches are still filling.
     assert after[1] - before[1] < 150
-    # A kilobyte per request would show. The noise of the allocator is some megabytes.
-    assert after[2] - before[2] < 8_000_000 + amount * 100
+    # The noise of the allocator is some megabytes, and more in the process of a long run. At full size, a kilobyte per
+    # request would show.
+    assert after[2] - before[2] < max(8_000_000, before[2] // 25) + amount * 100
     assert difference.pop("requests") == sum(difference.values()) == amount
     assert difference["written"] == lines.count > amount // 2
     assert difference["excluded"] == amount // len(_endings(server)) + (amount % len(_endings(server)) > 9)
