@@ -44,7 +44,7 @@ CALLS: Final = {
     ("sync chain", "ours-excluded"): 22 + _ENTERED,
     ("sync chain", "ours-sampled"): 25 + _ENTERED,
     # asgiref restores a context variable by variable, and Django 6.1 does so once more than Django 5.2.
-    ("ASGI handler", "ours"): 118 + (17 if django.VERSION >= (6, 1) else 0) + _ENTERED,
+    ("ASGI handler", "ours"): 119 + (17 if django.VERSION >= (6, 1) else 0) + _ENTERED,
     ("WSGI handler", "ours"): 110 + _NEWER,
     # A plan looks at the type of each value.
     ("sync chain", "ours-ecs"): 107 + _NEWER,
