@@ -8,15 +8,13 @@ call, for example for a reader of a full pipe, all requests of the process wait 
 from __future__ import annotations
 
 import contextvars
-import gc
 import importlib
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
-__all__ = ["Condition", "RLock", "current_frames", "ident", "original", "start"]
+__all__ = ["Condition", "RLock", "ident", "original", "start"]
 
 
 def original(module: str, name: str) -> Any:
@@ -34,24 +32,6 @@ def ident() -> int:
     """Return the id of the current thread."""
     current: int = original("_thread", "get_ident")()
     return current
-
-
-def current_frames() -> dict[int, FrameType]:
-    """
-    Return the innermost frame of each thread, by the ids of the threads.
-
-    In Python 3.11, a garbage collection that begins in the middle can stop the whole process for ever: the function
-    holds a lock of the interpreter, and the collection may need it, or let a thread run that needs it
-    (python/cpython#106883). So none begins there. Python 3.12 collects garbage between two instructions only.
-    """
-    is_paused = sys.version_info < (3, 12) and gc.isenabled()
-    if is_paused:
-        gc.disable()
-    try:
-        return sys._current_frames()  # noqa: SLF001 -- documented, in spite of the underscore
-    finally:
-        if is_paused:
-            gc.enable()
 
 
 def start(target: Callable[[], None], name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import subprocess
@@ -107,52 +106,3 @@ def test_under_gevent_a_thread_is_one_of_the_operating_system(before: str) -> No
     # gevent looks at all objects of a process, and so evaluates the settings of Django.
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "django.conf.global_settings"}
     subprocess.run([sys.executable, "-c", UNDER_GEVENT.format(before=before)], env=env, timeout=PATIENCE, check=True)
-
-
-_COLLECT_WHILE_LOOKING: Final = """
-import gc, threading, time
-from obs_middleware import threads
-
-class Cycle:  # garbage whose end needs a lock of the interpreter
-    def __init__(self):
-        self.itself = self
-        self.local = threading.local()
-        self.local.value = 1
-
-def pause():
-    time.sleep(0.0001)  # in a new frame each time
-
-def work():
-    while True:
-        pause()
-
-for _ in range(4):
-    threading.Thread(target=work, daemon=True).start()
-gc.set_threshold({threshold})
-for _ in range(3000):
-    Cycle()
-    threads.current_frames()
-print("looked", gc.isenabled())
-"""
-
-
-@pytest.mark.parametrize("threshold", [1, 2, 3])
-def test_a_garbage_collection_cannot_stop_a_look_at_all_threads(threshold: int) -> None:
-    looked = subprocess.run(
-        [sys.executable, "-c", _COLLECT_WHILE_LOOKING.replace("{threshold}", str(threshold))],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-
-    assert looked.stdout == "looked True\n", looked.stderr
-
-
-def test_a_look_at_all_threads_leaves_the_collection_off_where_it_was_off() -> None:
-    gc.disable()
-    try:
-        assert threads.ident() in threads.current_frames()
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

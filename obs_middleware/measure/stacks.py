@@ -18,6 +18,7 @@ from typing import Any
 from obs_middleware import threads
 from obs_middleware.measure.callers import callers, suspended
 from obs_middleware.measure.event import Event, current_event
+from obs_middleware.measure.frames import current_frames
 from obs_middleware.measure.loops import context_of
 
 __all__ = ["Stack", "find_stacks"]
@@ -51,7 +52,7 @@ def find_stacks(units: Mapping[Event, Any], loops: Iterable[asyncio.AbstractEven
 
 def _stacks(units: Container[Event], loops: Iterable[asyncio.AbstractEventLoop]) -> Iterator[Stack]:
     own = threads.ident()
-    for thread, frame in threads.current_frames().items():
+    for thread, frame in current_frames().items():
         if thread != own:
             yield list(callers(frame))[::-1]
     for loop in loops:

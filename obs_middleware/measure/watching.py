@@ -23,6 +23,7 @@ from obs_middleware.counters import COUNTS
 from obs_middleware.failures import report_once
 from obs_middleware.measure.alarm import warn
 from obs_middleware.measure.event import Event
+from obs_middleware.measure.frames import current_frames
 from obs_middleware.measure.garbage import PAUSES
 from obs_middleware.measure.loops import BlockedLoop, WatchedLoop
 from obs_middleware.measure.place import place_of
@@ -227,7 +228,7 @@ class Watch:
         if PAUSES.longest >= self._blocked:
             self._report_pause()
         tick = max(self._blocked / TICKS, _SHORTEST)
-        frames = threads.current_frames()
+        frames = current_frames()
         for loop in self._loops.copy().values():
             over = loop.look(frames.get(loop.thread), now, self._blocked, tick, paused)
             if over is not None:
