@@ -37,9 +37,6 @@ STDIN: Final = "standard input"
 """The name of a pipe."""
 
 _SAMPLE_BYTES: Final = 1 << 16
-_SMALL_BYTES: Final = 1 << 20
-"""The size up to which a file is read sooner than all of its samples are searched for schemas."""
-_LITTLE_BYTES: Final = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +244,8 @@ def _described(name: str, path: Path) -> Source:
                 samples.append(file.read(_SAMPLE_BYTES).partition(b"\n")[2])
     last = samples[-1].rpartition(b"\n")[2].lstrip()
     is_cut = last.startswith(b"{") and not last.rstrip().endswith(b"}")
-    schemas = _schemas(samples if size > _SMALL_BYTES else map(_little_of, samples))
+    schemas = _schemas(samples)
     return Source(name, path, compression, schemas, is_cut, _shape(samples, path, compression))
-
-
-def _little_of(sample: bytes) -> bytes:
-    """Return the first lines of *sample*. A schema that is not in them costs a second pass, and no line."""
-    end = sample.find(b"\n", _LITTLE_BYTES)
-    return sample if end < 0 else sample[:end]
 
 
 def _shape(samples: list[bytes], path: Path, compression: str) -> Shape:
