@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ __all__ = ["is_small", "together"]
 _MANY: Final = 50
 _SMALL_BYTES: Final = 1 << 20
 """The size from which DuckDB needs more time to read a file than to open it."""
+_CRLF: Final = re.compile(rb"\r+\n")
+"""DuckDB takes all lines of a file to end like the first one. Otherwise it loses a character behind a single CR."""
 _MOST_BYTES: Final = 1 << 29
 """The size of the copy. Files for which it has no room are read as they are."""
 
@@ -39,7 +42,11 @@ def together(group: Sequence[Source], scratch: Path) -> Iterator[list[Source]]:
     if len(small) < _MANY:
         yield [*group]
         return
-    descriptor, name = tempfile.mkstemp(dir=scratch)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=scratch)
+    except OSError:
+        yield [*group]
+        return
     copy = Path(name)
     try:
         copied = _copy(small, descriptor)
@@ -78,5 +85,7 @@ def _append(path: Path, target: IO[bytes]) -> bool:
     except OSError:
         return False  # reading it alone reports it
     text = text.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in text:
+        text = _CRLF.sub(b"\n", text)
     target.write(text if text.endswith(b"\n") or not text else text + b"\n")
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -18,11 +19,12 @@ from tables import FIELDS, Read, assert_as_written, write
 from obs_middleware.read.files import together as module
 from obs_middleware.read.files.blocks import block_fields
 from obs_middleware.read.files.matching import matching_lines
-from obs_middleware.read.files.predicate import Predicate
+from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.sources import Source, find_sources
 from obs_middleware.read.files.table import Log, read_log
 from obs_middleware.read.files.together import together
 from obs_middleware.read.remarks import Remarks
+from obs_middleware.read.where.expression import parse
 
 Give = Callable[..., list[Source]]
 
@@ -183,3 +185,39 @@ def test_every_line_counts_as_if_each_file_were_read_alone(
 def _all_of(log: Log) -> tuple[Any, ...]:
     rows = log.connection.execute(f"SELECT * FROM {log.table}").fetchall()
     return log.requests, log.filtered, log.others, log.skipped, log.repeated, sorted(rows, key=str)
+
+
+def test_a_single_carriage_return_costs_no_character_behind_a_file_with_dos_line_ends(
+    sources: Give, tmp_path: Path
+) -> None:
+    """A progress bar goes back to the beginning of its line."""
+    some = sources(60)
+    line = some[7].path.read_bytes()
+    some[0].path.write_bytes(some[0].path.read_bytes().replace(b"\n", b"\r\n"))
+    some[7].path.write_bytes(b"10%\r20%\r" + line)
+    wanted = predicate(parse(f"request_id = '{json.loads(line)['request_id']}'"))
+
+    with duckdb.connect() as connection:
+        found = [*matching_lines(connection, some, wanted, tmp_path / "scratch")]
+
+    assert len(found) == 1
+
+
+def test_a_folder_without_room_for_a_copy_is_no_error(
+    sources: Give, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = sources(60)
+    monkeypatch.setattr(tempfile, "mkstemp", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+
+    with together(some, tmp_path) as found:
+        assert found == some
+
+
+def test_a_schema_that_begins_late_in_a_small_file_is_found(tmp_path: Path) -> None:
+    made = [*events(90)]
+    lines = [FORMATS["ecs"](event) for event in made[:30]] + [FORMATS["gcp"](event) for event in made[30:]]
+    path = write(tmp_path / "a.log", lines)
+
+    (source,) = find_sources([str(path)], tmp_path / "scratch")
+
+    assert set(source.schemas) >= {"ecs", "gcp"}
