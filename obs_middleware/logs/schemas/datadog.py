@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from obs_middleware.logs.line.clean import Cleaner
 from obs_middleware.logs.line.limits import MAX_ITEMS
+from obs_middleware.logs.line.values import clean_text
 from obs_middleware.logs.schemas.convert import coarse, domain, full_url, nanoseconds, port
 from obs_middleware.logs.schemas.translation import REQUEST, Event, Own, Schema, to
 
@@ -22,7 +23,7 @@ _PLAIN: Final = Cleaner()
 def _parameters(query: str, _: Event) -> dict[str, Any]:
     """Return the pairs of a query string that is redacted already; a repeated name gets a list."""
     pairs: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True)[:MAX_ITEMS]:
+    for name, value in parse_qsl(clean_text(query), keep_blank_values=True)[:MAX_ITEMS]:
         if name in pairs:
             pairs[name] = [*(pairs[name] if type(pairs[name]) is list else [pairs[name]]), value]
         else:

@@ -49,6 +49,13 @@ def test_the_host_is_split_into_name_and_port(host: str, domain: str, port: int 
     assert (url["domain"], url.get("port")) == (domain, port)
 
 
+def test_names_in_a_query_that_are_one_when_they_are_clean_share_a_list() -> None:
+    """A plan converts a query before it is cleaned, the chain afterwards."""
+    dirty, clean = (translate("datadog", query=query)["http"]["url_details"] for query in ("\0=1&\ufffd=2", "_=1&_=2"))
+
+    assert dirty == clean
+
+
 def test_a_text_that_is_not_an_address_is_not_put_where_a_store_requires_one() -> None:
     assert translate("ecs", client_ip="10.0.0.x")["client"] == {"address": "10.0.0.x"}
     assert translate("ecs", client_ip="10.0.0.1")["client"] == {"ip": "10.0.0.1"}
