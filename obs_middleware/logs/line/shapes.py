@@ -19,7 +19,7 @@ from obs_middleware.logs.line.source import Frame, Plan, Source
 __all__ = ["MOST_PLANS", "Make", "Shapes"]
 
 MOST_PLANS: Final = 500
-"""Plans of a formatter, of 10 kB each. Beyond it, a new one takes the place of those for the oldest names."""
+"""Plans of a formatter, of 10 to 20 kB each. Beyond it, a new one takes the place of those for the oldest names."""
 
 _VARIANTS: Final = 8
 """
@@ -81,6 +81,8 @@ class Shapes:
     def _learn(self, names: tuple[Any, ...], event: Mapping[str, Any], head: Sequence[str]) -> None:
         """Make a plan for the shape of *event* if it is worth it and nothing of *event* has to be cleaned."""
         if not self._cleaner.is_plain(event, self._most) or not all(map(_can_be_planned, event, event.values())):
+            return
+        if any(type(text) is not str for text in head):  # a logger may have an enum as its name
             return
         if names not in self._seen:
             if len(self._seen) >= MOST_PLANS:

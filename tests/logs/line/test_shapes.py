@@ -217,3 +217,14 @@ def test_a_usual_event_gets_a_plan_after_many_odd_ones_of_its_shape(monkeypatch:
     assert lines[0] is None
     assert lines[-1] is not None
     assert {len(plans) for plans in planned._plans.values()} == {4}
+
+
+def test_no_plan_is_made_from_a_text_in_front_that_is_no_plain_one(made: Made) -> None:
+    shapes = Shapes(made, known("a"), Frame(1_000, ("logger",)))
+    for _ in range(4):
+        assert shapes.line({"event": "x", "a": 1}, (Name("shop"),)) is None
+
+    lines = [shapes.line({"event": "x", "a": 1}, ("shop",)) for _ in range(3)]
+
+    assert lines[-1] == '{"logger":"shop","message":"x","a":1}'
+    assert made.count == 1
