@@ -44,8 +44,8 @@ class Pauses:
         elif self._began is not None:
             began, worked = self._began
             self._began = None
-            self.seconds += perf_counter() - began
             self.longest = max(self.longest, thread_time() - worked)
+            self.seconds += perf_counter() - began
 
 
 PAUSES: Final = Pauses()
