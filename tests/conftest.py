@@ -26,6 +26,7 @@ from obs_middleware.logs import quiet
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.garbage import PAUSES
 from obs_middleware.measure.loops import WatchedLoop
+from obs_middleware.measure.watching import Watch
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 
@@ -111,7 +112,8 @@ def _loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="watched")
 def _watched() -> None:
-    """Let the watching thread find blocked event loops."""
+    """Let the watching thread find blocked event loops, but no collection of garbage of an earlier test."""
+    PAUSES.longest = 0.0
 
 
 @pytest.fixture(autouse=True)
@@ -124,11 +126,16 @@ def _unblamed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """
     if "watched" not in request.fixturenames:
         monkeypatch.setattr(WatchedLoop, "look", _find_nothing)
-        monkeypatch.setattr(PAUSES, "watch", _find_nothing)
+        monkeypatch.setattr(Watch, "_report_pause", _forget_pause)
 
 
 def _find_nothing(*_: object) -> None:
     """Return that no loop was blocked."""
+
+
+def _forget_pause(_: object) -> None:
+    """Report no collection of garbage, also if an earlier test has let them be measured."""
+    PAUSES.longest = 0.0
 
 
 @pytest.fixture(name="mode", params=["sync", "async"])
