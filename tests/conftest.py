@@ -20,13 +20,14 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from paths import ROOT
+from watched import until
 
 from obs_middleware import counters, failures
 from obs_middleware.logs import quiet
 from obs_middleware.measure.event import current_event
 from obs_middleware.measure.garbage import PAUSES
 from obs_middleware.measure.loops import WatchedLoop
-from obs_middleware.measure.watching import Watch
+from obs_middleware.measure.watching import WATCH, Watch
 from obs_middleware.middleware import TimingMiddleware
 from obs_middleware.testing import CapturedRequests
 
@@ -111,9 +112,15 @@ def _loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(name="watched")
-def _watched() -> None:
-    """Let the watching thread find blocked event loops, but no collection of garbage of an earlier test."""
+def _watched() -> Iterator[None]:
+    """
+    Let the watching thread find blocked event loops, but no collection of garbage of an earlier test.
+
+    The thread may give a warning after the line, so the next test begins when it has nothing left to say.
+    """
     PAUSES.longest = 0.0
+    yield
+    until(lambda: WATCH.asleep)
 
 
 @pytest.fixture(autouse=True)
