@@ -134,7 +134,7 @@ class FileRequests(FileBands):
         """
         wanted = predicate(condition)
         table = f"{self._table}_{next(_NUMBERS)}"
-        self._rows(f"CREATE TEMP TABLE {table} AS SELECT * FROM {self._table} WHERE {wanted.sql}", wanted.parameters)
+        self._rows(f"CREATE TABLE {table} AS SELECT * FROM {self._table} WHERE {wanted.sql}", wanted.parameters)
         ((n,),) = self._rows(f"SELECT count(*) FROM {table}")
         if not n:
             raise SourceError(f"{', '.join(self.sources)}: no {self.kind.name} on one side")
