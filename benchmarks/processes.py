@@ -19,8 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a measured process, with *variables* added."""
-    # Coverage and dev mode would be measured, too.
-    own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    # Coverage and dev mode would be measured, too. So would compiling: an installed package is compiled.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     # Otherwise the order of sets could differ between two rows.
     return {**own, "PYTHONDEVMODE": "", "PYTHONHASHSEED": "0", **(variables or {})}
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import saved
+from benchmarks.reading import lines
 from benchmarks.reading.bench import measure, tables
 from benchmarks.reading.contests import OURS, Contest, contests
 from obs_middleware.__main__ import COMMANDS, main
@@ -51,6 +53,29 @@ def test_a_folder_is_made_anew_in_each_round(tmp_path: Path) -> None:
     assert len(measure([Contest("make", make, made=folder)], rounds=1)["make"]) == 1
 
 
+def test_the_memory_is_that_of_the_command_alone() -> None:
+    """The first one takes much more than the second."""
+    commands = [[sys.executable, "-c", f"print(len(b'x' * {size}))"] for size in (200_000_000, 1)]
+
+    runs = measure([Contest(str(size), command) for size, command in enumerate(commands)], rounds=1)
+
+    large, small = (runs[name][0]["memory_bytes"] for name in ("0", "1"))
+    assert large > 200_000_000 > 2 * small
+
+
+def test_a_command_that_fails_is_no_figure() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        measure([Contest("fail", [sys.executable, "-c", "raise SystemExit(3)"])], rounds=1)
+
+
+def test_ten_times_as_many_lines_are_all_different(tmp_path: Path) -> None:
+    log = lines.write(tmp_path, 20)["flat"]
+
+    events = [json.loads(line) for line in lines.write_ten_times(log).read_text().splitlines()]
+
+    assert len({event["event_id"] for event in events}) == len({event["timestamp"] for event in events}) == 200
+
+
 def test_the_page_has_the_tables_of_the_saved_figures() -> None:
     """`make bench-read BENCH_READ_ARGS=--save` updates the page."""
     page = saved.PAGE.read_text()
@@ -60,7 +85,7 @@ def test_the_page_has_the_tables_of_the_saved_figures() -> None:
 
 def test_a_ratio_is_of_the_best_runs() -> None:
     def run(seconds: float) -> dict[str, float]:
-        return {"wall_seconds": seconds, "cpu_seconds": seconds * 2}
+        return {"wall_seconds": seconds, "cpu_seconds": seconds * 2, "memory_bytes": 1 << 20}
 
     runs = {"request": [run(2.0), run(1.0)], "grep, one line": [run(1.5), run(4.0)]}
     data = {"date": "2026-11-30", "machine": "m", "lines": 9, "rounds": 2, "runs": runs}

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import table
-from benchmarks.reading.contests import SECONDS, TARGETS, Contest, contests
+from benchmarks.processes import environment
+from benchmarks.reading.contests import MEBIBYTES, SECONDS, TARGETS, Contest, contests
 from benchmarks.saved import PAGE, READING, with_tables
 
 Figures = dict[str, list[dict[str, float]]]
-"""What each run of each command took, in wall_seconds and cpu_seconds."""
+"""What each run of each command took, in wall_seconds and cpu_seconds, and memory_bytes at most."""
 
 
 def main() -> int:
@@ -57,20 +57,36 @@ def measure(contests: list[Contest], rounds: int) -> Figures:
         for name, command, file, made in contests:
             if made:
                 shutil.rmtree(made, ignore_errors=True)
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            with (file or Path(os.devnull)).open() as stdin:
-                started = time.perf_counter()
-                subprocess.run(command, check=True, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                wall = time.perf_counter() - started
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            run = _run(command, file or Path(os.devnull))
             if number:
-                figures[name].append({"wall_seconds": round(wall, 4), "cpu_seconds": round(cpu, 4)})
+                figures[name].append(run)
     return figures
+
+
+def _run(command: list[str], file: Path) -> dict[str, float]:
+    with file.open() as stdin:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        )
+        _, status, used = os.wait4(process.pid, 0)  # of this process alone
+        wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {
+        "wall_seconds": round(wall, 4),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 4),
+        "memory_bytes": used.ru_maxrss << 10,
+    }
 
 
 def best(figures: Figures, name: str, key: str) -> float:
     return min(run[key] for run in figures[name])
+
+
+def memory_of(figures: Figures, name: str) -> str:
+    return f"{max(run['memory_bytes'] for run in figures[name]) / (1 << 20):.0f} MiB"
 
 
 def tables(data: dict[str, Any]) -> dict[str, str]:
@@ -78,17 +94,26 @@ def tables(data: dict[str, Any]) -> dict[str, str]:
     figures: Figures = data["runs"]
     title = f"{data['lines']:,} lines, best of {data['rounds']}, {data['date']}; {data['machine']}"
     what = [
-        [name, *(f"{best(figures, name, key):.2f} s" for key in ("wall_seconds", "cpu_seconds"))] for name in figures
+        [
+            name,
+            *(f"{best(figures, name, key):.2f} s" for key in ("wall_seconds", "cpu_seconds")),
+            memory_of(figures, name),
+        ]
+        for name in figures
     ]
     starts = [
         [name, f"at most {most} s", f"{best(figures, name, 'wall_seconds'):.2f} s"]
         for name, most in SECONDS.items()
         if name in figures
     ]
+    memory = [
+        [name, f"at most {most} MiB", memory_of(figures, name)] for name, most in MEBIBYTES.items() if name in figures
+    ]
     return {
-        "reading": f"{title}\n\n{table([['what', 'wall', 'processor'], *what])}",
+        "reading": f"{title}\n\n{table([['what', 'wall', 'processor', 'memory'], *what])}",
         "reading ratios": table([["ratio", "target", "wall", "processor"], *ratios(figures)]),
         "reading starts": table([["start", "target", "wall"], *starts]),
+        "reading memory": table([["memory", "target", "at most"], *memory]),
     }
 
 

@@ -42,6 +42,7 @@ class Target(NamedTuple):
 
 TARGETS = [
     Target("stats, flat", "plain DuckDB, flat", 2),
+    Target("stats, ten times", "plain DuckDB, ten times", 1.6),
     Target("stats, flat", "jq, flat", 1 / 8),
     Target("stats, flat", "GoAccess, flat", 1 / 12),
     Target("stats, ECS", "jq, flat", 1 / 5),
@@ -54,6 +55,7 @@ TARGETS = [
     Target("diff, 200 routes", "stats, 200 routes", 2.5),
 ]
 SECONDS = {"--help": 0.3, "stats, one line": 0.8}
+MEBIBYTES = {"stats, ten times": 500}
 
 
 def contests(folder: Path, number: int) -> list[Contest]:
@@ -64,10 +66,11 @@ def contests(folder: Path, number: int) -> list[Contest]:
         head = [line for line, _ in zip(file, range(FEW_LINES), strict=False)]
     one.write_text(head[0])
     few.write_text("".join(head))
-    return [*_ours(paths, one, few), *_others(paths["flat"], folder)]
+    ten = lines.write_ten_times(paths["flat"])
+    return [*_ours(paths, one, few, ten), *_others(paths["flat"], folder, ten)]
 
 
-def _ours(paths: dict[str, Path], one: Path, few: Path) -> list[Contest]:
+def _ours(paths: dict[str, Path], one: Path, few: Path, ten: Path) -> list[Contest]:
     flat, ecs, text, damaged, other, routes, other_routes = (
         str(paths[name]) for name in ("flat", "ecs", "text", "damaged", "other", "routes", "other routes")
     )
@@ -81,6 +84,7 @@ def _ours(paths: dict[str, Path], one: Path, few: Path) -> list[Contest]:
         ("stats, ECS", [ecs]),
         ("stats, text", [text]),
         ("stats, one in twenty damaged", [damaged]),
+        ("stats, ten times", [str(ten)]),
         ("stats, one line", [str(one)]),
         ("stats, packed", [str(packs)]),
         (f"stats, {lines.FILES:,} files", [str(many / "*.log")]),
@@ -104,9 +108,13 @@ def _ours(paths: dict[str, Path], one: Path, few: Path) -> list[Contest]:
     return found
 
 
-def _others(flat: Path, folder: Path) -> list[Contest]:
+def _others(flat: Path, folder: Path, ten: Path) -> list[Contest]:
     """Return the commands of the programs that are installed here."""
-    found = [Contest("plain DuckDB, flat", [sys.executable, "-c", PLAIN, str(flat)])]
+    plain = [sys.executable, "-c", PLAIN]
+    found = [
+        Contest("plain DuckDB, flat", [*plain, str(flat)]),
+        Contest("plain DuckDB, ten times", [*plain, str(ten)]),
+    ]
     if shutil.which("jq"):
         found.append(Contest("jq, flat", ["jq", "-r", '"\\(.route)\\t\\(.duration_seconds)"', str(flat)]))
     if shutil.which("goaccess"):

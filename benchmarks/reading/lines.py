@@ -1,6 +1,7 @@
 """The lines to read: random requests of a shop, as the package writes them, the same in every run."""
 
 import datetime as dt
+import functools
 import json
 import random
 import tempfile
@@ -10,6 +11,8 @@ from typing import Any, TextIO
 
 from obs_middleware.logs.schemas import SCHEMAS, Translation
 
+PROCESS = "bb50066b44bef741"
+"""What the ids of the events begin with."""
 START = dt.datetime(2026, 11, 2, 10, tzinfo=dt.UTC)
 ROUTES = [
     ("GET", "", "home", 0.010),
@@ -43,7 +46,7 @@ def events(number: int, seed: int = 8) -> Iterator[dict[str, Any]]:
             "level": "info",
             "logger": "root",
             "message": f"Request took {seconds:.4f} seconds",
-            "event_id": f"bb50066b44bef741-{n}",
+            "event_id": f"{PROCESS}-{n}",
             "service": "shop",
             "request_id": f"{dice.getrandbits(128):032x}",
             "method": method,
@@ -123,3 +126,18 @@ def write_many(log: Path) -> Path:
             ends = (len(lines) * one // FILES for one in (n, n + 1))
             (part / f"{n:04}.log").write_text("".join(lines[slice(*ends)]))
         return part.rename(folder)
+
+
+def write_ten_times(log: Path) -> Path:
+    """Write the lines of *log* ten times, on ten days and with ids of ten processes, and return the path."""
+    path = log.with_suffix(".ten")
+    if path.exists():
+        return path
+    part = path.with_suffix(".part")
+    with part.open("w") as target:
+        for day in range(10, 20):
+            pairs = (f'"{START:%Y-%m-%d}T', f'"{START:%Y-%m}-{day}T'), (f'"{PROCESS}-', f'"{PROCESS[:-2]}{day}-')
+            with log.open() as file:
+                for line in file:
+                    target.write(functools.reduce(lambda text, pair: text.replace(*pair, 1), pairs, line))
+    return part.rename(path)

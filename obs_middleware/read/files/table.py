@@ -43,8 +43,8 @@ MEMORY: Final = "1500MiB"
 
 _LARGE_BYTES: Final = 1 << 30
 """
-From this size of the logs on, their rows are in a file. DuckDB compresses it: 14 bytes a request of ``stats`` in place of
-81 in memory, for a tenth more of the time to read.
+From this size of the logs on, their rows are in a file. DuckDB compresses it: 14 bytes a request of ``stats`` in place
+of 81 in memory, for a tenth more of the time to read.
 """
 
 _TIMES_SMALLER: Final = 8
