@@ -41,6 +41,7 @@ from obs_middleware.read.files.formulas import (
 )
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.side import key_of, keys_of, same_keys, wanted_keys
+from obs_middleware.read.files.table import make_table
 from obs_middleware.read.kinds import Kind
 from obs_middleware.read.where.conditions import Condition
 
@@ -134,7 +135,8 @@ class FileRequests(FileBands):
         """
         wanted = predicate(condition)
         table = f"{self._table}_{next(_NUMBERS)}"
-        self._rows(f"CREATE TABLE {table} AS SELECT * FROM {self._table} WHERE {wanted.sql}", wanted.parameters)
+        query = f"SELECT * FROM {self._table} WHERE {wanted.sql}"
+        make_table(self.log.connection, table, query, wanted.parameters)
         ((n,),) = self._rows(f"SELECT count(*) FROM {table}")
         if not n:
             raise SourceError(f"{', '.join(self.sources)}: no {self.kind.name} on one side")

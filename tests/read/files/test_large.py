@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from loglines import FORMATS, events
-from tables import Read, assert_as_written, write
+from tables import FIELDS, Read, assert_as_written, write
 
 from obs_middleware.read.files import table
+from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.requests import FileRequests
-from obs_middleware.read.files.table import Log
+from obs_middleware.read.files.sources import find_sources
+from obs_middleware.read.files.table import Log, read_log
 from obs_middleware.read.where.expression import parse
 
 
@@ -50,6 +54,36 @@ def test_some_rows_of_a_large_log_are_in_the_file_too(logs: tuple[Path, Path], r
 
     assert FileRequests(log).matching(parse("status = 500")).n == failed > 0
     assert len(stored(log)) == 2
+
+
+@pytest.fixture(name="full_disk")
+def _full_disk(logs: object) -> Iterator[None]:  # noqa: ARG001 -- they are written before
+    """Let no file of this process grow beyond the header of a database of DuckDB."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (13_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_without_room_on_the_disk_all_rows_are_in_memory(logs: tuple[Path, Path], read: Read) -> None:
+    log = read(logs[1])
+
+    assert stored(log) == set()
+    assert_as_written(log, events(400))
+    assert FileRequests(log).matching(parse("status = 500")).n > 0
+
+
+def test_a_folder_that_takes_no_file_is_no_obstacle(
+    logs: tuple[Path, Path], connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    sources = find_sources([str(logs[1])], tmp_path)
+
+    log = read_log(connection, sources, FIELDS, Predicate(), tmp_path / "missing")
+
+    assert stored(log) == set()
+    assert_as_written(log, events(400))
 
 
 def test_a_log_that_is_large_without_compression_is_large(
