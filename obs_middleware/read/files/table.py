@@ -186,6 +186,7 @@ class _Reading:
         left_out: Lines that were not given to DuckDB.
         recognised: Lines that only a later pass understood.
         _once: Whether the packs say that no line is there twice.
+        _viewed: Whether packs are read again for each question.
     """
 
     def __init__(  # noqa: PLR0913 -- each is needed
@@ -209,6 +210,7 @@ class _Reading:
         self._parts: dict[str, Counter[int]] = {}
         self._numbers = itertools.count()
         self._once = False
+        self._viewed = False
         self.left_out = 0
         self.recognised = 0
 
@@ -250,7 +252,7 @@ class _Reading:
         """Return whether the line of a unit is there twice, for example because a shipper has sent it again."""
         if self._once:
             return False
-        parts = number // _AT_ONCE + 1
+        parts = 1 if self._viewed else number // _AT_ONCE + 1
         twice = (
             f"SELECT count(_obs_event) > count(DISTINCT _obs_event) FROM ({rows})"
             f" WHERE ({_OF_UNIT}) AND _obs_event % {parts} = ?"
@@ -344,6 +346,7 @@ class _Reading:
         )
         viewed = packed and not self._predicate.parameters
         if viewed:
+            self._viewed = True
             self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
         else:
             make_table(self._connection, name, query, self._predicate.parameters)

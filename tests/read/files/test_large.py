@@ -57,7 +57,7 @@ def test_some_rows_of_a_large_log_are_in_the_file_too(logs: tuple[Path, Path], r
 
 
 @pytest.fixture(name="full_disk")
-def _full_disk(logs: object) -> Iterator[None]:  # noqa: ARG001 -- they are written before
+def _full_disk(logs: object) -> Iterator[None]:
     """Let no file of this process grow beyond the header of a database of DuckDB."""
     resource = pytest.importorskip("resource", reason="Windows has no such limit")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
