@@ -27,6 +27,7 @@ from obs_middleware.read.answers import (
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.bands import FileBands
 from obs_middleware.read.files.columns import literal, quoted
+from obs_middleware.read.files.database import make_table
 from obs_middleware.read.files.formulas import (
     BAR,
     FAILED,
@@ -41,7 +42,6 @@ from obs_middleware.read.files.formulas import (
 )
 from obs_middleware.read.files.predicate import predicate
 from obs_middleware.read.files.side import key_of, keys_of, same_keys, wanted_keys
-from obs_middleware.read.files.table import make_table
 from obs_middleware.read.kinds import Kind
 from obs_middleware.read.where.conditions import Condition
 

@@ -12,12 +12,13 @@ import duckdb
 
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.blocks import block_fields
+from obs_middleware.read.files.database import connect
 from obs_middleware.read.files.hints import hint_of
 from obs_middleware.read.files.matching import matching_lines, parsed_lines
 from obs_middleware.read.files.predicate import Predicate, check_predicate, predicate
 from obs_middleware.read.files.requests import FileRequests
 from obs_middleware.read.files.sources import Source, find_sources, scratch_folder
-from obs_middleware.read.files.table import connect, read_log
+from obs_middleware.read.files.table import read_log
 from obs_middleware.read.kinds import REQUEST, Kind
 from obs_middleware.read.parsed_line import ParsedLine
 from obs_middleware.read.remarks import Remarks

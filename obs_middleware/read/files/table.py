@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
-from obs_middleware.read.errors import ExpressionError, UnreadableError
+from obs_middleware.read.errors import UnreadableError
 from obs_middleware.read.files.columns import literal, quoted
+from obs_middleware.read.files.database import make_table, store_in_file
 from obs_middleware.read.files.lines import (
     json_rows,
     kept_lines_of,
@@ -36,10 +36,7 @@ from obs_middleware.read.kinds import KINDS, REQUEST, Kind
 from obs_middleware.read.remarks import Remarks
 from obs_middleware.read.schemas import ALL_SCHEMAS
 
-__all__ = ["Log", "connect", "make_table", "read_log"]
-
-MEMORY: Final = "1500MiB"
-"""Memory that DuckDB may use before it writes to disk. The rest of the process needs about 100 MiB."""
+__all__ = ["Log", "read_log"]
 
 _LARGE_BYTES: Final = 1 << 30
 """
@@ -94,36 +91,6 @@ class Log:
         return known + sum(self.elsewhere.values())
 
 
-@contextmanager
-def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """
-    Open a new DuckDB database, which loads no extensions and does not use the network.
-
-    Args:
-        scratch: Folder for data that does not fit into memory.
-        memory: Memory that it may use, for example ``2GiB``; None for `MEMORY`.
-
-    Raises:
-        ExpressionError: *memory* is not a size.
-    """
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "temp_directory": str(scratch),
-        "preserve_insertion_order": False,
-    }
-    connection = duckdb.connect(config=settings)
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        try:
-            connection.execute(f"SET memory_limit = {literal(memory or MEMORY)}")
-        except duckdb.Error as error:
-            raise ExpressionError(f"invalid --memory {memory!r}: use a size with a unit (500MiB, 4GiB)") from error
-        yield connection
-    finally:
-        connection.close()
-
-
 def _size_of(source: Source) -> int:
     """Return about how many bytes of lines a source has; 0 if it is gone."""
     try:
@@ -131,25 +98,6 @@ def _size_of(source: Source) -> int:
     except OSError:
         return 0
     return size if source.compression == "none" else size * _TIMES_SMALLER
-
-
-def _store_in_file(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Make new tables in a file in *folder* from now on, if it can be made. Those in memory are still found."""
-    with suppress(duckdb.Error):
-        connection.execute(f"ATTACH IF NOT EXISTS {literal(str(folder / 'rows.duckdb'))} AS stored")
-        connection.execute("SET search_path = 'stored.main,memory.main'")
-
-
-def make_table(connection: duckdb.DuckDBPyConnection, name: str, query: str, parameters: Sequence[Any] = ()) -> None:
-    """Make or replace the table *name* with the rows of *query*. It is in memory if the disk has no room for it."""
-    sql = f"CREATE OR REPLACE TABLE {name} AS {query}"
-    try:
-        connection.execute(sql, list(parameters))
-    except (duckdb.IOException, duckdb.TransactionException):
-        if connection.execute("SELECT current_database()").fetchall() == [("memory",)]:
-            raise
-        connection.execute("SET search_path = 'memory.main,stored.main'")
-        connection.execute(sql, list(parameters))
 
 
 def read_log(  # noqa: PLR0913 -- each is needed
@@ -265,7 +213,7 @@ class _Reading:
             groups.setdefault((source.compression, bool(source.schemas), source.layout), []).append(source)
         self.left_out = sum(source.left_out for source in sources)
         if sum(map(_size_of, sources)) >= _LARGE_BYTES:
-            _store_in_file(self._connection, self._scratch)
+            store_in_file(self._connection, self._scratch)
         days = [source.layout.day if source.layout else "" for source in sources]
         self._once = all(days) and len(set(days)) == len(days)
         for group in groups.values():

@@ -12,8 +12,8 @@ from loglines import BARE, FORMATS
 from mixed import COMMANDS, FAILED, HELLO, REQUESTS, SOCKETS, TASKS, asked, everything
 from tables import quantile
 
+from obs_middleware.read.files.database import connect
 from obs_middleware.read.files.parsed import LineParser
-from obs_middleware.read.files.table import connect
 from obs_middleware.read.where.conditions import Every
 
 

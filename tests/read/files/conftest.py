@@ -9,9 +9,10 @@ import duckdb
 import pytest
 from tables import FIELDS, Read
 
+from obs_middleware.read.files.database import connect
 from obs_middleware.read.files.predicate import Predicate, predicate
 from obs_middleware.read.files.sources import find_sources
-from obs_middleware.read.files.table import Log, connect, read_log
+from obs_middleware.read.files.table import Log, read_log
 from obs_middleware.read.where.expression import parse
 
 

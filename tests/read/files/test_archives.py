@@ -15,9 +15,10 @@ import pytest
 from loglines import FORMATS, events
 from tables import Read, assert_as_written
 
+from obs_middleware.read.files.database import connect
 from obs_middleware.read.files.predicate import Predicate
 from obs_middleware.read.files.sources import find_sources
-from obs_middleware.read.files.table import connect, read_log
+from obs_middleware.read.files.table import read_log
 from obs_middleware.read.remarks import Remarks
 
 WRITTEN = events(40)

@@ -10,7 +10,7 @@ import pytest
 from console import Run
 from packed import Kept, Pack
 
-from obs_middleware.read.files.table import connect
+from obs_middleware.read.files.database import connect
 from obs_middleware.read.packs.rows import layout_of, lines_in
 from obs_middleware.read.packs.text import bytes_of
 
