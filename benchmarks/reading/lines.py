@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import itertools
 import json
 import random
 import tempfile
@@ -118,13 +119,15 @@ def write_many(log: Path) -> Path:
     folder = log.with_suffix(".many")
     if folder.exists():
         return folder
+    with log.open() as file:
+        number = sum(1 for _ in file)
     with tempfile.TemporaryDirectory(dir=log.parent) as name, log.open() as file:
         part = Path(name, folder.name)
         part.mkdir()
-        lines = file.readlines()
         for n in range(FILES):
-            ends = (len(lines) * one // FILES for one in (n, n + 1))
-            (part / f"{n:04}.log").write_text("".join(lines[slice(*ends)]))
+            start, end = (number * one // FILES for one in (n, n + 1))
+            with (part / f"{n:04}.log").open("w") as target:
+                target.writelines(itertools.islice(file, end - start))
         return part.rename(folder)
 
 

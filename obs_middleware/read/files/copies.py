@@ -90,11 +90,17 @@ _OPENING: Final = re.compile(
 )
 """The beginning of a line in one of the schemas whose second key no wrapper has."""
 
+_OURS: Final = re.compile(rb"(?:(?:%s)[^\n]*(?:\n|\Z)){0,%d}" % (_OPENING.pattern, _LOOKED_AT))
+"""The first lines of a sample, as long as they begin like ours."""
+
 
 def _to_look_at(samples: Sequence[bytes]) -> Iterator[bytes]:
     """Yield the first lines of each sample, except those that are surely no wrapper: to parse them takes long."""
     for sample in samples:
-        for line in sample.split(b"\n", _LOOKED_AT)[:_LOOKED_AT]:
+        ours = _OURS.match(sample)
+        begin = 0 if ours is None or b'"stream"' in ours[0] else ours.end()
+        number = _LOOKED_AT - sample.count(b"\n", 0, begin)
+        for line in sample[begin:].split(b"\n", number)[:number]:
             if b'"stream"' in line or not _OPENING.match(line):
                 yield line.lstrip(b"\0\xef\xbb\xbf ")
 

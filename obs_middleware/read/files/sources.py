@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -37,6 +38,8 @@ STDIN: Final = "standard input"
 """The name of a pipe."""
 
 _SAMPLE_BYTES: Final = 1 << 16
+_STREAM: Final = b'"stream"'
+"""A key of the records of container runtimes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +257,26 @@ def _shape(samples: list[bytes], path: Path, compression: str) -> Shape:
     return shape_of(samples, _SAMPLE_BYTES, None if compression == "zstd" else partial(opened, path, compression))
 
 
-def _schemas(samples: Iterable[bytes]) -> tuple[str, ...]:
+def _schemas(samples: Sequence[bytes]) -> tuple[str, ...]:
     """Return the schemas in *samples*; none if most of the lines are not JSON of this package."""
-    lines = [line for sample in samples for line in sample.split(b"\n") if line.strip()]
-    plain = [line for line in lines if line.lstrip().startswith(b"{") and b'"stream"' not in line]
-    if 2 * len(plain) <= len(lines):
-        return ()
-    text = b"\n".join(plain)
+    if all(map(_is_plain, samples)):
+        text = b"".join(samples)
+    else:
+        lines = [line for sample in samples for line in sample.split(b"\n") if line.strip()]
+        plain = [line for line in lines if line.lstrip().startswith(b"{") and _STREAM not in line]
+        if 2 * len(plain) <= len(lines):
+            return ()
+        text = b"\n".join(plain)
     return tuple(name for name, schema in SCHEMAS.items() if any(mark in text for mark in schema.marks)) or ALL_SCHEMAS
+
+
+_NO_OBJECT: Final = re.compile(rb"\n(?!\{|\Z)")
+"""The end of a line, if the next one is no object. A pattern that begins with a fixed character is fast."""
+
+
+def _is_plain(sample: bytes) -> bool:
+    """Return whether all lines are objects, and none is of a container runtime. To look at each takes much longer."""
+    return sample.startswith(b"{") and _NO_OBJECT.search(sample) is None and _STREAM not in sample
 
 
 def copy_of(source: Source, scratch: Path, remarks: Remarks) -> Source:
