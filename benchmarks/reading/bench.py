@@ -10,13 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import table
-from benchmarks.processes import environment
+from benchmarks.processes import ROOT, environment
 from benchmarks.reading.contests import MEBIBYTES, SECONDS, TARGETS, Contest, contests
 from benchmarks.saved import PAGE, READING, with_tables
 
@@ -34,8 +33,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.save and arguments.only:
         parser.error("--save needs a whole run: leave out --only")
-    arguments.folder.mkdir(exist_ok=True)
-    found = [one for one in contests(arguments.folder, arguments.lines) if re.search(arguments.only, one.name)]
+    folder: Path = arguments.folder.resolve()
+    folder.mkdir(exist_ok=True)
+    found = [one for one in contests(folder, arguments.lines) if re.search(arguments.only, one.name)]
     data = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": machine(),
@@ -64,22 +64,13 @@ def measure(contests: list[Contest], rounds: int) -> Figures:
 
 
 def _run(command: list[str], file: Path) -> dict[str, float]:
+    launch = [sys.executable, "-m", "benchmarks.reading.launch", *command]
     with file.open() as stdin:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        done = subprocess.run(
+            launch, cwd=ROOT, env=environment(), stdin=stdin, stdout=subprocess.PIPE, check=True, text=True
         )
-        # Of this process alone. The kernel counts the memory of the process that has started it, too, which is small.
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return {
-        "wall_seconds": round(wall, 4),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 4),
-        "memory_bytes": used.ru_maxrss << 10,
-    }
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def best(figures: Figures, name: str, key: str) -> float:
