@@ -7,11 +7,23 @@ of the wing `logs`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["ALL_SCHEMAS", "LISTS", "SCHEMAS", "TYPES", "Place", "Schema", "field_of", "type_of"]
+__all__ = [
+    "ALL_SCHEMAS",
+    "LISTS",
+    "SCHEMAS",
+    "TIME_CHARACTERS",
+    "TYPES",
+    "Place",
+    "Schema",
+    "field_of",
+    "opening_of",
+    "type_of",
+]
 
 
 class Place(NamedTuple):
@@ -298,6 +310,16 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
 """Schema -> row. To add a schema to the reader, add a row."""
 
 ALL_SCHEMAS: Final = tuple(SCHEMAS)
+
+
+TIME_CHARACTERS: Final = len("2026-11-02T10:00:00.000000Z")
+"""The length of a time as the package writes it."""
+
+
+def opening_of(name: str) -> bytes:
+    """Return a pattern for the beginning of a line in the schema *name*, as the package writes it."""
+    before, behind = (re.escape(text.encode()) for text in SCHEMAS[name].opening)
+    return b"%s.{%d}%s" % (before, TIME_CHARACTERS, behind)
 
 
 _IN_ANY_CASE: Final = {field.lower(): field for field in TYPES}

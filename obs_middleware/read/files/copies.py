@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 from obs_middleware.read.files.archives import DAMAGE, MOST_BYTES_OF_A_LINE, opened
 from obs_middleware.read.files.wrappers import is_docker, line_inside, parsed, program_of, records_in
-from obs_middleware.read.schemas import SCHEMAS
+from obs_middleware.read.schemas import opening_of
 
 __all__ = ["PLAIN", "Shape", "copy_lines", "shape_of"]
 
@@ -82,12 +82,7 @@ def shape_of(samples: Sequence[bytes], whole: int, contents: Callable[[], IO[byt
     return Shape(wrapped=bool(wrapped), split=split, hole=hole)
 
 
-_OPENING: Final = re.compile(
-    b"|".join(
-        re.escape(before.encode()) + b".{%d}" % len("2026-11-02T10:00:00.000000Z") + re.escape(behind.encode())
-        for before, behind in (SCHEMAS[name].opening for name in ("flat", "ecs", "otel"))
-    )
-)
+_OPENING: Final = re.compile(b"|".join(map(opening_of, ("flat", "ecs", "otel"))))
 """The beginning of a line in one of the schemas whose second key no wrapper has."""
 
 _OURS: Final = re.compile(rb"(?:(?:%s)[^\n]*(?:\n|\Z)){0,%d}" % (_OPENING.pattern, _LOOKED_AT))

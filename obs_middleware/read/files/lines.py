@@ -22,7 +22,7 @@ from obs_middleware.read.files.sources import Source
 from obs_middleware.read.kinds import REQUEST, WORDS
 from obs_middleware.read.packs.layout import KEPT, LINE, RAW, rows_of
 from obs_middleware.read.packs.objects import packed_objects
-from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, type_of
+from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, TIME_CHARACTERS, type_of
 from obs_middleware.read.where.texts import Texts
 
 __all__ = [
@@ -118,14 +118,11 @@ def _kind_of(message: str) -> str:
     )
 
 
-_TIME_CHARACTERS: Final = len("2026-11-02T10:00:00.000000Z")
-
-
 def not_opening_like(schemas: Iterable[str]) -> str:
     """Return the condition that a line does not begin like *schemas*, whose lines `json_rows` has read."""
     alike = []
     for before, behind in (SCHEMAS[name].opening for name in schemas):
-        place = len(before) + _TIME_CHARACTERS + 1
+        place = len(before) + TIME_CHARACTERS + 1
         same = f"substr(line, {place}, {len(behind)}) = {literal(behind)}"
         alike.append(f"starts_with(line, {literal(before)}) AND {same}")
     return f"NOT (ends_with(line, '}}') AND ({' OR '.join(alike)}))"

@@ -30,7 +30,7 @@ from obs_middleware.read.packs.objects import schemas_in
 from obs_middleware.read.packs.rows import PARQUET, kept_lines, layout_of, lines_in
 from obs_middleware.read.packs.text import ODD, bytes_of
 from obs_middleware.read.remarks import Remarks
-from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS
+from obs_middleware.read.schemas import ALL_SCHEMAS, SCHEMAS, opening_of
 
 __all__ = ["STDIN", "Source", "copy_of", "expand", "find_sources", "scratch_folder", "stats_of"]
 
@@ -259,6 +259,9 @@ def _shape(samples: list[bytes], path: Path, compression: str) -> Shape:
 
 def _schemas(samples: Sequence[bytes]) -> tuple[str, ...]:
     """Return the schemas in *samples*; none if most of the lines are not JSON of this package."""
+    for name, (opening, other) in _OPENINGS.items():
+        if all(opening.match(sample) and not other.search(sample) for sample in samples):
+            return (name,)  # this package has written all lines; to find that out takes the least time
     if all(map(_is_plain, samples)):
         text = b"".join(samples)
     else:
@@ -269,6 +272,13 @@ def _schemas(samples: Sequence[bytes]) -> tuple[str, ...]:
         text = b"\n".join(plain)
     return tuple(name for name, schema in SCHEMAS.items() if any(mark in text for mark in schema.marks)) or ALL_SCHEMAS
 
+
+_OPENINGS: Final = {
+    name: (re.compile(pattern), re.compile(rb"\n(?!%s|\Z)" % pattern))
+    for name in SCHEMAS
+    for pattern in [opening_of(name)]
+}
+"""Schema -> the beginning of a line; and the end of a line, if the next one begins otherwise."""
 
 _NO_OBJECT: Final = re.compile(rb"\n(?!\{|\Z)")
 """The end of a line, if the next one is no object. A pattern that begins with a fixed character is fast."""

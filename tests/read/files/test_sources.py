@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tables import Read
+from loglines import FORMATS, events
+from tables import Read, assert_as_written, write
 
 from obs_middleware.read.errors import SourceError
 from obs_middleware.read.files.sources import find_sources
 from obs_middleware.read.remarks import Remarks
+from obs_middleware.read.schemas import ALL_SCHEMAS
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,33 @@ def test_a_file_with_two_names_is_read_once(tmp_path: Path) -> None:
         f"{hard}: the same file as {log}, so it is read once",
     ]
     assert not remarks.faults
+
+
+@pytest.mark.parametrize("schema", ALL_SCHEMAS)
+def test_the_schema_of_lines_that_this_package_has_written_is_recognised(schema: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", [FORMATS[schema](event) for event in events(90)])
+
+    (source,) = find_sources([str(path)], tmp_path)
+
+    assert source.schemas == (schema,)
+
+
+@pytest.mark.parametrize("other", ALL_SCHEMAS)
+@pytest.mark.parametrize("schema", ALL_SCHEMAS)
+def test_one_line_of_another_schema_at_the_end_is_recognised(schema: str, other: str, tmp_path: Path) -> None:
+    *most, last = events(90)
+    path = write(tmp_path / "a.log", [*(FORMATS[schema](event) for event in most), FORMATS[other](last)])
+
+    (source,) = find_sources([str(path)], tmp_path)
+
+    assert set(source.schemas) >= {schema, other}
+
+
+def test_a_field_of_the_application_is_no_wrapper(tmp_path: Path, read: Read) -> None:
+    """Container runtimes write a key of this name, too."""
+    written = [{**event, "stream": "stdout"} for event in events(90)]
+
+    log = read(write(tmp_path / "a.log", [FORMATS["flat"](event) for event in written]))
+
+    assert_as_written(log, written)
+    assert (log.lines, log.skipped) == (90, 0)
