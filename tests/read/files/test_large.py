@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -56,23 +57,29 @@ def test_some_rows_of_a_large_log_are_in_the_file_too(logs: tuple[Path, Path], r
     assert len(stored(log)) == 2
 
 
-@pytest.fixture(name="full_disk")
-def _full_disk(logs: object) -> Iterator[None]:
-    """Let no file of this process grow beyond the header of a database of DuckDB."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """
+    Let no file of this process grow beyond the header of a database of DuckDB.
+
+    This is no fixture: pytest writes its progress before the end of a fixture, and perhaps to a file.
+    """
     resource = pytest.importorskip("resource", reason="Windows has no such limit")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (13_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_without_room_on_the_disk_all_rows_are_in_memory(logs: tuple[Path, Path], read: Read) -> None:
-    log = read(logs[1])
+    with full_disk():
+        log = read(logs[1])
 
-    assert stored(log) == set()
-    assert_as_written(log, events(400))
-    assert FileRequests(log).matching(parse("status = 500")).n > 0
+        assert stored(log) == set()
+        assert_as_written(log, events(400))
+        assert FileRequests(log).matching(parse("status = 500")).n > 0
 
 
 def test_a_folder_that_takes_no_file_is_no_obstacle(
