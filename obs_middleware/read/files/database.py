@@ -21,6 +21,9 @@ __all__ = ["MEMORY", "connect", "make_table", "store_in_file"]
 MEMORY: Final = "1500MiB"
 """Memory that DuckDB may use before it writes to disk. The rest of the process needs about 100 MiB."""
 
+_IN_FILE: Final = "SET search_path = 'stored.main,memory.main'"
+"""Where new tables are made, and where tables are looked for."""
+
 
 @contextmanager
 def connect(scratch: Path, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -56,7 +59,7 @@ def store_in_file(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Make new tables in a file in *folder* from now on, if it can be made. Those in memory are still found."""
     with suppress(duckdb.Error):
         connection.execute(f"ATTACH IF NOT EXISTS {literal(str(folder / 'rows.duckdb'))} AS stored")
-        connection.execute("SET search_path = 'stored.main,memory.main'")
+        connection.execute(_IN_FILE)
 
 
 def make_table(connection: duckdb.DuckDBPyConnection, name: str, query: str, parameters: Sequence[Any] = ()) -> None:
@@ -68,4 +71,9 @@ def make_table(connection: duckdb.DuckDBPyConnection, name: str, query: str, par
         if connection.execute("SELECT current_database()").fetchall() == [("memory",)]:
             raise
         connection.execute("SET search_path = 'memory.main,stored.main'")
-        connection.execute(sql, list(parameters))
+        try:
+            connection.execute(sql, list(parameters))
+        except duckdb.Error:
+            # Then a file that is read is damaged, and the disk may have room.
+            connection.execute(_IN_FILE)
+            raise

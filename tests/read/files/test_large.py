@@ -129,3 +129,17 @@ def test_a_large_log_with_repeated_lines_is_counted_once(
     assert (log.requests, log.repeated) == (400, 400)
     assert "requests_once" in stored(log)
     assert_as_written(log, events(400))
+
+
+def test_a_damaged_archive_does_not_keep_the_rows_of_other_files_in_memory(
+    logs: tuple[Path, Path], read: Read, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.log.gz"
+    lines = "\n".join(FORMATS["flat"](event) for event in events(400, seed=9)).encode()
+    damaged.write_bytes(gzip.compress(lines)[:-2_000])
+
+    log = read(damaged, logs[1])
+
+    number = log.connection.execute("SELECT count(*) FROM duckdb_tables() WHERE database_name = 'memory'").fetchone()
+    assert stored(log) == {"requests_part_1", "requests_part_2", "requests_once"}
+    assert number == (0,)
