@@ -50,11 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """
-    Restore SIGINT, which a shell ignores in background jobs, and SIGHUP, which `nohup` ignores.
+    Handle SIGINT, which a shell ignores in background jobs, and SIGHUP, which `nohup` ignores.
 
-    Child processes would inherit both as ignored.
+    Programs that a test starts would inherit both as ignored. A handler in Python is replaced by the default there.
     """
-    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    handlers = {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_: None}
+    for name, handler in handlers.items():
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)

@@ -92,3 +92,11 @@ def test_a_field_of_the_application_is_no_wrapper(tmp_path: Path, read: Read) ->
 
     assert_as_written(log, written)
     assert (log.lines, log.skipped) == (90, 0)
+
+
+@pytest.mark.parametrize("other", ["Traceback (most recent call last):", FORMATS["docker"](events(1)[0])])
+def test_one_line_of_ours_before_lines_of_others_does_not_make_a_file_of_json(other: str, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.log"
+    path.write_text("\n".join([FORMATS["flat"](events(1)[0]), *[other] * 9, ""]))
+
+    assert find_sources([str(path)], tmp_path)[0].schemas == ()
