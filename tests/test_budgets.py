@@ -63,16 +63,16 @@ PEAK_BYTES: Final = {
     ("async chain", "ours"): 7_500,
     ("async chain", "ours-std"): 4_400,
     ("async chain", "ours-excluded"): 2_000,
-    ("sync chain", "ours"): 7_600,
+    ("sync chain", "ours"): 7_700,
     ("sync chain", "ours-std"): 4_500,
-    ("sync chain", "ours-excluded"): 2_000,
+    ("sync chain", "ours-excluded"): 2_100,
     ("sync chain", "ours-ecs"): 7_500,
     ("sync chain", "ours-processor"): 8_500,
     ("line with extra", "ours"): 6_400,
     ("structlog line", "ours"): 6_700,
     ("further line", "ours"): 5_900,
 }
-"""Bytes allocated at one time that the middleware adds."""
+"""Bytes allocated at one time that the middleware adds. Now and then a process needs 64 more than others."""
 
 KEPT_BLOCKS: Final = 50
 """Memory blocks that 2,000 requests may leave behind in total."""
