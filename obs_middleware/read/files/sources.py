@@ -274,7 +274,7 @@ _OPENINGS: Final = {
 }
 """
 Schema -> the beginning of a line, and the end of a line before one that begins otherwise. Most files have only lines of
-this package. To search for such an end takes a tenth of the time of looking at each line.
+this package. To search for such an end takes an eighth of the time of what comes next.
 """
 
 
